@@ -1,0 +1,117 @@
+#include "device/cpu/cpu_device.h"
+
+#include <hwloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+#include "base/check.h"
+#include "base/thread_pool.h"
+
+namespace neuros::device {
+namespace {
+
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+
+class CpuStream final : public Stream {
+ public:
+  explicit CpuStream(base::ThreadPoolOptions options) : pool_(std::move(options)) {}
+  void synchronize() override {}
+  base::ThreadPool* cpu_workers() override { return &pool_; }
+
+ private:
+  base::ThreadPool pool_;
+};
+
+/// MemAvailable of /proc/meminfo, or all physical memory where that is missing.
+size_t available_memory_bytes() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key, unit;
+  size_t kib = 0;
+  while (meminfo >> key >> kib >> unit) {
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::string mib(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(int threads, std::vector<int> cpus, size_t memory_bytes)
+      : threads_(threads), cpus_(std::move(cpus)), memory_bytes_(memory_bytes) {}
+
+  std::string name() const override { return "cpu"; }
+  size_t memory_bytes() const override { return memory_bytes_; }
+
+  base::Result<Buffer> reserve(size_t bytes, const std::string& what) override {
+    if (bytes == 0) return Buffer();
+    if (bytes > memory_bytes_ - reserved_) return out_of_memory(bytes, what);
+    void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                           -1, 0);
+    if (address == MAP_FAILED) return out_of_memory(bytes, what);
+    if (bytes >= kHugePageBytes) ::madvise(address, bytes, MADV_HUGEPAGE);
+    ::madvise(address, bytes, MADV_POPULATE_WRITE);  // older kernels: pages come on first touch
+    reserved_ += bytes;
+    return Buffer(this, static_cast<std::byte*>(address), bytes);
+  }
+
+  base::Result<std::unique_ptr<Stream>> create_stream() override {
+    return std::make_unique<CpuStream>(
+        base::ThreadPoolOptions{.threads = threads_, .cpus = cpus_, .spin_us = 200});
+  }
+
+ protected:
+  void release(std::byte* data, size_t bytes) override {
+    ::munmap(data, bytes);
+    reserved_ -= bytes;
+  }
+
+ private:
+  tl::unexpected<base::Error> out_of_memory(size_t bytes, const std::string& what) const {
+    return base::fail("cpu: " + what + ": asked for " + mib(bytes) + ", free " +
+                          mib(memory_bytes_ - reserved_) + " of " + mib(memory_bytes_),
+                      base::ErrorKind::kOutOfMemory);
+  }
+
+  int threads_;
+  std::vector<int> cpus_;
+  size_t memory_bytes_;
+  size_t reserved_ = 0;
+};
+
+}  // namespace
+
+std::vector<int> physical_cores() {
+  std::vector<int> cores;
+  hwloc_topology_t topology;
+  CHECK(hwloc_topology_init(&topology) == 0);
+  if (hwloc_topology_load(topology) == 0) {
+    const int count = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
+    for (int i = 0; i < count; ++i) {
+      hwloc_obj_t core = hwloc_get_obj_by_type(topology, HWLOC_OBJ_CORE, static_cast<unsigned>(i));
+      const int cpu = hwloc_bitmap_first(core->cpuset);
+      if (cpu >= 0) cores.push_back(cpu);
+    }
+  }
+  hwloc_topology_destroy(topology);
+  if (cores.empty()) cores.push_back(0);
+  return cores;
+}
+
+base::Result<std::unique_ptr<Device>> open_cpu_device(CpuDeviceOptions options) {
+  std::vector<int> cores = physical_cores();
+  if (options.threads < 0) {
+    return base::fail("threads: " + std::to_string(options.threads) + ", expected 1 or more");
+  }
+  const int threads = options.threads > 0 ? options.threads : static_cast<int>(cores.size());
+  if (threads > static_cast<int>(cores.size())) cores.clear();  // more than cores: let the OS place
+  const size_t available = available_memory_bytes();
+  const size_t memory = options.memory_bytes > 0 ? options.memory_bytes : available;
+  return std::make_unique<CpuDevice>(threads, std::move(cores), memory);
+}
+
+}  // namespace neuros::device

@@ -1,0 +1,68 @@
+#pragma once
+
+/// A place where models run: its memory, and the order in which it does things.
+/// The CPU is a device whose memory is the host's; CUDA devices implement the same seam.
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+
+namespace neuros::base {
+class ThreadPool;
+}
+
+namespace neuros::device {
+
+class Device;
+
+/// Reserved device memory; returned on destruction. Move-only.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Device* device, std::byte* data, size_t bytes)
+      : device_(device), data_(data), bytes_(bytes) {}
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  std::byte* data() const { return data_; }
+  size_t size() const { return bytes_; }
+  std::span<std::byte> span() const { return {data_, bytes_}; }
+
+ private:
+  Device* device_ = nullptr;
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+/// Work in order. On the CPU everything is done when a call returns, by the stream's workers.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  virtual void synchronize() = 0;
+  /// Workers of a CPU stream; null on other devices.
+  virtual base::ThreadPool* cpu_workers() { return nullptr; }
+  /// The backend's own handle (cudaStream_t); null on the CPU.
+  virtual void* native_handle() { return nullptr; }
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string name() const = 0;  ///< "cpu", "cuda:0"
+  /// Memory this device may use for models, bytes.
+  virtual size_t memory_bytes() const = 0;
+  /// Committed and zeroed memory, aligned to 64 bytes or better. kOutOfMemory says what was asked
+  /// and what is free.
+  virtual base::Result<Buffer> reserve(size_t bytes, const std::string& what) = 0;
+  virtual base::Result<std::unique_ptr<Stream>> create_stream() = 0;
+
+ protected:
+  friend class Buffer;
+  virtual void release(std::byte* data, size_t bytes) = 0;
+};
+
+}  // namespace neuros::device
