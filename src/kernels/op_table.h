@@ -1,0 +1,49 @@
+#pragma once
+
+/// A backend is a table of typed function pointers; null means unsupported. The Builder reads the
+/// tables, so that there is never an unsupported op while serving.
+
+#include "base/cpu_features.h"
+#include "kernels/attention.h"
+#include "kernels/embed.h"
+#include "kernels/gate_up.h"
+#include "kernels/linear.h"
+#include "kernels/logits.h"
+#include "kernels/qkv_rope.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+namespace neuros::kernels {
+
+struct OpTable {
+  std::string name;  ///< "ref", "cpu-vnni+bf16"
+
+  /// Scratch that suffices for every op of this table within the limits.
+  int64_t (*scratch_bytes)(const OpLimits&) = nullptr;
+
+  EmbedFn embed = nullptr;
+  RmsNormFn rms_norm = nullptr;
+  RopeTableFn rope_table = nullptr;
+  QkvRopeFn qkv_rope = nullptr;
+  AttentionFn attention = nullptr;
+  GateUpFn gate_up = nullptr;
+  LogitsFn logits = nullptr;
+  /// By element type of the weight; an empty row is an unsupported type.
+  std::array<LinearKernel, base::kWeightDTypeCount> linear{};
+
+  const LinearKernel& linear_for(base::DType dtype) const {
+    return linear.at(static_cast<size_t>(dtype));
+  }
+};
+
+/// Plain and readable: the oracle of every other table. Weights stay in their file format.
+const OpTable& ref_ops();
+
+/// The fastest this processor has at `features.level`; one table per level, made once.
+const OpTable& cpu_ops(const base::CpuFeatures& features);
+
+}  // namespace neuros::kernels
