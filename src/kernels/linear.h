@@ -31,7 +31,9 @@ struct LinearKernel {
   /// Row `row` of a packed matrix as floats [cols]; equal to the format's definition to the bit,
   /// unless `name` says that packing re-quantises.
   void (*unpack_row)(const PackedMatrix& matrix, int64_t row, float* out) = nullptr;
-  /// The product, for any number of tokens from 1.
+  /// The product, for any number of tokens from 1. Batch-invariant: row t of y has the same bits
+  /// whatever the other rows are, however many, and however many workers; so a request answered in
+  /// a batch equals the same request answered alone.
   void (*run)(const OpContext&, const LinearArgs&) = nullptr;
 
   explicit operator bool() const { return run != nullptr; }

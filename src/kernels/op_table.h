@@ -19,6 +19,8 @@
 
 namespace neuros::kernels {
 
+/// Every op is batch-invariant: the result for one row (or one sequence) has the same bits whatever
+/// else is in the batch, however a prompt is cut into chunks, and for any number of workers.
 struct OpTable {
   std::string name;  ///< "ref", "cpu-vnni+bf16"
 

@@ -1,0 +1,82 @@
+#pragma once
+
+/// The contract between builder/ (offline) and runtime/ (online): a program with every byte placed.
+
+#include "base/dtype.h"
+#include "plan/program.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace neuros::plan {
+
+/// The largest batch the plan reserves for; the scheduler keeps within it.
+struct BatchLimits {
+  int32_t context = 0;       ///< positions of one sequence
+  int32_t batch_tokens = 0;  ///< rows of one forward pass
+  int32_t sequences = 0;     ///< processes in one forward pass
+  int32_t logit_rows = 0;    ///< rows that get logits in one forward pass
+};
+
+/// One weight in its segment. Matrices are packed for their kernel, vectors stored as f32.
+struct WeightPlacement {
+  enum class Kind : uint8_t { kMatrix, kVector };
+  std::string name;  ///< tensor of the checkpoint
+  Kind kind = Kind::kMatrix;
+  base::DType dtype = base::DType::kF32;  ///< of the file; a matrix keeps it
+  int64_t rows = 0, cols = 0;             ///< a vector is [1, cols]
+  int32_t segment = 0;  ///< which segment it lies in; others may refer to it (tied head)
+  int64_t offset = 0;   ///< in the weight arena, a multiple of 64
+  int64_t bytes = 0;
+  int64_t file_bytes = 0;
+  std::string kernel;  ///< chosen kernel, "" for a vector
+};
+
+struct SegmentPlacement {
+  std::string name;
+  int64_t offset = 0, bytes = 0;  ///< contiguous part of the weight arena
+};
+
+struct ValuePlacement {
+  std::string name;
+  int64_t offset = 0, bytes = 0;      ///< in the activation arena; lifetimes that do not meet share
+  int32_t first_op = 0, last_op = 0;  ///< lifetime, as op numbers counted over all segments
+};
+
+struct KvPlan {
+  base::DType dtype = base::DType::kF16;
+  int32_t page_tokens = 32;
+  int32_t pages = 0;
+  int64_t page_bytes = 0;  ///< all layers
+};
+
+/// Predicted memory, bytes; what boot reserves is exactly arena_bytes().
+struct MemoryPlan {
+  int64_t weights = 0, kv = 0, activations = 0, scratch = 0;
+  int64_t staging = 0;  ///< most file bytes mapped at one time while weights are packed
+  int64_t arena_bytes() const { return weights + kv + activations + scratch; }
+};
+
+struct Plan {
+  Program program;
+  std::string model_path;
+  std::string device;    ///< "cpu"
+  std::string op_table;  ///< "cpu-vnni+bf16"
+  int32_t workers = 1;
+  BatchLimits limits;
+  KvPlan kv;
+  std::vector<SegmentPlacement> segments;  ///< one per program segment
+  std::vector<WeightPlacement> weights;
+  std::vector<ValuePlacement> values;  ///< one per program value
+  MemoryPlan memory;
+  std::vector<std::string> reasons;  ///< why it came out so, for `neuros plan`
+
+  const WeightPlacement* find_weight(const std::string& name) const;
+};
+
+/// A page a person reads; and the same as JSON.
+std::string describe(const Plan& plan);
+std::string describe_json(const Plan& plan);
+
+}  // namespace neuros::plan

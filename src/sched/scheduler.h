@@ -1,0 +1,110 @@
+#pragma once
+
+/// Who runs next, as a deterministic state machine: events in, batches out. No clock, no I/O, no
+/// threads: times are arguments, so that the executor and the simulator drive the same code.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace neuros::sched {
+
+using ProcessId = uint64_t;
+using TokenId = int32_t;
+
+enum class Priority : uint8_t { kLow = 0, kMedium = 1, kCritical = 2 };
+
+struct SchedulerLimits {
+  int32_t context = 0;       ///< positions of one sequence
+  int32_t batch_tokens = 0;  ///< rows of one batch
+  int32_t sequences = 0;     ///< processes of one batch
+  int32_t logit_rows = 0;    ///< rows of one batch that may ask for logits
+  int32_t pages = 0;         ///< KV pages in all
+  int32_t page_tokens = 0;
+  int32_t queue = 0;                 ///< waiting processes before arrivals are refused
+  int64_t wait_us_max = 10'000'000;  ///< after this wait a process passes every priority
+};
+
+/// A new process. Its worst case (prompt + max_new_tokens) must fit the context.
+struct Arrival {
+  ProcessId id = 0;
+  std::vector<TokenId> prompt;  ///< at least one token
+  int32_t max_new_tokens = 0;
+  Priority priority = Priority::kMedium;
+  bool prompt_logits = false;  ///< logits at every prompt position (scoring); no prefix reuse
+};
+
+enum class Admission { kQueued, kQueueFull, kTooLong };
+
+/// One process's part of a batch: its tokens at [first_position, first_position + tokens.size()).
+struct BatchItem {
+  ProcessId id = 0;
+  int32_t first_position = 0;
+  std::vector<TokenId> tokens;
+  std::vector<int32_t> pages;  ///< page numbers by position / page_tokens, up to the last token
+  bool logits_all = false;     ///< a logit row for each token
+  bool logits_last = false;    ///< a logit row for the last token: a new token is wanted
+};
+
+struct Batch {
+  std::vector<BatchItem> items;
+  int32_t tokens() const;
+};
+
+/// What the executor learned from a batch, one per item in order.
+struct ItemResult {
+  std::optional<TokenId> token;  ///< set where logits_last was asked for and the process goes on
+  bool finished = false;         ///< the process ends here
+};
+
+struct ProcessInfo {
+  int64_t arrived_us = 0;
+  int64_t admitted_us = 0;    ///< when its pages were granted
+  int32_t cached_tokens = 0;  ///< prompt tokens found in pages of earlier requests
+  int32_t prompt_tokens = 0;
+  int32_t generated_tokens = 0;
+};
+
+struct SchedulerStats {
+  int32_t waiting = 0, running = 0;
+  int32_t pages_used = 0;    ///< held by processes
+  int32_t pages_cached = 0;  ///< kept for prefix reuse only; free for the asking
+  int32_t pages_free = 0;
+  uint64_t tokens_reused = 0;  ///< prompt tokens that needed no prefill, ever
+  uint64_t suspensions = 0;    ///< processes that gave up their pages and recompute later
+};
+
+/// Continuous batching with chunked prefill over paged KV, prefix reuse and three priorities.
+/// Pages are granted as sequences grow; when none is left the youngest of the lowest priority gives
+/// its pages up and recomputes them later, so that a running process never fails for memory.
+class Scheduler {
+ public:
+  explicit Scheduler(SchedulerLimits limits);
+  ~Scheduler();
+  Scheduler(Scheduler&&) noexcept;
+
+  Admission arrive(Arrival arrival, int64_t now_us);
+  /// Frees pages at once unless the process is in the batch in flight; then when that is done.
+  /// False if there is no such process.
+  bool cancel(ProcessId id);
+
+  /// The next batch, or nullopt if nothing can run. At most one batch is in flight.
+  std::optional<Batch> next_batch(int64_t now_us);
+  /// Results of the batch in flight. Processes that ended (finished, cancelled, max_new_tokens) are
+  /// forgotten; their full pages stay for prefix reuse until room is needed.
+  void batch_done(std::span<const ItemResult> results, int64_t now_us);
+
+  std::optional<ProcessInfo> info(ProcessId id) const;
+  SchedulerStats stats() const;
+  /// Every internal invariant, as text of the first that does not hold; "" if all hold.
+  std::string check_invariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace neuros::sched
