@@ -67,16 +67,21 @@ class GenerationSink {
 
 struct ModelOptions {
   std::string device = "cpu";
-  int32_t threads = 0;      ///< 0: one per physical core
-  size_t memory_bytes = 0;  ///< 0: what is available
-  int32_t context = 0;      ///< 0: the model's, at most what memory allows
-  int32_t parallel = 0;     ///< sequences in one batch; 0: by the plan
+  int32_t threads = 0;       ///< 0: one per physical core
+  size_t memory_bytes = 0;   ///< 0: what is available
+  int32_t context = 0;       ///< 0: the model's, at most what memory allows
+  int32_t parallel = 0;      ///< sequences in one batch; 0: by the plan
+  int32_t batch_tokens = 0;  ///< rows of one forward pass; 0: by the plan
   std::string kv_dtype = "f16";
   std::string op_table;  ///< "": best; "ref": the oracle
   int32_t queue_max = 256;
   std::string name;  ///< id in the API; "": from the file
   std::function<void(const std::string& stage, double fraction)> on_progress;
+  std::function<void(const plan::Plan&)> on_plan;  ///< called once, before boot
 };
+
+/// The plan LanguageModel::open would boot; reads no weights.
+base::Result<plan::Plan> plan_model(const std::string& path, const ModelOptions& options);
 
 class LanguageModel {
  public:

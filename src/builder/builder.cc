@@ -1,0 +1,143 @@
+#include "builder/builder.h"
+
+#include "builder/activation_layout.h"
+#include "builder/weight_layout.h"
+#include "kernels/kv_layout.h"
+
+#include <algorithm>
+
+namespace neuros::builder {
+namespace {
+
+constexpr int32_t kContextDefault = 8192;
+constexpr int32_t kContextLeast = 256;
+constexpr int32_t kBatchTokensDefault = 512;
+constexpr int32_t kSequencesDefault = 64;
+constexpr int32_t kPageTokens = 32;
+/// Full contexts that fit in the KV pages by default, memory permitting.
+constexpr int32_t kFullContextsDefault = 4;
+
+std::string mib(int64_t bytes) {
+  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
+}
+
+int32_t pages_of(int32_t tokens) {
+  return (tokens + kPageTokens - 1) / kPageTokens;
+}
+
+base::Result<> check_request(const PlanRequest& request, const plan::Program& program) {
+  using base::DType;
+  if (request.kv_dtype != DType::kF16 && request.kv_dtype != DType::kBF16 &&
+      request.kv_dtype != DType::kF32) {
+    return base::fail("kv type " + std::string(base::name(request.kv_dtype)) +
+                      ", expected f16, bf16 or f32");
+  }
+  if (request.context < 0 || request.context > program.context_trained) {
+    return base::fail("context " + std::to_string(request.context) + ", expected 1 to " +
+                      std::to_string(program.context_trained) + ", what the model was trained for");
+  }
+  if (request.batch_tokens < 0 || request.sequences < 0 || request.workers < 1) {
+    return base::fail("plan: batch tokens, sequences and workers must not be negative");
+  }
+  return {};
+}
+
+plan::BatchLimits first_limits(const PlanRequest& request, const plan::Program& program) {
+  plan::BatchLimits limits;
+  const int64_t context = std::min<int64_t>(program.context_trained, kContextDefault);
+  limits.context = request.context > 0 ? request.context : static_cast<int32_t>(context);
+  limits.batch_tokens = request.batch_tokens > 0 ? request.batch_tokens : kBatchTokensDefault;
+  limits.sequences = request.sequences > 0 ? request.sequences : kSequencesDefault;
+  limits.batch_tokens = std::max(limits.batch_tokens, limits.sequences);
+  limits.logit_rows = limits.sequences;
+  return limits;
+}
+
+kernels::OpLimits op_limits(const plan::Plan& plan) {
+  const plan::Program& program = plan.program;
+  kernels::OpLimits limits;
+  limits.tokens = plan.limits.batch_tokens;
+  limits.sequences = plan.limits.sequences;
+  limits.heads = program.heads;
+  limits.head_dim = program.head_dim;
+  limits.context = plan.limits.context;
+  limits.workers = plan.workers;
+  for (const plan::WeightPlacement& weight : plan.weights) {
+    if (weight.kind != plan::WeightPlacement::Kind::kMatrix) continue;
+    limits.cols = std::max(limits.cols, weight.cols);
+    limits.rows = std::max(limits.rows, weight.rows);
+  }
+  return limits;
+}
+
+void size_for_limits(const kernels::OpTable& ops, plan::Plan& plan) {
+  lay_out_activations(plan);
+  plan.memory.scratch = (ops.scratch_bytes(op_limits(plan)) + 63) / 64 * 64;
+}
+
+void size_kv(const PlanRequest& request, plan::Plan& plan) {
+  const plan::Program& program = plan.program;
+  const kernels::KvLayout layout{.dtype = request.kv_dtype,
+                                 .page_tokens = kPageTokens,
+                                 .layers = program.layers,
+                                 .kv_heads = program.kv_heads,
+                                 .head_dim = program.head_dim};
+  plan.kv = {request.kv_dtype, kPageTokens, 0, layout.page_bytes()};
+}
+
+tl::unexpected<base::Error> infeasible(const plan::Plan& plan, int64_t budget) {
+  const plan::MemoryPlan& m = plan.memory;
+  const int64_t kv = pages_of(plan.limits.context) * plan.kv.page_bytes;
+  return base::fail("plan: needs " + mib(m.weights + m.activations + m.scratch + kv) +
+                        " (weights " + mib(m.weights) + ", activations " + mib(m.activations) +
+                        ", scratch " + mib(m.scratch) + ", KV of one context of " +
+                        std::to_string(plan.limits.context) + " " + mib(kv) + "), budget " +
+                        mib(budget),
+                    base::ErrorKind::kOutOfMemory);
+}
+
+/// As many KV pages as are useful and fit; false if not even one full context does.
+bool grant_pages(int64_t budget, plan::Plan& plan) {
+  const int64_t fixed = plan.memory.weights + plan.memory.activations + plan.memory.scratch;
+  const int64_t fitting = (budget - fixed) / plan.kv.page_bytes;
+  const int64_t useful = int64_t{pages_of(plan.limits.context)} *
+                         std::min(kFullContextsDefault, plan.limits.sequences);
+  if (fitting < pages_of(plan.limits.context)) return false;
+  plan.kv.pages = static_cast<int32_t>(std::min(fitting, useful));
+  plan.memory.kv = plan.kv.pages * plan.kv.page_bytes;
+  plan.reasons.push_back(
+      "kv: " + std::to_string(plan.kv.pages) + " pages, " +
+      (fitting < useful ? "all that fits the budget of " + mib(budget)
+                        : "room for " + std::to_string(useful / pages_of(plan.limits.context)) +
+                              " full contexts"));
+  return true;
+}
+
+}  // namespace
+
+base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::Program program,
+                                   const kernels::OpTable& ops, const PlanRequest& request) {
+  TRY(check_request(request, program));
+  plan::Plan plan;
+  plan.program = std::move(program);
+  plan.model_path = checkpoint.path;
+  plan.device = request.device;
+  plan.op_table = ops.name;
+  plan.workers = request.workers;
+  plan.limits = first_limits(request, plan.program);
+  TRY(lay_out_weights(checkpoint, ops, plan));
+  size_kv(request, plan);
+  for (;;) {
+    size_for_limits(ops, plan);
+    if (grant_pages(request.memory_bytes, plan)) return plan;
+    const int32_t shorter = plan.limits.context / 2;
+    if (request.context > 0 || shorter < kContextLeast) {
+      return infeasible(plan, request.memory_bytes);
+    }
+    plan.reasons.push_back("context: " + std::to_string(plan.limits.context) + " -> " +
+                           std::to_string(shorter) + ", one full context did not fit");
+    plan.limits.context = shorter;
+  }
+}
+
+}  // namespace neuros::builder

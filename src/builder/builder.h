@@ -1,0 +1,33 @@
+#pragma once
+
+/// Offline: a program and a machine in, a plan out. The plan names every byte that boot reserves.
+
+#include "base/dtype.h"
+#include "base/result.h"
+#include "formats/checkpoint.h"
+#include "kernels/op_table.h"
+#include "plan/plan.h"
+
+#include <cstdint>
+#include <string>
+
+namespace neuros::builder {
+
+/// What is wanted; 0 leaves the choice to the builder.
+struct PlanRequest {
+  std::string device = "cpu";
+  int32_t workers = 1;
+  int64_t memory_bytes = 0;  ///< budget for all arenas; must be given
+  int32_t context = 0;       ///< positions of one sequence; default: trained context, at most 8192
+  int32_t batch_tokens = 0;  ///< default 512
+  int32_t sequences = 0;     ///< default 64
+  base::DType kv_dtype = base::DType::kF16;
+};
+
+/// Negotiates context, sequences and KV pages until everything fits the budget, in this order:
+/// fewer KV pages (down to one full context), then a shorter context where it was not asked for.
+/// Infeasible: kOutOfMemory with what is needed at least. The same inputs give the same plan.
+base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::Program program,
+                                   const kernels::OpTable& ops, const PlanRequest& request);
+
+}  // namespace neuros::builder

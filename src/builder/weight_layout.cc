@@ -1,0 +1,85 @@
+#include "builder/weight_layout.h"
+
+#include <algorithm>
+
+namespace neuros::builder {
+namespace {
+
+using plan::WeightPlacement;
+
+int64_t aligned(int64_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+base::Result<WeightPlacement> place_vector(const plan::WeightRef& ref,
+                                           const base::TensorView& tensor) {
+  using base::DType;
+  if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 && tensor.dtype != DType::kBF16) {
+    return base::fail("tensor " + ref.name + ": type " + std::string(base::name(tensor.dtype)) +
+                      " for a vector, expected f32, f16 or bf16");
+  }
+  WeightPlacement weight;
+  weight.kind = WeightPlacement::Kind::kVector;
+  weight.rows = 1;
+  weight.cols = tensor.cols();
+  weight.bytes = aligned(base::bytes_of(DType::kF32, weight.cols));
+  return weight;
+}
+
+base::Result<WeightPlacement> place_matrix(const plan::WeightRef& ref,
+                                           const base::TensorView& tensor,
+                                           const kernels::OpTable& ops) {
+  const bool can_be_weight = static_cast<int>(tensor.dtype) < base::kWeightDTypeCount;
+  if (!can_be_weight || !ops.linear_for(tensor.dtype)) {
+    return base::fail("tensor " + ref.name + ": " + ops.name + " has no kernel for type " +
+                          std::string(base::name(tensor.dtype)),
+                      base::ErrorKind::kUnsupported);
+  }
+  const kernels::LinearKernel& kernel = ops.linear_for(tensor.dtype);
+  WeightPlacement weight;
+  weight.kind = WeightPlacement::Kind::kMatrix;
+  weight.rows = tensor.rows();
+  weight.cols = tensor.cols();
+  weight.bytes = aligned(kernel.packed_bytes(weight.rows, weight.cols));
+  weight.kernel = kernel.name;
+  return weight;
+}
+
+base::Result<WeightPlacement> place(const formats::Checkpoint& checkpoint,
+                                    const plan::WeightRef& ref, const kernels::OpTable& ops) {
+  const base::TensorView tensor = TRY(checkpoint.tensor(ref.name));
+  WeightPlacement weight =
+      ref.shape.size() == 1 ? TRY(place_vector(ref, tensor)) : TRY(place_matrix(ref, tensor, ops));
+  weight.name = ref.name;
+  weight.dtype = tensor.dtype;
+  weight.file_bytes = static_cast<int64_t>(tensor.bytes.size());
+  return weight;
+}
+
+}  // namespace
+
+base::Result<> lay_out_weights(const formats::Checkpoint& checkpoint, const kernels::OpTable& ops,
+                               plan::Plan& plan) {
+  int64_t end = 0;
+  for (size_t i = 0; i < plan.program.segments.size(); ++i) {
+    const plan::Segment& segment = plan.program.segments[i];
+    plan::SegmentPlacement placed{segment.name, end, 0};
+    for (const plan::Op& op : segment.ops) {
+      for (const plan::WeightRef* ref : plan::weights_of(op)) {
+        if (plan.find_weight(ref->name) != nullptr) continue;
+        WeightPlacement weight = TRY(place(checkpoint, *ref, ops));
+        weight.segment = static_cast<int32_t>(i);
+        weight.offset = end;
+        end += weight.bytes;
+        plan.memory.staging = std::max(plan.memory.staging, weight.file_bytes);
+        plan.weights.push_back(std::move(weight));
+      }
+    }
+    placed.bytes = end - placed.offset;
+    plan.segments.push_back(std::move(placed));
+  }
+  plan.memory.weights = end;
+  return {};
+}
+
+}  // namespace neuros::builder

@@ -1,0 +1,163 @@
+#include "plan/plan.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+namespace neuros::plan {
+namespace {
+
+std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
+
+std::string format(const char* pattern, ...) {
+  char line[512];
+  va_list args;
+  va_start(args, pattern);
+  std::vsnprintf(line, sizeof(line), pattern, args);
+  va_end(args);
+  return line;
+}
+
+double mib(int64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+struct KernelUse {
+  int64_t matrices = 0, bytes = 0, file_bytes = 0;
+};
+
+/// Packed matrices by the kernel that will read them.
+std::map<std::string, KernelUse> kernel_uses(const Plan& plan) {
+  std::map<std::string, KernelUse> uses;
+  for (const WeightPlacement& weight : plan.weights) {
+    if (weight.kind != WeightPlacement::Kind::kMatrix) continue;
+    KernelUse& use = uses[weight.kernel];
+    ++use.matrices;
+    use.bytes += weight.bytes;
+    use.file_bytes += weight.file_bytes;
+  }
+  return uses;
+}
+
+std::string describe_model(const Plan& plan) {
+  const Program& p = plan.program;
+  std::string text = format("model       %s (%s)\n", p.name.c_str(), p.architecture.c_str());
+  text += format("file        %s\n", plan.model_path.c_str());
+  text += format(
+      "shape       %d layers, hidden %lld, heads %d/%d x %d, feed-forward %lld, vocabulary %lld\n",
+      p.layers, static_cast<long long>(p.hidden), p.heads, p.kv_heads, p.head_dim,
+      static_cast<long long>(p.feed_forward), static_cast<long long>(p.vocabulary));
+  text += format("device      %s, %d workers, kernels %s\n", plan.device.c_str(), plan.workers,
+                 plan.op_table.c_str());
+  text += format("limits      context %d, batch %d tokens, %d sequences\n", plan.limits.context,
+                 plan.limits.batch_tokens, plan.limits.sequences);
+  return text;
+}
+
+std::string describe_memory(const Plan& plan) {
+  const MemoryPlan& m = plan.memory;
+  std::string text = "memory\n";
+  text +=
+      format("  weights      %10.1f MiB  in %zu segments\n", mib(m.weights), plan.segments.size());
+  text += format("  kv           %10.1f MiB  %d pages of %d tokens, %s\n", mib(m.kv), plan.kv.pages,
+                 plan.kv.page_tokens, std::string(base::name(plan.kv.dtype)).c_str());
+  text += format("  activations  %10.1f MiB  %zu values by lifetime\n", mib(m.activations),
+                 plan.values.size());
+  text += format("  scratch      %10.1f MiB\n", mib(m.scratch));
+  text +=
+      format("  reserved     %10.1f MiB  and at most %.1f MiB of the file mapped while packing\n",
+             mib(m.arena_bytes()), mib(m.staging));
+  return text;
+}
+
+std::string describe_kernels(const Plan& plan) {
+  std::string text = "kernels\n";
+  for (const auto& [kernel, use] : kernel_uses(plan)) {
+    text +=
+        format("  %-28s %4lld matrices %10.1f MiB packed, %.1f MiB in the file\n", kernel.c_str(),
+               static_cast<long long>(use.matrices), mib(use.bytes), mib(use.file_bytes));
+  }
+  return text;
+}
+
+std::string describe_values(const Plan& plan) {
+  std::string text = "activations (offset, bytes, live from op to op)\n";
+  for (const ValuePlacement& value : plan.values) {
+    text += format("  %-14s %10lld %10lld   %d-%d\n", value.name.c_str(),
+                   static_cast<long long>(value.offset), static_cast<long long>(value.bytes),
+                   value.first_op, value.last_op);
+  }
+  return text;
+}
+
+nlohmann::ordered_json weight_json(const WeightPlacement& weight) {
+  return {{"name", weight.name},       {"dtype", std::string(base::name(weight.dtype))},
+          {"rows", weight.rows},       {"cols", weight.cols},
+          {"segment", weight.segment}, {"offset", weight.offset},
+          {"bytes", weight.bytes},     {"file_bytes", weight.file_bytes},
+          {"kernel", weight.kernel}};
+}
+
+nlohmann::ordered_json program_json(const Program& p) {
+  return {{"name", p.name},
+          {"architecture", p.architecture},
+          {"layers", p.layers},
+          {"hidden", p.hidden},
+          {"feed_forward", p.feed_forward},
+          {"heads", p.heads},
+          {"kv_heads", p.kv_heads},
+          {"head_dim", p.head_dim},
+          {"vocabulary", p.vocabulary},
+          {"context_trained", p.context_trained}};
+}
+
+nlohmann::ordered_json memory_json(const Plan& plan) {
+  const MemoryPlan& m = plan.memory;
+  return {{"weights", m.weights}, {"kv", m.kv},           {"activations", m.activations},
+          {"scratch", m.scratch}, {"staging", m.staging}, {"arenas", m.arena_bytes()}};
+}
+
+}  // namespace
+
+std::string describe(const Plan& plan) {
+  std::string text = describe_model(plan) + describe_memory(plan) + describe_kernels(plan) +
+                     describe_values(plan) + "reasons\n";
+  for (const std::string& reason : plan.reasons) text += "  " + reason + "\n";
+  return text;
+}
+
+std::string describe_json(const Plan& plan) {
+  nlohmann::ordered_json json;
+  json["model"] = program_json(plan.program);
+  json["file"] = plan.model_path;
+  json["device"] = plan.device;
+  json["workers"] = plan.workers;
+  json["op_table"] = plan.op_table;
+  json["limits"] = {{"context", plan.limits.context},
+                    {"batch_tokens", plan.limits.batch_tokens},
+                    {"sequences", plan.limits.sequences},
+                    {"logit_rows", plan.limits.logit_rows}};
+  json["kv"] = {{"dtype", std::string(base::name(plan.kv.dtype))},
+                {"page_tokens", plan.kv.page_tokens},
+                {"pages", plan.kv.pages},
+                {"page_bytes", plan.kv.page_bytes}};
+  json["memory_bytes"] = memory_json(plan);
+  for (const SegmentPlacement& segment : plan.segments) {
+    json["segments"].push_back(
+        {{"name", segment.name}, {"offset", segment.offset}, {"bytes", segment.bytes}});
+  }
+  for (const WeightPlacement& weight : plan.weights) json["weights"].push_back(weight_json(weight));
+  for (const ValuePlacement& value : plan.values) {
+    json["values"].push_back({{"name", value.name},
+                              {"offset", value.offset},
+                              {"bytes", value.bytes},
+                              {"first_op", value.first_op},
+                              {"last_op", value.last_op}});
+  }
+  json["reasons"] = plan.reasons;
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace neuros::plan
