@@ -1,0 +1,71 @@
+#include "cli/model_flags.h"
+
+#include "cli/terminal.h"
+
+#include <charconv>
+#include <cmath>
+
+#include <CLI/CLI.hpp>
+
+namespace neuros::cli {
+namespace {
+
+base::Result<double> unit_of(std::string unit) {
+  for (char& c : unit) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  const bool binary = unit.find("IB") != std::string::npos;
+  constexpr std::string_view kPrefixes = "KMGT";
+  if (unit.empty() || unit == "B") return 1.0;
+  const size_t power = kPrefixes.find(unit.front());
+  const std::string_view rest = std::string_view(unit).substr(1);
+  if (power == std::string_view::npos || (!rest.empty() && rest != "B" && rest != "IB")) {
+    return base::fail("unit " + unit + ", expected B, K, M, G or T, with B or iB");
+  }
+  return std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power + 1));
+}
+
+}  // namespace
+
+base::Result<size_t> parse_bytes(const std::string& text) {
+  double number = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || !(number >= 0.0)) {
+    return base::fail("size " + text + ": expected a number with a unit, as in 24GB");
+  }
+  const double unit = TRY(unit_of(std::string(end, text.data() + text.size())));
+  if (number * unit > 1e18) return base::fail("size " + text + ": too large");
+  return static_cast<size_t>(number * unit);
+}
+
+void ModelFlags::declare(CLI::App& app) {
+  app.add_option("MODEL", path, "GGUF file or Hugging Face directory")->required();
+  app.add_option("--device", options.device, "where it runs: cpu")->capture_default_str();
+  app.add_option("-t,--threads", options.threads, "workers; 0: one per core")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--memory", memory, "budget for the model, as in 24GB");
+  app.add_option("-c,--context", options.context, "tokens of prompt and answer together")
+      ->check(CLI::Range(0, 1 << 30));
+  app.add_option("--parallel", options.parallel, "sequences in one batch")
+      ->check(CLI::Range(0, 4096));
+  app.add_option("--batch", options.batch_tokens, "tokens in one forward pass")
+      ->check(CLI::Range(0, 65536));
+  app.add_option("--kv", options.kv_dtype, "type of keys and values: f16, bf16, f32")
+      ->capture_default_str();
+  app.add_option("--kernels", options.op_table, "ref: the plain reference; default: the fastest");
+}
+
+base::Result<pipeline::ModelOptions> ModelFlags::resolve() const {
+  pipeline::ModelOptions resolved = options;
+  if (!memory.empty()) resolved.memory_bytes = TRY(parse_bytes(memory));
+  return resolved;
+}
+
+base::Result<std::unique_ptr<pipeline::LanguageModel>> ModelFlags::open() const {
+  pipeline::ModelOptions resolved = TRY(resolve());
+  auto progress = std::make_shared<Progress>();
+  resolved.on_progress = [progress](const std::string& stage, double fraction) {
+    progress->update(stage, fraction);
+  };
+  return pipeline::LanguageModel::open(path, std::move(resolved));
+}
+
+}  // namespace neuros::cli

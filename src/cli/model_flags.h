@@ -1,0 +1,31 @@
+#pragma once
+
+#include "pipeline/language_model.h"
+
+#include <memory>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace neuros::cli {
+
+/// The flags every command that boots a model shares: MODEL, --device, --threads, --memory,
+/// --context, --parallel, --batch, --kv, --kernels.
+struct ModelFlags {
+  std::string path;
+  std::string memory;
+  pipeline::ModelOptions options;
+
+  void declare(CLI::App& app);
+  /// "24GB", "512MiB", "1000000" to bytes; the options with it.
+  base::Result<pipeline::ModelOptions> resolve() const;
+  /// Opens with a progress bar. An empty path is the embedded model.
+  base::Result<std::unique_ptr<pipeline::LanguageModel>> open() const;
+};
+
+/// "24GB" (10^9), "24GiB" (2^30), "512M", plain bytes.
+base::Result<size_t> parse_bytes(const std::string& text);
+
+}  // namespace neuros::cli
