@@ -2,6 +2,10 @@
 
 /// What every model file becomes: metadata and named tensors over mapped bytes.
 
+#include "base/mapped_file.h"
+#include "base/result.h"
+#include "base/tensor_view.h"
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -10,10 +14,6 @@
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include "base/mapped_file.h"
-#include "base/result.h"
-#include "base/tensor_view.h"
 
 namespace neuros::formats {
 
@@ -45,6 +45,13 @@ class Metadata {
   std::optional<double> number_or_none(std::string_view key) const;
   std::optional<std::string> text_or_none(std::string_view key) const;
   std::optional<bool> boolean_or_none(std::string_view key) const;
+  /// Arrays by element type; nullptr if the key is absent or holds something else.
+  const std::vector<int64_t>* integers(std::string_view key) const;
+  const std::vector<double>* numbers(std::string_view key) const;
+  const std::vector<std::string>* texts(std::string_view key) const;
+
+  bool contains(std::string_view key) const { return find(key) != nullptr; }
+  void erase(std::string_view key);
 
  private:
   std::map<std::string, MetadataValue, std::less<>> values_;
@@ -55,22 +62,27 @@ class Metadata {
 enum class Source { kGguf, kHuggingFace };
 
 /// Metadata and named tensors. Tensor names are GGUF's ("blk.3.attn_q.weight"); HF names are
-/// translated on reading. Views stay valid as long as the Checkpoint lives. Move-only.
+/// translated on reading. Views stay valid as long as the Checkpoint lives, also after a move;
+/// those of safetensors need not be aligned to their element. Move-only.
 class Checkpoint {
  public:
   Source source = Source::kGguf;
   std::string path;
   Metadata metadata;
   std::map<std::string, base::TensorView, std::less<>> tensors;
-  std::vector<base::MappedFile> files;              ///< what the views point into
+  std::vector<base::MappedFile> files;  ///< what the views point into
   /// Small text files of an HF directory by name: "tokenizer.json", "tokenizer_config.json",
-  /// "tokenizer.model", "vocab.json", "merges.txt", "generation_config.json", "chat_template.jinja".
+  /// "tokenizer.model", "vocab.json", "merges.txt", "generation_config.json",
+  /// "chat_template.jinja".
   std::map<std::string, std::string, std::less<>> side_files;
 
   /// Fails with kNotFound naming the tensor and the file.
   base::Result<base::TensorView> tensor(std::string_view name) const;
   const base::TensorView* find_tensor(std::string_view name) const;
 };
+
+/// "text", "integer", "array of 32000 texts": what a value is, for errors and listings.
+std::string describe_type(const MetadataValue& value);
 
 /// Opens a GGUF file, a split GGUF's first part, a .safetensors file with config.json beside it,
 /// or an HF directory. The error says what the path is and why it is not one of these.
