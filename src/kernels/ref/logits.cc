@@ -1,0 +1,22 @@
+#include "kernels/logits.h"
+
+#include "kernels/ref/ops.h"
+#include "kernels/ref/workspace.h"
+
+namespace neuros::kernels::ref {
+
+void logits(const OpContext& context, const LogitsArgs& args) {
+  const int64_t hidden = args.head.cols;
+  Workspace workspace(context);
+  const std::span normed = workspace.take<float>(std::ssize(args.rows) * hidden);
+  for_rows(context, std::ssize(args.rows), [&](int64_t i, int) {
+    const float* x = args.x + args.rows[static_cast<size_t>(i)] * hidden;
+    rms_norm_row({x, static_cast<size_t>(hidden)}, args.norm_weight, args.epsilon,
+                 normed.data() + i * hidden);
+  });
+  linear(
+      {context.stream, workspace.rest()},
+      {.weight = args.head, .x = normed.data(), .y = args.logits, .tokens = std::ssize(args.rows)});
+}
+
+}  // namespace neuros::kernels::ref
