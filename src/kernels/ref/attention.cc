@@ -38,16 +38,13 @@ struct Query {
   int32_t page(int32_t at) const {
     return sequence.pages[static_cast<size_t>(at / args.kv.layout.page_tokens)];
   }
-  int64_t element(int32_t at, int32_t i) const {
-    const KvLayout& layout = args.kv.layout;
-    return static_cast<int64_t>(at % layout.page_tokens) * layout.head_dim + i;
-  }
+  int32_t place(int32_t at) const { return at % args.kv.layout.page_tokens; }
   double score(int32_t at) const {
     const KvLayout& layout = args.kv.layout;
     const std::byte* keys = args.kv.keys(page(at), args.layer, kv_head);
     double sum = 0.0;
     for (int32_t i = 0; i < layout.head_dim; ++i) {
-      sum += q[i] * read_element(layout.dtype, keys, element(at, i));
+      sum += q[i] * read_element(layout.dtype, keys, layout.key_index(place(at), i));
     }
     sum *= args.scale;
     return args.soft_cap > 0.0f ? args.soft_cap * std::tanh(sum / args.soft_cap) : sum;
@@ -69,7 +66,7 @@ void attend(const Query& query, std::span<double> sums, float* out) {
     total += weight;
     for (int32_t i = 0; i < layout.head_dim; ++i) {
       sums[static_cast<size_t>(i)] +=
-          weight * read_element(layout.dtype, values, query.element(at, i));
+          weight * read_element(layout.dtype, values, layout.value_index(query.place(at), i));
     }
   }
   for (size_t i = 0; i < sums.size(); ++i) out[i] = static_cast<float>(sums[i] / total);

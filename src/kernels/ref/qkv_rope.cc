@@ -38,17 +38,15 @@ void finish_heads(const QkvRopeArgs& args, int64_t token, int32_t heads, const f
   }
 }
 
-void store(base::DType dtype, const float* values, int32_t count, std::byte* to) {
+void store(base::DType dtype, float value, int64_t index, std::byte* to) {
   if (dtype == base::DType::kF32) {
-    std::memcpy(to, values, sizeof(float) * static_cast<size_t>(count));
+    std::memcpy(to + 4 * index, &value, sizeof(value));
     return;
   }
   CHECK(dtype == base::DType::kF16 || dtype == base::DType::kBF16);
-  for (int32_t i = 0; i < count; ++i) {
-    const uint16_t bits =
-        dtype == base::DType::kF16 ? base::float_to_f16(values[i]) : base::float_to_bf16(values[i]);
-    std::memcpy(to + 2 * i, &bits, sizeof(bits));
-  }
+  const uint16_t bits =
+      dtype == base::DType::kF16 ? base::float_to_f16(value) : base::float_to_bf16(value);
+  std::memcpy(to + 2 * index, &bits, sizeof(bits));
 }
 
 /// Writes one token's [kv_heads, head_dim] keys and values to its place in the pages.
@@ -57,13 +55,14 @@ void store_token(const QkvRopeArgs& args, const SequenceSlice& sequence, int32_t
   const KvLayout& layout = args.kv.layout;
   const int32_t position = sequence.first_position + i;
   const int32_t page = sequence.pages[static_cast<size_t>(position / layout.page_tokens)];
-  const int64_t offset = base::bytes_of(
-      layout.dtype, static_cast<int64_t>(position % layout.page_tokens) * layout.head_dim);
+  const int32_t place = position % layout.page_tokens;
   for (int32_t h = 0; h < layout.kv_heads; ++h) {
-    store(layout.dtype, keys + h * layout.head_dim, layout.head_dim,
-          args.kv.keys(page, args.layer, h) + offset);
-    store(layout.dtype, values + h * layout.head_dim, layout.head_dim,
-          args.kv.values(page, args.layer, h) + offset);
+    for (int32_t e = 0; e < layout.head_dim; ++e) {
+      store(layout.dtype, keys[h * layout.head_dim + e], layout.key_index(place, e),
+            args.kv.keys(page, args.layer, h));
+      store(layout.dtype, values[h * layout.head_dim + e], layout.value_index(place, e),
+            args.kv.values(page, args.layer, h));
+    }
   }
 }
 
