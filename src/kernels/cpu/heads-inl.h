@@ -63,8 +63,8 @@ HWY_INLINE void rotate(const HeadArgs& args) {
   const int32_t pairs = args.rope_dims / 2;
   int32_t i = 0;
   for (; i + lanes <= pairs; i += lanes) {
-    auto cosine = hn::Undefined(d), sine = hn::Undefined(d);
-    auto a = hn::Undefined(d), b = hn::Undefined(d);
+    auto cosine = hn::Zero(d), sine = hn::Zero(d);
+    auto a = hn::Zero(d), b = hn::Zero(d);
     hn::LoadInterleaved2(d, args.rope + 2 * i, cosine, sine);
     if (args.style == RopeStyle::kHalves) {
       a = hn::LoadU(d, args.head + i);
