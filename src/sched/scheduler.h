@@ -3,6 +3,8 @@
 /// Who runs next, as a deterministic state machine: events in, batches out. No clock, no I/O, no
 /// threads: times are arguments, so that the executor and the simulator drive the same code.
 
+#include "sched/ids.h"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,11 +14,6 @@
 
 namespace neuros::sched {
 
-using ProcessId = uint64_t;
-using TokenId = int32_t;
-
-enum class Priority : uint8_t { kLow = 0, kMedium = 1, kCritical = 2 };
-
 struct SchedulerLimits {
   int32_t context = 0;       ///< positions of one sequence
   int32_t batch_tokens = 0;  ///< rows of one batch
@@ -25,7 +22,7 @@ struct SchedulerLimits {
   int32_t pages = 0;         ///< KV pages in all
   int32_t page_tokens = 0;
   int32_t queue = 0;                 ///< waiting processes before arrivals are refused
-  int64_t wait_us_max = 10'000'000;  ///< after this wait a process passes every priority
+  int64_t wait_us_max = 10'000'000;  ///< after this wait (in all) a process passes every priority
 };
 
 /// A new process. Its worst case (prompt + max_new_tokens) must fit the context.
@@ -37,16 +34,20 @@ struct Arrival {
   bool prompt_logits = false;  ///< logits at every prompt position (scoring); no prefix reuse
 };
 
+/// kTooLong: beyond the context, or more pages than there are in all.
 enum class Admission { kQueued, kQueueFull, kTooLong };
+
+/// KV pages a process needs at its longest. Its last new token is never computed, so it needs none.
+int64_t pages_worst_case(int64_t prompt_tokens, int64_t max_new_tokens, int32_t page_tokens);
 
 /// One process's part of a batch: its tokens at [first_position, first_position + tokens.size()).
 struct BatchItem {
   ProcessId id = 0;
   int32_t first_position = 0;
   std::vector<TokenId> tokens;
-  std::vector<int32_t> pages;  ///< page numbers by position / page_tokens, up to the last token
-  bool logits_all = false;     ///< a logit row for each token
-  bool logits_last = false;    ///< a logit row for the last token: a new token is wanted
+  std::vector<PageId> pages;  ///< page numbers by position / page_tokens, up to the last token
+  bool logits_all = false;    ///< a logit row for each token
+  bool logits_last = false;   ///< a logit row for the last token: a new token is wanted
 };
 
 struct Batch {

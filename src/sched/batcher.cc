@@ -1,0 +1,154 @@
+#include "sched/batcher.h"
+
+#include "base/check.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace neuros::sched {
+
+Batcher::Batcher(const SchedulerLimits& limits, KvMemory& memory, AdmissionQueue& queue)
+    : limits_(limits),
+      running_max_(std::min({limits.sequences, limits.batch_tokens, limits.logit_rows})),
+      memory_(memory),
+      queue_(queue) {}
+
+std::vector<Chunk> Batcher::plan(int64_t now_us) {
+  const Order order(now_us, limits_.wait_us_max);
+  std::ranges::sort(running_,
+                    [&](const Process* a, const Process* b) { return order.outranks(*a, *b); });
+  chunks_.clear();
+  plan_decodes(order);
+  plan_prefills(order, now_us);
+  CHECK(!chunks_.empty() || (running_.empty() && queue_.size() == 0), "somebody can always run");
+  return std::exchange(chunks_, {});
+}
+
+void Batcher::plan_decodes(const Order& order) {
+  const std::vector<Process*> candidates = running_;
+  for (Process* process : candidates) {
+    const bool suspended = !process->running;
+    if (suspended || process->remaining() != 1) continue;
+    if (secure(*process, process->size(), order) < process->size()) continue;
+    chunks_.push_back({process, process->computed, process->size()});
+  }
+}
+
+void Batcher::plan_prefills(const Order& order, int64_t now_us) {
+  std::vector<Process*> candidates;
+  std::ranges::copy_if(running_, std::back_inserter(candidates),
+                       [](const Process* process) { return process->remaining() > 1; });
+  size_t next = 0;
+  while (rows_left() > 0) {
+    while (next < candidates.size() && !can_plan(*candidates[next])) ++next;
+    Process* process = next < candidates.size() ? candidates[next] : nullptr;
+    Process* waiting = queue_.first(order);
+    const bool its_turn = waiting && (!process || order.outranks(*waiting, *process));
+    if (its_turn && can_admit(*waiting)) {
+      admit(*waiting, now_us);
+      process = waiting;
+    } else if (process) {
+      ++next;
+    } else {
+      break;
+    }
+    plan_chunk(*process, order);
+  }
+}
+
+void Batcher::plan_chunk(Process& process, const Order& order) {
+  reuse(process);
+  const int32_t wanted = chunk_end(process);
+  const int32_t end = secure(process, wanted, order);
+  if (end > process.computed) chunks_.push_back({&process, process.computed, end});
+}
+
+int32_t Batcher::chunk_end(const Process& process) const {
+  const int32_t end = std::min(process.size(), process.computed + rows_left());
+  if (process.owes_prompt_logits()) {
+    // After a suspension: up to the first position still owed without logits, from there with.
+    if (process.computed < process.owed_from) return std::min(end, process.owed_from);
+    return std::min(end, process.computed + logit_rows_left());
+  }
+  const bool asks = end == process.size() && process.wants_token();
+  return asks && logit_rows_left() == 0 ? end - 1 : end;
+}
+
+bool Batcher::can_plan(const Process& process) const {
+  return process.running && std::ranges::none_of(chunks_, [&](const Chunk& chunk) {
+           return chunk.process == &process;
+         });
+}
+
+bool Batcher::can_admit(const Process& process) const {
+  if (static_cast<int32_t>(running_.size()) >= running_max_) return false;
+  if (running_.empty()) return true;
+  // What the running still need for the tokens they have, and a page more for each to grow into:
+  // otherwise who is admitted now might be suspended at the next step.
+  int32_t promised = 0;
+  for (const Process* other : running_) {
+    const int32_t missing =
+        memory_.pages_for(other->size()) - static_cast<int32_t>(other->pages.size());
+    promised += std::max(missing, 0) + 1;
+  }
+  return memory_.demand(process) + promised <= memory_.available();
+}
+
+void Batcher::admit(Process& process, int64_t now_us) {
+  queue_.remove(process);
+  running_.push_back(&process);
+  process.running = true;
+  if (process.admitted_us < 0) process.admitted_us = now_us;
+}
+
+void Batcher::reuse(Process& process) {
+  if (memory_.reuse(process) == 0) return;
+  const int32_t found = std::max(process.computed - process.reached, 0);
+  process.reached = std::max(process.reached, process.computed);
+  process.cached_tokens += found;
+  tokens_reused_ += static_cast<uint64_t>(found);
+}
+
+int32_t Batcher::secure(Process& process, int32_t tokens, const Order& order) {
+  while (!memory_.grow(process, tokens)) {
+    Process* loser = victim(process, order);
+    if (!loser) break;
+    suspend(*loser);
+  }
+  const int64_t places = static_cast<int64_t>(process.pages.size()) * limits_.page_tokens;
+  return static_cast<int32_t>(std::min<int64_t>(tokens, places));
+}
+
+Process* Batcher::victim(const Process& beneficiary, const Order& order) const {
+  const auto last = std::ranges::max_element(
+      running_, [&](const Process* a, const Process* b) { return order.outranks(*a, *b); });
+  if (last == running_.end() || !order.outranks(beneficiary, **last)) return nullptr;
+  return *last;
+}
+
+void Batcher::suspend(Process& process) {
+  std::erase_if(chunks_, [&](const Chunk& chunk) { return chunk.process == &process; });
+  remove(process);
+  queue_.push(process);
+  ++suspensions_;
+}
+
+void Batcher::remove(Process& process) {
+  CHECK(std::erase(running_, &process) == 1);
+  memory_.release(process);
+  process.running = false;
+}
+
+int32_t Batcher::rows_left() const {
+  int32_t left = limits_.batch_tokens;
+  for (const Chunk& chunk : chunks_) left -= chunk.rows();
+  return left;
+}
+
+int32_t Batcher::logit_rows_left() const {
+  int32_t left = limits_.logit_rows;
+  for (const Chunk& chunk : chunks_) left -= chunk.logit_rows();
+  return left;
+}
+
+}  // namespace neuros::sched

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "sched/admission_queue.h"
+#include "sched/kv_memory.h"
+#include "sched/process.h"
+#include "sched/scheduler.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace neuros::sched {
+
+/// Puts batches together: a row for each process that decodes, then prompts in chunks while there
+/// are rows, admitting waiting processes as their turn comes. The running are at most so many that
+/// each can have a row and a logit row in every batch; so the first of the order always moves.
+class Batcher {
+ public:
+  /// `memory` and `queue` outlive the batcher.
+  Batcher(const SchedulerLimits& limits, KvMemory& memory, AdmissionQueue& queue);
+
+  /// The chunks of the next batch, with their pages granted. Empty only if nobody runs or waits.
+  std::vector<Chunk> plan(int64_t now_us);
+  /// A process that runs ends: it gives its pages and its place back.
+  void remove(Process& process);
+
+  const std::vector<Process*>& running() const { return running_; }
+  int32_t running_max() const { return running_max_; }
+  uint64_t suspensions() const { return suspensions_; }
+  uint64_t tokens_reused() const { return tokens_reused_; }
+
+ private:
+  void plan_decodes(const Order& order);
+  void plan_prefills(const Order& order, int64_t now_us);
+  void plan_chunk(Process& process, const Order& order);
+  int32_t chunk_end(const Process& process) const;
+  /// Whether it runs and has no chunk yet: while others are served it may be suspended, and even
+  /// admitted again.
+  bool can_plan(const Process& process) const;
+  /// Whether there is a place and the pages for all tokens the process has by now.
+  bool can_admit(const Process& process) const;
+  void admit(Process& process, int64_t now_us);
+  void reuse(Process& process);
+  /// Pages for the first `tokens` tokens, if need be of processes further down the order.
+  /// Returns how many of those tokens have a page.
+  int32_t secure(Process& process, int32_t tokens, const Order& order);
+  Process* victim(const Process& beneficiary, const Order& order) const;
+  void suspend(Process& process);
+  int32_t rows_left() const;
+  int32_t logit_rows_left() const;
+
+  SchedulerLimits limits_;
+  int32_t running_max_;
+  KvMemory& memory_;
+  AdmissionQueue& queue_;
+  std::vector<Process*> running_;
+  std::vector<Chunk> chunks_;  ///< of the batch being put together
+  uint64_t suspensions_ = 0;
+  uint64_t tokens_reused_ = 0;
+};
+
+}  // namespace neuros::sched

@@ -1,0 +1,304 @@
+#include "sched/scheduler.h"
+
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace neuros::sched {
+namespace {
+
+using testing::ElementsAre;
+
+SchedulerLimits small_limits() {
+  return {.context = 64,
+          .batch_tokens = 8,
+          .sequences = 4,
+          .logit_rows = 4,
+          .pages = 16,
+          .page_tokens = 4,
+          .queue = 8,
+          .wait_us_max = 1000};
+}
+
+/// Tokens first, first + 1, ...
+std::vector<TokenId> counting(TokenId first, size_t count) {
+  std::vector<TokenId> tokens(count);
+  std::iota(tokens.begin(), tokens.end(), first);
+  return tokens;
+}
+
+Arrival arrival(ProcessId id, std::vector<TokenId> prompt, int32_t max_new_tokens) {
+  return {.id = id, .prompt = std::move(prompt), .max_new_tokens = max_new_tokens};
+}
+
+/// Answers a batch: token 7 for whoever asks.
+void answer(Scheduler& scheduler, const Batch& batch, int64_t now_us = 0) {
+  std::vector<ItemResult> results;
+  for (const BatchItem& item : batch.items) {
+    results.push_back(item.logits_last ? ItemResult{.token = 7} : ItemResult{});
+  }
+  scheduler.batch_done(results, now_us);
+  ASSERT_EQ(scheduler.check_invariants(), "");
+}
+
+/// {id, first position, rows} of every item.
+using Row = std::tuple<ProcessId, int32_t, size_t>;
+std::vector<Row> rows_of(const Batch& batch) {
+  std::vector<Row> rows;
+  for (const BatchItem& item : batch.items) {
+    rows.emplace_back(item.id, item.first_position, item.tokens.size());
+  }
+  return rows;
+}
+
+/// The next batch's rows; answers it.
+std::vector<Row> step(Scheduler& scheduler, int64_t now_us = 0) {
+  const auto batch = scheduler.next_batch(now_us);
+  if (!batch) return {};
+  answer(scheduler, *batch, now_us);
+  return rows_of(*batch);
+}
+
+TEST(Scheduler, CutsAPromptIntoChunksAndThenDecodes) {
+  Scheduler s(small_limits());
+  ASSERT_EQ(s.arrive(arrival(1, counting(0, 11), 2), 0), Admission::kQueued);
+  auto batch = s.next_batch(0);
+  ASSERT_TRUE(batch);
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{1, 0, 8}));
+  EXPECT_FALSE(batch->items[0].logits_last);
+  EXPECT_EQ(batch->items[0].pages.size(), 2U);
+  answer(s, *batch);
+  batch = s.next_batch(0);
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{1, 8, 3}));
+  EXPECT_TRUE(batch->items[0].logits_last);
+  answer(s, *batch);
+  EXPECT_EQ(s.info(1)->generated_tokens, 1);
+  batch = s.next_batch(0);
+  EXPECT_THAT(batch->items[0].tokens, ElementsAre(7));
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{1, 11, 1}));
+  answer(s, *batch);
+  EXPECT_FALSE(s.info(1)) << "max_new_tokens reached";
+  EXPECT_FALSE(s.next_batch(0));
+}
+
+TEST(Scheduler, DecodesEveryoneBeforeItFillsUpWithPrompts) {
+  Scheduler s(small_limits());
+  s.arrive(arrival(1, counting(0, 3), 9), 0);
+  s.arrive(arrival(2, counting(10, 3), 9), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 0, 3}, Row{2, 0, 3}));
+  s.arrive(arrival(3, counting(20, 20), 9), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 3, 1}, Row{2, 3, 1}, Row{3, 0, 6}));
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 4, 1}, Row{2, 4, 1}, Row{3, 6, 6}));
+}
+
+TEST(Scheduler, FinishedEndsAProcessWithoutAToken) {
+  Scheduler s(small_limits());
+  s.arrive(arrival(1, counting(0, 3), 9), 0);
+  ASSERT_TRUE(s.next_batch(0));
+  const ItemResult end{.token = std::nullopt, .finished = true};
+  s.batch_done({&end, 1}, 0);
+  EXPECT_FALSE(s.info(1));
+  EXPECT_EQ(s.stats().pages_free, 16);
+}
+
+TEST(Scheduler, RefusesWhatCanNeverRun) {
+  SchedulerLimits limits = small_limits();
+  limits.pages = 4;
+  Scheduler s(limits);
+  EXPECT_EQ(s.arrive(arrival(1, counting(0, 60), 5), 0), Admission::kTooLong) << "context";
+  EXPECT_EQ(s.arrive(arrival(2, counting(0, 16), 2), 0), Admission::kTooLong) << "pages";
+  EXPECT_EQ(s.arrive(arrival(3, counting(0, 16), 1), 0), Admission::kQueued)
+      << "the last new token needs no place";
+  EXPECT_THAT(step(s), ElementsAre(Row{3, 0, 8}));
+  EXPECT_THAT(step(s), ElementsAre(Row{3, 8, 8}));
+  EXPECT_FALSE(s.info(3));
+}
+
+TEST(Scheduler, RefusesWhenTheQueueIsFull) {
+  SchedulerLimits limits = small_limits();
+  limits.queue = 2;
+  Scheduler s(limits);
+  EXPECT_EQ(s.arrive(arrival(1, {1}, 1), 0), Admission::kQueued);
+  EXPECT_EQ(s.arrive(arrival(2, {1}, 1), 0), Admission::kQueued);
+  EXPECT_EQ(s.arrive(arrival(3, {1}, 1), 0), Admission::kQueueFull);
+  EXPECT_FALSE(s.info(3));
+  step(s);
+  EXPECT_EQ(s.arrive(arrival(3, {1}, 1), 0), Admission::kQueued);
+}
+
+TEST(Scheduler, ReusesFullPagesOfEarlierPromptsAndAnswers) {
+  Scheduler s(small_limits());
+  auto prompt = counting(0, 7);
+  s.arrive(arrival(1, prompt, 3), 0);
+  while (s.info(1)) step(s);
+  EXPECT_EQ(s.stats().pages_cached, 2) << "7 prompt tokens and 2 of the answer, in pages of 4";
+  prompt.insert(prompt.end(), {7, 7, 7, 5});
+  s.arrive(arrival(2, prompt, 3), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{2, 8, 3}));
+  EXPECT_EQ(s.info(2)->cached_tokens, 8);
+  EXPECT_EQ(s.stats().tokens_reused, 8U);
+}
+
+TEST(Scheduler, AlwaysComputesTheLastPromptToken) {
+  Scheduler s(small_limits());
+  s.arrive(arrival(1, counting(0, 8), 1), 0);
+  step(s);
+  s.arrive(arrival(2, counting(0, 8), 1), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{2, 4, 4}));
+}
+
+TEST(Scheduler, SharesPagesThatAnotherIsStillComputing) {
+  Scheduler s(small_limits());
+  s.arrive(arrival(1, counting(0, 17), 2), 0);
+  s.arrive(arrival(2, counting(0, 17), 2), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 0, 8}));
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 8, 8}));
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 16, 1}, Row{2, 16, 1}));
+  EXPECT_EQ(s.stats().pages_used, 6) << "four shared, one each";
+}
+
+TEST(Scheduler, MergesPagesThatTwoComputedAtOnce) {
+  SchedulerLimits limits = small_limits();
+  limits.batch_tokens = 16;
+  Scheduler s(limits);
+  s.arrive(arrival(1, counting(0, 6), 5), 0);
+  s.arrive(arrival(2, counting(0, 6), 5), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 0, 6}, Row{2, 0, 6}));
+  EXPECT_EQ(s.stats().pages_used, 3);
+  const auto batch = s.next_batch(0);
+  EXPECT_EQ(batch->items[0].pages[0], batch->items[1].pages[0]);
+  EXPECT_NE(batch->items[0].pages[1], batch->items[1].pages[1]);
+}
+
+TEST(Scheduler, ScoringGetsEveryRowOnceWithinTheLogitRows) {
+  Scheduler s(small_limits());
+  Arrival scoring = arrival(1, counting(0, 10), 0);
+  scoring.prompt_logits = true;
+  s.arrive(scoring, 0);
+  for (const Row& expected : {Row{1, 0, 4}, Row{1, 4, 4}, Row{1, 8, 2}}) {
+    const auto batch = s.next_batch(0);
+    ASSERT_TRUE(batch);
+    EXPECT_THAT(rows_of(*batch), ElementsAre(expected));
+    EXPECT_TRUE(batch->items[0].logits_all);
+    EXPECT_FALSE(batch->items[0].logits_last);
+    answer(s, *batch);
+  }
+  EXPECT_FALSE(s.info(1));
+  s.arrive(scoring, 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 0, 4})) << "no reuse: its logits are wanted";
+}
+
+TEST(Scheduler, PrioritiesComeFirstAndOverdueBeforeThem) {
+  SchedulerLimits limits = small_limits();
+  limits.sequences = 1;
+  Scheduler s(limits);
+  auto with = [](ProcessId id, Priority priority) {
+    Arrival a = arrival(id, {1}, 1);
+    a.priority = priority;
+    return a;
+  };
+  s.arrive(with(1, Priority::kLow), 0);
+  s.arrive(with(2, Priority::kMedium), 10);
+  s.arrive(with(3, Priority::kCritical), 20);
+  s.arrive(with(4, Priority::kCritical), 30);
+  EXPECT_THAT(step(s, 999), ElementsAre(Row{3, 0, 1}));
+  EXPECT_THAT(step(s, 1000), ElementsAre(Row{1, 0, 1})) << "waited 1000 us";
+  EXPECT_THAT(step(s, 1000), ElementsAre(Row{4, 0, 1}));
+  EXPECT_THAT(step(s, 1000), ElementsAre(Row{2, 0, 1}));
+}
+
+TEST(Scheduler, TheYoungestOfTheLowestPriorityGivesItsPagesUp) {
+  SchedulerLimits limits = small_limits();
+  limits.pages = 6;
+  Scheduler s(limits);
+  auto with = [](ProcessId id, Priority priority) {
+    Arrival a = arrival(id, counting(10 * static_cast<TokenId>(id), 4), 12);
+    a.priority = priority;
+    return a;
+  };
+  s.arrive(with(1, Priority::kLow), 0);
+  s.arrive(with(2, Priority::kMedium), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{2, 0, 4}, Row{1, 0, 4}));
+  for (int i = 0; i < 8; ++i) step(s);
+  EXPECT_EQ(s.stats().pages_used, 6);
+  EXPECT_EQ(s.stats().suspensions, 0U);
+  const auto batch = s.next_batch(0);
+  EXPECT_EQ(s.stats().suspensions, 1U);
+  EXPECT_EQ(s.stats().waiting, 1);
+  EXPECT_EQ(s.info(1)->generated_tokens, 9);
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{2, 12, 1}));
+  answer(s, *batch);
+  while (s.info(2)) step(s);
+  const auto again = s.next_batch(0);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->items[0].first_position + static_cast<int32_t>(again->items[0].tokens.size()),
+            13)
+      << "4 of the prompt and 9 of the answer";
+  EXPECT_TRUE(again->items[0].logits_last);
+  EXPECT_EQ(s.info(1)->cached_tokens, 0) << "recomputation is no reuse";
+}
+
+TEST(Scheduler, PromptLogitsAreNotAskedForAgainAfterASuspension) {
+  SchedulerLimits limits = small_limits();
+  limits.pages = 4;
+  limits.page_tokens = 4;
+  limits.logit_rows = 8;
+  Scheduler s(limits);
+  s.arrive(arrival(1, counting(0, 3), 9), 0);
+  Arrival scoring = arrival(2, counting(20, 6), 3);
+  scoring.prompt_logits = true;
+  scoring.priority = Priority::kLow;
+  int32_t logits = 0, tokens = 0;
+  s.arrive(scoring, 0);
+  while (const auto batch = s.next_batch(0)) {
+    for (const BatchItem& item : batch->items) {
+      if (item.id != 2) continue;
+      if (item.logits_all) {
+        EXPECT_EQ(item.first_position, logits);
+        logits += static_cast<int32_t>(item.tokens.size());
+      }
+      if (item.logits_last) ++tokens;
+    }
+    answer(s, *batch);
+  }
+  EXPECT_EQ(logits, 6);
+  EXPECT_EQ(tokens, 3);
+}
+
+TEST(Scheduler, CancelFreesAtOnceOrAfterTheBatchInFlight) {
+  Scheduler s(small_limits());
+  s.arrive(arrival(1, counting(0, 3), 9), 0);
+  s.arrive(arrival(2, counting(10, 3), 9), 0);
+  EXPECT_TRUE(s.cancel(1));
+  EXPECT_FALSE(s.cancel(1));
+  EXPECT_FALSE(s.info(1));
+  const auto batch = s.next_batch(0);
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{2, 0, 3}));
+  EXPECT_TRUE(s.cancel(2));
+  EXPECT_FALSE(s.cancel(2));
+  EXPECT_EQ(s.stats().pages_used, 1) << "the executor still writes there";
+  answer(s, *batch);
+  EXPECT_FALSE(s.info(2));
+  EXPECT_EQ(s.stats().pages_used, 0);
+  EXPECT_FALSE(s.cancel(3));
+}
+
+TEST(Scheduler, OneProcessMayUseEveryPage) {
+  SchedulerLimits limits = small_limits();
+  limits.pages = 5;
+  Scheduler s(limits);
+  for (ProcessId id = 1; id <= 3; ++id) {
+    ASSERT_EQ(s.arrive(arrival(id, counting(static_cast<TokenId>(100 * id), 8), 13), 0),
+              Admission::kQueued);
+  }
+  int batches = 0;
+  while (!step(s).empty()) ASSERT_LT(++batches, 200);
+  EXPECT_EQ(s.stats().pages_used, 0);
+  EXPECT_EQ(s.stats().pages_free + s.stats().pages_cached, 5);
+}
+
+}  // namespace
+}  // namespace neuros::sched
