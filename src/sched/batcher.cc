@@ -40,7 +40,7 @@ void Batcher::plan_prefills(const Order& order, int64_t now_us) {
                        [](const Process* process) { return process->remaining() > 1; });
   size_t next = 0;
   while (rows_left() > 0) {
-    while (next < candidates.size() && !can_plan(*candidates[next])) ++next;
+    while (next < candidates.size() && !candidates[next]->running) ++next;
     Process* process = next < candidates.size() ? candidates[next] : nullptr;
     Process* waiting = queue_.first(order);
     const bool its_turn = waiting && (!process || order.outranks(*waiting, *process));
@@ -72,12 +72,6 @@ int32_t Batcher::chunk_end(const Process& process) const {
   }
   const bool asks = end == process.size() && process.wants_token();
   return asks && logit_rows_left() == 0 ? end - 1 : end;
-}
-
-bool Batcher::can_plan(const Process& process) const {
-  return process.running && std::ranges::none_of(chunks_, [&](const Chunk& chunk) {
-           return chunk.process == &process;
-         });
 }
 
 bool Batcher::can_admit(const Process& process) const {

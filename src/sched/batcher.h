@@ -33,9 +33,6 @@ class Batcher {
   void plan_prefills(const Order& order, int64_t now_us);
   void plan_chunk(Process& process, const Order& order);
   int32_t chunk_end(const Process& process) const;
-  /// Whether it runs and has no chunk yet: while others are served it may be suspended, and even
-  /// admitted again.
-  bool can_plan(const Process& process) const;
   /// Whether there is a place and the pages for all tokens the process has by now.
   bool can_admit(const Process& process) const;
   void admit(Process& process, int64_t now_us);

@@ -114,6 +114,7 @@ std::optional<Batch> Scheduler::next_batch(int64_t now_us) {
 
 BatchItem Scheduler::State::start(const Chunk& chunk) {
   Process& process = *chunk.process;
+  CHECK(!process.in_flight, "a process is once in a batch");
   process.waited_us = process.waited_until(now_us);
   process.in_flight = true;
   const auto first = process.tokens.begin();

@@ -241,6 +241,19 @@ TEST(Scheduler, TheYoungestOfTheLowestPriorityGivesItsPagesUp) {
   EXPECT_EQ(s.info(1)->cached_tokens, 0) << "recomputation is no reuse";
 }
 
+TEST(Scheduler, AdmitsOnlyBesidesAPageForEachToGrowInto) {
+  SchedulerLimits limits = small_limits();
+  limits.pages = 4;
+  Scheduler s(limits);
+  s.arrive(arrival(1, counting(0, 8), 9), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 0, 8}));
+  s.arrive(arrival(2, counting(20, 4), 1), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 8, 1})) << "1 has three pages and may want the fourth";
+  while (s.info(1)) step(s);
+  EXPECT_THAT(step(s), ElementsAre(Row{2, 0, 4}));
+  EXPECT_EQ(s.stats().suspensions, 0U);
+}
+
 TEST(Scheduler, PromptLogitsAreNotAskedForAgainAfterASuspension) {
   SchedulerLimits limits = small_limits();
   limits.pages = 4;
