@@ -108,10 +108,10 @@ TEST(Builder, ShortensTheContextToFitAndSaysSo) {
 
 TEST(Builder, KeepsAnAskedForContextOrFails) {
   TinyLlama tiny;
-  const auto plan = tiny.plan({.memory_bytes = 2 * kMiB, .context = 4096});
+  const auto plan = tiny.plan({.memory_bytes = kMiB, .context = 4096});
   ASSERT_FALSE(plan.has_value());
   EXPECT_EQ(plan.error().kind, base::ErrorKind::kOutOfMemory);
-  EXPECT_THAT(plan.error().message, HasSubstr("budget 2 MiB"));
+  EXPECT_THAT(plan.error().message, HasSubstr("budget 1 MiB"));
 }
 
 TEST(Builder, RefusesWhatItCannotPlan) {
