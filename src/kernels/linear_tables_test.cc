@@ -1,0 +1,230 @@
+/// Matrix products of every table, for every weight type, against the reference.
+
+#include "kernels/quantise.h"
+#include "kernels/testing/bench.h"
+#include "kernels/testing/tables.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace neuros::kernels {
+namespace {
+
+using base::DType;
+using testing::Bench;
+using testing::FileMatrix;
+using testing::Floats;
+using testing::PackedWeight;
+using testing::Random;
+
+struct Product {
+  FileMatrix weight;
+  int64_t tokens = 0;
+  Floats x;
+  Floats bias;      // empty: none
+  Floats residual;  // empty: none
+
+  OpLimits limits(int workers) const {
+    return {.tokens = tokens,
+            .sequences = 1,
+            .cols = weight.cols,
+            .rows = weight.rows,
+            .heads = 1,
+            .head_dim = 16,
+            .context = 16,
+            .workers = workers};
+  }
+};
+
+Product random_product(Random& random, DType dtype, int64_t rows, int64_t cols, int64_t tokens) {
+  Product out{FileMatrix::random(random, dtype, rows, cols), tokens,
+              Floats::normal(random, tokens * cols), Floats(0), Floats(0)};
+  if (random.coin()) out.bias = Floats::normal(random, rows);
+  if (random.coin()) out.residual = Floats::normal(random, tokens * rows);
+  return out;
+}
+
+/// Tokens [first, first + count) of the product, alone.
+Floats multiply(const OpTable& table, const PackedWeight& packed, const Product& product,
+                int workers, int64_t first, int64_t count) {
+  Bench bench(table, product.limits(workers));
+  const int64_t rows = product.weight.rows;
+  Floats y(count * rows);
+  LinearArgs args{.weight = packed.matrix(),
+                  .x = product.x.data() + first * product.weight.cols,
+                  .y = y.data(),
+                  .tokens = count};
+  if (product.bias.size() > 0) args.bias = product.bias.data();
+  if (product.residual.size() > 0) {  // in place, as models add to the residual stream
+    std::copy_n(product.residual.data() + first * rows, count * rows, y.data());
+    args.residual = y.data();
+  }
+  table.linear_for(product.weight.dtype).run(bench.context(), args);
+  EXPECT_TRUE(y.guards_are_intact());
+  return y;
+}
+
+Floats multiply(const OpTable& table, const PackedWeight& packed, const Product& product) {
+  return multiply(table, packed, product, 1, 0, product.tokens);
+}
+
+Floats expected(const Product& product) {
+  return multiply(ref_ops(), PackedWeight(ref_ops(), product.weight), product);
+}
+
+/// What an error of one part in `1 / per_element` on each activation, at random, does to a sum of
+/// products; ten standard deviations of it.
+double tolerance(DType dtype, double weight_length) {
+  const bool exact = dtype == DType::kF32;
+  const double per_element = exact ? 1e-6 : base::is_quantised(dtype) ? 0.007 : 0.003;
+  return 10 * per_element * weight_length + 1e-5;
+}
+
+void expect_close(const Product& product, const Floats& y, const Floats& reference,
+                  bool activations_are_exact) {
+  const int64_t rows = product.weight.rows;
+  for (int64_t row = 0; row < rows; ++row) {
+    const double length = product.weight.row_length(row);
+    for (int64_t token = 0; token < product.tokens; ++token) {
+      const double bound = activations_are_exact
+                               ? 127 * (1e-5 * length * std::sqrt(product.weight.cols) + 1e-6)
+                               : tolerance(product.weight.dtype, length);
+      ASSERT_NEAR(y[token * rows + row], reference[token * rows + row], bound)
+          << "row " << row << " of " << rows << ", token " << token << " of " << product.tokens
+          << ", cols " << product.weight.cols;
+    }
+  }
+}
+
+struct Case {
+  const OpTable* table;
+  DType dtype;
+};
+
+void PrintTo(const Case& value, std::ostream* out) {
+  *out << value.table->name << " " << base::name(value.dtype);
+}
+
+class EveryLinear : public ::testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (!kernel()) GTEST_SKIP() << table().name << " does not multiply " << base::name(dtype());
+  }
+  const OpTable& table() const { return *GetParam().table; }
+  DType dtype() const { return GetParam().dtype; }
+  const LinearKernel& kernel() const { return table().linear_for(dtype()); }
+
+  Random random_;
+};
+
+std::vector<Case> all_cases() {
+  std::vector<Case> out;
+  for (const OpTable* table : testing::tables()) {
+    for (int i = 0; i < base::kWeightDTypeCount; ++i) out.push_back({table, static_cast<DType>(i)});
+  }
+  return out;
+}
+
+std::string case_name(const ::testing::TestParamInfo<Case>& info) {
+  std::string out = info.param.table->name + "_" + std::string(base::name(info.param.dtype));
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, EveryLinear, ::testing::ValuesIn(all_cases()), case_name);
+
+TEST_P(EveryLinear, AgreesWithTheReference) {
+  SCOPED_TRACE(random_.trace());
+  for (const int64_t tokens : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 64}) {
+    const int64_t rows = random_.between(1, 33);
+    const int64_t cols = testing::random_cols(random_, dtype(), random_.coin() ? 67 : 800);
+    const Product product = random_product(random_, dtype(), rows, cols, tokens);
+    const Floats y = multiply(table(), PackedWeight(table(), product.weight), product);
+    expect_close(product, y, expected(product), false);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(EveryLinear, MultipliesManyRows) {
+  SCOPED_TRACE(random_.trace());
+  for (const int64_t tokens : {1, 6, 33}) {
+    const int64_t cols = testing::random_cols(random_, dtype(), 600);
+    const Product product =
+        random_product(random_, dtype(), random_.between(150, 420), cols, tokens);
+    const Floats y = multiply(table(), PackedWeight(table(), product.weight), product);
+    expect_close(product, y, expected(product), false);
+    if (HasFatalFailure()) return;
+  }
+}
+
+/// Whole numbers up to 127, which appears in every 32: eight bits hold them exactly, so that what
+/// is left of the error is the kernel's own.
+TEST_P(EveryLinear, IsExactWhereEightBitsHoldTheActivations) {
+  if (!base::is_quantised(dtype())) GTEST_SKIP() << "activations stay floats";
+  SCOPED_TRACE(random_.trace());
+  for (const int64_t tokens : {1, 2, 5, 16, 19}) {
+    const int64_t cols = testing::random_cols(random_, dtype(), 800);
+    Product product = random_product(random_, dtype(), random_.between(1, 40), cols, tokens);
+    for (int64_t i = 0; i < product.x.size(); ++i) {
+      const auto whole = static_cast<float>(random_.between(-127, 127));
+      product.x[i] = i % 32 == 9 ? 127.0f : whole;
+    }
+    const Floats y = multiply(table(), PackedWeight(table(), product.weight), product);
+    expect_close(product, y, expected(product), true);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(EveryLinear, RowsDoNotDependOnTheirBatch) {
+  SCOPED_TRACE(random_.trace());
+  const int64_t cols = testing::random_cols(random_, dtype(), 600);
+  const Product product = random_product(random_, dtype(), random_.between(1, 70), cols, 37);
+  const PackedWeight packed(table(), product.weight);
+  const Floats whole = multiply(table(), packed, product);
+  const int64_t rows = product.weight.rows;
+  for (int64_t first = 0; first < product.tokens;) {
+    const int64_t count = std::min(random_.between(1, 9), product.tokens - first);
+    const Floats part = multiply(table(), packed, product, 1, first, count);
+    ASSERT_TRUE(testing::same_bits(part.span(), {whole.data() + first * rows, part.span().size()}))
+        << "tokens " << first << " to " << first + count << ", cols " << cols;
+    first += count;
+  }
+}
+
+TEST_P(EveryLinear, WorkersDoNotChangeTheResult) {
+  SCOPED_TRACE(random_.trace());
+  const int64_t cols = testing::random_cols(random_, dtype(), 600);
+  const Product product =
+      random_product(random_, dtype(), random_.between(1, 200), cols, random_.between(1, 40));
+  const PackedWeight packed(table(), product.weight);
+  const Floats alone = multiply(table(), packed, product);
+  for (const int workers : {2, 3}) {
+    const Floats shared = multiply(table(), packed, product, workers, 0, product.tokens);
+    EXPECT_TRUE(testing::same_bits(alone.span(), shared.span())) << workers << " workers";
+  }
+}
+
+TEST_P(EveryLinear, UnpacksWhatTheFileSays) {
+  SCOPED_TRACE(random_.trace());
+  for (int repeat = 0; repeat < 4; ++repeat) {
+    const int64_t cols = testing::random_cols(random_, dtype(), 800);
+    const FileMatrix file = FileMatrix::random(random_, dtype(), random_.between(1, 70), cols);
+    const PackedWeight packed(table(), file);
+    for (int64_t row = 0; row < file.rows; ++row) {
+      Floats out(cols);
+      kernel().unpack_row(packed.matrix(), row, out.data());
+      ASSERT_TRUE(out.guards_are_intact());
+      ASSERT_TRUE(testing::same_bits(out.span(), file.row(row))) << "row " << row;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace neuros::kernels

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "base/thread_pool.h"
+#include "kernels/op_table.h"
+#include "kernels/testing/buffers.h"
+
+#include <memory>
+#include <vector>
+
+namespace neuros::kernels::testing {
+
+/// One table with workers and exactly the scratch it asked for.
+class Bench {
+ public:
+  Bench(const OpTable& table, const OpLimits& limits);
+  ~Bench();
+
+  const OpTable& ops() const { return table_; }
+  /// Scratch is filled with NaN bits each time.
+  OpContext context();
+
+ private:
+  class Workers;
+  const OpTable& table_;
+  std::unique_ptr<Workers> stream_;
+  AlignedBytes scratch_;
+};
+
+/// A matrix as its file has it.
+struct FileMatrix {
+  base::DType dtype = base::DType::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  std::vector<std::byte> bytes;
+
+  /// Random codes of every pattern under scales that make values of about 1 / sqrt(cols).
+  static FileMatrix random(Random& random, base::DType dtype, int64_t rows, int64_t cols);
+  std::vector<float> row(int64_t index) const;
+  /// Euclidean length of a row.
+  double row_length(int64_t index) const;
+};
+
+/// The same matrix as a table packs it, in pieces and not from front to back.
+class PackedWeight {
+ public:
+  PackedWeight(const OpTable& table, const FileMatrix& file);
+  const PackedMatrix& matrix() const { return matrix_; }
+
+ private:
+  AlignedBytes bytes_;
+  PackedMatrix matrix_;
+};
+
+/// A number of columns that `dtype` can have: whole blocks, or any number of plain elements, up to
+/// about `most`.
+int64_t random_cols(Random& random, base::DType dtype, int64_t most);
+
+}  // namespace neuros::kernels::testing
