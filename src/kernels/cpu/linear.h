@@ -35,7 +35,7 @@ LinearKernel linear_kernel(Engine engine, base::DType dtype);
 /// RmsNormArgs if norm_weight is given.
 struct ActivationSource {
   const float* x = nullptr;
-  std::span<const int32_t> rows;
+  std::span<const int32_t> rows = {};
   const float* norm_weight = nullptr;  ///< [cols] or null
   float epsilon = 1e-5f;
   int64_t tokens = 0;

@@ -1,0 +1,39 @@
+// Plain C++ for whatever the compiler's baseline is.
+
+#include "base/float16.h"
+#include "kernels/cpu/engine.h"
+#include "kernels/cpu/iq4_codes.h"
+#include "kernels/cpu/panel_layout.h"
+#include "kernels/cpu/target.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+// Lanes are arrays here: unrolling loops over vectors of them gains nothing and costs much code.
+#undef NEUROS_UNROLL
+#define NEUROS_UNROLL
+
+namespace neuros::kernels::cpu::generic {
+
+#include "kernels/cpu/simd_generic-inl.h"
+
+inline constexpr int kGroupTokens = 4;
+inline constexpr int kPrefetchBytes = 0;
+inline constexpr bool kWideCodesAreSigned = false;
+
+#include "kernels/cpu/linear_rows-inl.h"
+#include "kernels/cpu/linear_tiles-inl.h"
+#include "kernels/cpu/linear_table-inl.h"
+
+}  // namespace neuros::kernels::cpu::generic
+
+namespace neuros::kernels::cpu {
+
+const EngineTable& generic_engine() {
+  static const EngineTable table = generic::make_table<generic::Bf16AsF32Step>();
+  return table;
+}
+
+}  // namespace neuros::kernels::cpu
