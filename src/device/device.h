@@ -3,12 +3,12 @@
 /// A place where models run: its memory, and the order in which it does things.
 /// The CPU is a device whose memory is the host's; CUDA devices implement the same seam.
 
+#include "base/result.h"
+
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
-
-#include "base/result.h"
 
 namespace neuros::base {
 class ThreadPool;

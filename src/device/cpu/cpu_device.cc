@@ -1,14 +1,13 @@
 #include "device/cpu/cpu_device.h"
 
-#include <hwloc.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include "base/thread_pool.h"
+#include "device/cpu/topology.h"
 
 #include <fstream>
 #include <string>
 
-#include "base/check.h"
-#include "base/thread_pool.h"
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace neuros::device {
 namespace {
@@ -37,7 +36,9 @@ size_t available_memory_bytes() {
          static_cast<size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-std::string mib(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+std::string mib(size_t bytes) {
+  return std::to_string(bytes >> 20) + " MiB";
+}
 
 class CpuDevice final : public Device {
  public:
@@ -50,8 +51,8 @@ class CpuDevice final : public Device {
   base::Result<Buffer> reserve(size_t bytes, const std::string& what) override {
     if (bytes == 0) return Buffer();
     if (bytes > memory_bytes_ - reserved_) return out_of_memory(bytes, what);
-    void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                           -1, 0);
+    void* address =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == MAP_FAILED) return out_of_memory(bytes, what);
     if (bytes >= kHugePageBytes) ::madvise(address, bytes, MADV_HUGEPAGE);
     ::madvise(address, bytes, MADV_POPULATE_WRITE);  // older kernels: pages come on first touch
@@ -86,20 +87,7 @@ class CpuDevice final : public Device {
 }  // namespace
 
 std::vector<int> physical_cores() {
-  std::vector<int> cores;
-  hwloc_topology_t topology;
-  CHECK(hwloc_topology_init(&topology) == 0);
-  if (hwloc_topology_load(topology) == 0) {
-    const int count = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
-    for (int i = 0; i < count; ++i) {
-      hwloc_obj_t core = hwloc_get_obj_by_type(topology, HWLOC_OBJ_CORE, static_cast<unsigned>(i));
-      const int cpu = hwloc_bitmap_first(core->cpuset);
-      if (cpu >= 0) cores.push_back(cpu);
-    }
-  }
-  hwloc_topology_destroy(topology);
-  if (cores.empty()) cores.push_back(0);
-  return cores;
+  return read_topology().core_cpus;
 }
 
 base::Result<std::unique_ptr<Device>> open_cpu_device(CpuDeviceOptions options) {

@@ -1,15 +1,15 @@
 #pragma once
 
+#include "device/device.h"
+
 #include <memory>
 #include <vector>
-
-#include "device/device.h"
 
 namespace neuros::device {
 
 struct CpuDeviceOptions {
-  int threads = 0;            ///< 0: one per physical core
-  size_t memory_bytes = 0;    ///< budget; 0: what the machine has available
+  int threads = 0;          ///< 0: one per physical core
+  size_t memory_bytes = 0;  ///< budget; 0: what the machine has available
 };
 
 /// Physical cores as hwloc sees them, limited to the processors this process may use.

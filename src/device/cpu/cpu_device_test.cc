@@ -1,8 +1,8 @@
 #include "device/cpu/cpu_device.h"
 
-#include <gtest/gtest.h>
-
 #include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
 
 namespace neuros::device {
 namespace {
@@ -30,7 +30,9 @@ TEST(CpuDevice, StreamHasTheAskedNumberOfWorkers) {
   EXPECT_EQ((*stream)->cpu_workers()->size(), 2);
 }
 
-TEST(CpuDevice, ThereIsAtLeastOneCore) { EXPECT_FALSE(physical_cores().empty()); }
+TEST(CpuDevice, ThereIsAtLeastOneCore) {
+  EXPECT_FALSE(physical_cores().empty());
+}
 
 }  // namespace
 }  // namespace neuros::device
