@@ -108,9 +108,10 @@ NEUROS_TARGET("avx512f") uint64_t read_512(const std::byte* data, int64_t bytes)
     _mm_prefetch(reinterpret_cast<const char*>(data + at + 4096), _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(data + at + 4096 + 128), _MM_HINT_T0);
   }
-  const __m512i all =
-      _mm512_xor_si512(_mm512_xor_si512(sum[0], sum[1]), _mm512_xor_si512(sum[2], sum[3]));
-  return static_cast<uint64_t>(_mm512_reduce_add_epi64(all));
+  alignas(64) uint64_t lanes[8];
+  _mm512_store_si512(
+      lanes, _mm512_xor_si512(_mm512_xor_si512(sum[0], sum[1]), _mm512_xor_si512(sum[2], sum[3])));
+  return lanes[0] ^ lanes[1] ^ lanes[2] ^ lanes[3] ^ lanes[4] ^ lanes[5] ^ lanes[6] ^ lanes[7];
 }
 
 NEUROS_TARGET("avx2") uint64_t read_256(const std::byte* data, int64_t bytes) {
