@@ -165,6 +165,9 @@ const plan::Plan& LanguageModel::plan() const {
 runtime::EngineStats LanguageModel::stats() const {
   return state_->engine->stats();
 }
+runtime::Engine& LanguageModel::engine() {
+  return *state_->engine;
+}
 const SamplingParams& LanguageModel::default_sampling() const {
   return state_->default_sampling;
 }

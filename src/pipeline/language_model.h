@@ -99,6 +99,7 @@ class LanguageModel {
   const std::string& chat_template_source() const;
   const plan::Plan& plan() const;
   runtime::EngineStats stats() const;
+  runtime::Engine& engine();
 
   /// Sampling defaults published with the model (generation_config.json), else the API's.
   const SamplingParams& default_sampling() const;
