@@ -2,10 +2,9 @@
 
 #include "kernels/quantise.h"
 #include "kernels/testing/bench.h"
-#include "kernels/testing/tables.h"
+#include "kernels/testing/every_table.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <ostream>
 #include <string>
@@ -78,14 +77,6 @@ Floats expected(const Product& product) {
   return multiply(ref_ops(), PackedWeight(ref_ops(), product.weight), product);
 }
 
-/// What an error of one part in `1 / per_element` on each activation, at random, does to a sum of
-/// products; ten standard deviations of it.
-double tolerance(DType dtype, double weight_length) {
-  const bool exact = dtype == DType::kF32;
-  const double per_element = exact ? 1e-6 : base::is_quantised(dtype) ? 0.007 : 0.003;
-  return 10 * per_element * weight_length + 1e-5;
-}
-
 void expect_close(const Product& product, const Floats& y, const Floats& reference,
                   bool activations_are_exact) {
   const int64_t rows = product.weight.rows;
@@ -94,7 +85,7 @@ void expect_close(const Product& product, const Floats& y, const Floats& referen
     for (int64_t token = 0; token < product.tokens; ++token) {
       const double bound = activations_are_exact
                                ? 127 * (1e-5 * length * std::sqrt(product.weight.cols) + 1e-6)
-                               : tolerance(product.weight.dtype, length);
+                               : testing::sum_tolerance(product.weight.dtype, length);
       ASSERT_NEAR(y[token * rows + row], reference[token * rows + row], bound)
           << "row " << row << " of " << rows << ", token " << token << " of " << product.tokens
           << ", cols " << product.weight.cols;
@@ -132,10 +123,8 @@ std::vector<Case> all_cases() {
 }
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
-  std::string out = info.param.table->name + "_" + std::string(base::name(info.param.dtype));
-  std::replace_if(
-      out.begin(), out.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
-  return out;
+  return testing::as_test_name(info.param.table->name + "_" +
+                               std::string(base::name(info.param.dtype)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Tables, EveryLinear, ::testing::ValuesIn(all_cases()), case_name);

@@ -129,6 +129,12 @@ PackedWeight::PackedWeight(const OpTable& table, const FileMatrix& file)
   }
 }
 
+double sum_tolerance(DType dtype, double row_length) {
+  const bool exact = dtype == DType::kF32;
+  const double per_element = exact ? 1e-6 : base::is_quantised(dtype) ? 0.007 : 0.003;
+  return 10 * per_element * row_length + 1e-5;
+}
+
 int64_t random_cols(Random& random, DType dtype, int64_t most) {
   const int64_t block = base::info(dtype).block_elements;
   return block * random.between(1, std::max<int64_t>(most / block, 1));

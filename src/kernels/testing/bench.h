@@ -51,6 +51,11 @@ class PackedWeight {
   PackedMatrix matrix_;
 };
 
+/// How far a sum of products may be from the reference when the activations are of size 1 and the
+/// row of weights has the given length: ten standard deviations of what rounding activations to
+/// eight bits (bfloat16, for plain 16-bit weights) does to it.
+double sum_tolerance(base::DType dtype, double row_length);
+
 /// A number of columns that `dtype` can have: whole blocks, or any number of plain elements, up to
 /// about `most`.
 int64_t random_cols(Random& random, base::DType dtype, int64_t most);
