@@ -39,7 +39,7 @@ struct UnsupportedType {
   uint32_t id;
   std::string_view name;
 };
-constexpr std::array<UnsupportedType, 11> kUnsupported{{{9, "q8_1"},
+constexpr std::array<UnsupportedType, 12> kUnsupported{{{9, "q8_1"},
                                                         {15, "q8_k"},
                                                         {16, "iq2_xxs"},
                                                         {17, "iq2_xs"},
@@ -49,7 +49,8 @@ constexpr std::array<UnsupportedType, 11> kUnsupported{{{9, "q8_1"},
                                                         {22, "iq2_s"},
                                                         {29, "iq1_m"},
                                                         {39, "mxfp4"},
-                                                        {40, "nvfp4"}}};
+                                                        {40, "nvfp4"},
+                                                        {41, "q1_0"}}};
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;

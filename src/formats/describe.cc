@@ -111,7 +111,7 @@ class ValueText {
   std::string operator()(int64_t value) const { return std::to_string(value); }
   std::string operator()(double value) const {
     char text[32];
-    std::snprintf(text, sizeof text, "%.9g", value);
+    std::snprintf(text, sizeof text, "%.7g", value);
     return text;
   }
   std::string operator()(const std::string& value) const {

@@ -135,11 +135,13 @@ class Translator {
         TRY(config_.count("max_position_embeddings")).value_or(family_.context_length);
     embedding_ = TRY(config_.required_count("hidden_size"));
     layers_ = TRY(config_.required_count("num_hidden_layers"));
-    set("vocab_size", TRY(config_.required_count("vocab_size")));
+    const int64_t vocabulary = TRY(config_.required_count("vocab_size"));
+    const int64_t feed_forward = TRY(config_.required_count("intermediate_size"));
+    set("vocab_size", vocabulary);
     set("context_length", context_length_);
     set("embedding_length", embedding_);
     set("block_count", layers_);
-    set("feed_forward_length", TRY(config_.required_count("intermediate_size")));
+    set("feed_forward_length", feed_forward);
     return {};
   }
 
@@ -147,13 +149,13 @@ class Translator {
     const int64_t heads = TRY(config_.required_count("num_attention_heads"));
     const int64_t heads_kv =
         TRY(config_.count("num_key_value_heads")).value_or(family_.heads_kv.value_or(heads));
+    const double epsilon = TRY(config_.positive("rms_norm_eps")).value_or(kDefaultRmsEpsilon);
     head_length_ = TRY(head_length(heads));
     set("attention.head_count", heads);
     set("attention.head_count_kv", heads_kv);
     set("attention.key_length", head_length_);
     set("attention.value_length", head_length_);
-    set("attention.layer_norm_rms_epsilon",
-        TRY(config_.positive("rms_norm_eps")).value_or(kDefaultRmsEpsilon));
+    set("attention.layer_norm_rms_epsilon", epsilon);
     return {};
   }
 

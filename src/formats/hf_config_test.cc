@@ -209,6 +209,11 @@ TEST(HfConfig, RefusesOtherRopeScaling) {
               HasSubstr("a string, expected a number"));
   EXPECT_EQ(error({{"rope_type", "llama3"}, {"factor", 8}}),
             "config.json: low_freq_factor is missing");
+  EXPECT_EQ(error({{"rope_type", "llama3"},
+                   {"factor", 8},
+                   {"low_freq_factor", 1},
+                   {"high_freq_factor", 4}}),
+            "config.json: original_max_position_embeddings is missing");
   EXPECT_EQ(error("x"), "config.json: rope_scaling: a string, expected an object");
 }
 

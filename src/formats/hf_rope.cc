@@ -56,7 +56,8 @@ class RopeScaling {
   }
 
   Result<> add_linear() {
-    set("factor", TRY(required("factor")));
+    const double factor = TRY(required("factor"));
+    set("factor", factor);
     set("type", std::string("linear"));
     return {};
   }
@@ -68,13 +69,15 @@ class RopeScaling {
   }
 
   Result<> add_llama3() {
+    const double factor = TRY(required("factor"));
     const double low = TRY(required("low_freq_factor"));
     const double high = TRY(required("high_freq_factor"));
+    const int64_t original = TRY(fields_.required_count("original_max_position_embeddings"));
     if (high <= low) return fail("high_freq_factor is not above low_freq_factor");
-    set("factor", TRY(required("factor")));
+    set("factor", factor);
     set("low_freq_factor", low);
     set("high_freq_factor", high);
-    set("original_context_length", TRY(fields_.required_count("original_max_position_embeddings")));
+    set("original_context_length", original);
     set("type", std::string("llama3"));
     return {};
   }

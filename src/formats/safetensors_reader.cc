@@ -27,7 +27,7 @@ constexpr size_t kDimensionsMax = 8;
 struct ElementType {
   std::string_view name;
   std::optional<DType> dtype;  ///< none: checked, then left out
-  int64_t bytes;
+  int64_t bytes = 0;
 };
 constexpr ElementType kElementTypes[] = {
     {"F32", DType::kF32, 4}, {"F16", DType::kF16, 2}, {"BF16", DType::kBF16, 2},
@@ -94,7 +94,10 @@ Result<Entry> read_entry(const std::string& name, const json& value, uint64_t da
   if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
       !value.contains("shape") || !value.contains("data_offsets"))
     return fail(what + ": expected exactly dtype, shape and data_offsets");
-  Entry entry{name, TRY(element_type(value["dtype"], what)), TRY(shape_of(value["shape"], what))};
+  Entry entry;
+  entry.name = name;
+  entry.type = TRY(element_type(value["dtype"], what));
+  entry.shape = TRY(shape_of(value["shape"], what));
   const json& offsets = value["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2)
     return fail(what + ": data_offsets is not a pair");
