@@ -1,6 +1,7 @@
 #include "text/partitioned_tokenizer.h"
 
 #include "base/check.h"
+#include "text/text_normalizer.h"
 #include "text/unicode.h"
 
 #include <algorithm>
@@ -22,6 +23,7 @@ PartitionedTokenizer::PartitionedTokenizer(Vocabulary vocabulary)
     : Tokenizer(std::move(vocabulary)), specials_(vocabulary_) {
   const Vocabulary& v = vocabulary_;
   const bool word_piece = v.kind == VocabularyKind::kWordPiece;
+  spells_spaces_ = !word_piece && v.kind != VocabularyKind::kByteBpe;
   if (v.add_bos) begin_ = first_of(v.begin_with, word_piece ? first_of(v.cls, v.bos) : v.bos);
   if (v.add_eos) end_ = first_of(v.end_with, word_piece ? first_of(v.sep, v.eos) : v.eos);
 }

@@ -50,6 +50,7 @@ class PartitionedTokenizer : public Tokenizer {
 
  private:
   SpecialTokens specials_;
+  bool spells_spaces_ = false;  // SentencePiece: U+2581 in user-defined pieces is a space, too
   std::optional<TokenId> begin_, end_;  // what add_special puts around a text
 };
 

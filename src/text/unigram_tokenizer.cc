@@ -1,4 +1,5 @@
 #include "text/partitioned_tokenizer.h"
+#include "text/pre_tokenizer.h"
 #include "text/text_normalizer.h"
 #include "text/trie.h"
 #include "text/unicode.h"
@@ -37,8 +38,10 @@ class UnigramTokenizer final : public PartitionedTokenizer {
   static constexpr int32_t kUnknown = -1;
 
   double score_of(int32_t piece) const;
+  void encode_part(std::string_view text, std::vector<TokenId>& ids) const;
   void extend(std::string_view text, size_t offset, std::vector<Arrival>& arrivals) const;
 
+  PreTokenizer pre_tokenizer_;
   TextNormalizer normalizer_;
   ByteFallback fallback_;
   Trie pieces_;
@@ -46,6 +49,7 @@ class UnigramTokenizer final : public PartitionedTokenizer {
 };
 
 base::Result<> UnigramTokenizer::build() {
+  pre_tokenizer_ = TRY(PreTokenizer::create(vocabulary_.pre_steps));
   normalizer_ = TRY(TextNormalizer::create(vocabulary_));
   std::vector<Trie::Entry> entries;
   double worst = 0;
@@ -88,7 +92,7 @@ void UnigramTokenizer::extend(std::string_view text, size_t offset,
   if (!char_covered) arrive(char_end, score + unknown_score_, kUnknown);
 }
 
-void UnigramTokenizer::encode_fragment(const Fragment& fragment, EncodeScratch&,
+void UnigramTokenizer::encode_fragment(const Fragment& fragment, EncodeScratch& scratch,
                                        std::vector<TokenId>& ids) const {
   const SpaceRules rules{.prefix = wants_space_prefix(fragment),
                          .prefix_if_missing = vocabulary_.space_prefix_if_missing,
@@ -97,6 +101,10 @@ void UnigramTokenizer::encode_fragment(const Fragment& fragment, EncodeScratch&,
   append_with_space_marks(
       normalizer_.active() ? normalizer_.apply(fragment.text) : std::string(fragment.text), rules,
       text);
+  pre_tokenizer_.split(text, scratch.regex, [&](std::string_view part) { encode_part(part, ids); });
+}
+
+void UnigramTokenizer::encode_part(std::string_view text, std::vector<TokenId>& ids) const {
   std::vector<Arrival> arrivals(text.size() + 1);
   arrivals[0].score = 0;
   for (size_t offset = 0; offset < text.size(); offset += read_utf8(text, offset).bytes)
@@ -109,8 +117,8 @@ void UnigramTokenizer::encode_fragment(const Fragment& fragment, EncodeScratch&,
     if (arrival.piece != kUnknown) {
       ids.push_back(arrival.piece);
     } else {
-      fallback_.append(std::string_view(text).substr(arrival.from, ends[i] - arrival.from),
-                       vocabulary_.unk, start, ids);
+      fallback_.append(text.substr(arrival.from, ends[i] - arrival.from), vocabulary_.unk, start,
+                       ids);
     }
   }
 }
