@@ -1,0 +1,88 @@
+#pragma once
+
+/// What serve/ needs of the rest of the program: models that tokenise and generate. The one real
+/// implementation is language_model_backend.h; tests use testing/fake_model.h.
+
+#include "base/result.h"
+#include "pipeline/language_model.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace neuros::serve {
+
+/// What clients may ask about a model; fixed while it is served.
+struct ModelFacts {
+  std::string id{};
+  int64_t created_unix_s = 0;
+  int32_t context = 0;          ///< most tokens of prompt + answer
+  int32_t vocabulary_size = 0;  ///< ids are in [0, vocabulary_size)
+  std::string architecture;
+  int64_t context_trained = 0;
+  int64_t weight_bytes = 0;
+  std::string chat_template;    ///< empty: none
+  std::string tokenizer_class;  ///< as Hugging Face names it
+  std::optional<std::string> bos_token, eos_token, unk_token, pad_token;
+  bool add_bos = false, add_eos = false;
+  pipeline::SamplingParams default_sampling;
+};
+
+/// A snapshot for /metrics. Counters only grow.
+struct ModelStats {
+  int32_t running = 0, waiting = 0;
+  int32_t kv_pages_used = 0, kv_pages_cached = 0, kv_pages_free = 0;
+  uint64_t tokens_reused = 0, suspensions = 0;
+  uint64_t batches = 0, tokens_prefilled = 0, tokens_decoded = 0;
+  int64_t busy_us = 0;
+  struct Memory {
+    std::string tier, arena;
+    int64_t bytes = 0;
+  };
+  std::vector<Memory> memory{};
+};
+
+/// One served model. Thread-safe; everything but generate() may take a moment, nothing blocks.
+class ServedModel {
+ public:
+  virtual ~ServedModel() = default;
+  virtual const ModelFacts& facts() const = 0;
+  virtual ModelStats stats() const = 0;
+
+  virtual std::vector<int32_t> encode(std::string_view text, text::EncodeOptions options) const = 0;
+  virtual std::string decode(std::span<const int32_t> ids, bool show_special) const = 0;
+  virtual std::string piece_bytes(int32_t id, bool show_special) const = 0;
+
+  /// A rendered chat template and its ids. `inputs`: messages, tools, add_generation_prompt and
+  /// template variables.
+  struct ChatPrompt {
+    std::string text;
+    std::vector<int32_t> ids;
+  };
+  virtual base::Result<ChatPrompt> chat_prompt(const nlohmann::ordered_json& inputs) const = 0;
+
+  /// As pipeline::LanguageModel::generate: kUnavailable if the queue is full. on_end is called
+  /// exactly once unless this returns an error.
+  virtual base::Result<uint64_t> generate(pipeline::GenerationRequest request,
+                                          std::shared_ptr<pipeline::GenerationSink> sink) = 0;
+  virtual void cancel(uint64_t generation) = 0;
+};
+
+/// Every model this server answers for, in the order they were given; the first is the default.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::vector<std::shared_ptr<ServedModel>> models() const = 0;
+};
+
+/// By id; "" and "default" mean the first. nullptr: unknown.
+std::shared_ptr<ServedModel> find_model(const Backend& backend, std::string_view id);
+
+}  // namespace neuros::serve

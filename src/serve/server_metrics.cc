@@ -1,0 +1,164 @@
+#include "serve/server_metrics.h"
+
+#include <chrono>
+#include <fstream>
+
+#include <unistd.h>
+
+namespace neuros::serve {
+namespace {
+
+const std::vector<double> kRequestSeconds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1,
+                                             2.5,   5,     10,   30,   60,  120,  300};
+const std::vector<double> kWaitSeconds = {0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                          0.5,    1,     2.5,   5,    10,    30,   60};
+const std::vector<double> kTokenSeconds = {0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02,
+                                           0.03,   0.05,  0.075,  0.1,   0.2,    0.5,  1};
+
+const char* reason_name(pipeline::FinishReason reason) {
+  switch (reason) {
+    case pipeline::FinishReason::kStop:
+      return "stop";
+    case pipeline::FinishReason::kLength:
+      return "length";
+    case pipeline::FinishReason::kCancelled:
+      return "cancelled";
+    case pipeline::FinishReason::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
+/// One family over all models from a function of their snapshots.
+struct ModelFamilies {
+  MetricsText& out;
+  const std::vector<std::pair<std::string, ModelStats>>& models;
+
+  template <typename Value>
+  void write(const char* name, const char* type, const char* help, Value value) {
+    out.family(name, type, help);
+    for (const auto& [id, stats] : models) {
+      out.sample("", {{"model", id}}, static_cast<double>(value(stats)));
+    }
+  }
+};
+
+void write_states(MetricsText& out, const std::vector<std::pair<std::string, ModelStats>>& models) {
+  out.family("neuros_processes", "gauge", "Processes of a model by state.");
+  for (const auto& [id, stats] : models) {
+    out.sample("", {{"model", id}, {"state", "running"}}, stats.running);
+    out.sample("", {{"model", id}, {"state", "waiting"}}, stats.waiting);
+  }
+  out.family("neuros_kv_pages", "gauge",
+             "KV pages by state; cached ones are kept for prefix reuse and free for the asking.");
+  for (const auto& [id, stats] : models) {
+    out.sample("", {{"model", id}, {"state", "used"}}, stats.kv_pages_used);
+    out.sample("", {{"model", id}, {"state", "cached"}}, stats.kv_pages_cached);
+    out.sample("", {{"model", id}, {"state", "free"}}, stats.kv_pages_free);
+  }
+  out.family("neuros_memory_bytes", "gauge", "Memory reserved at boot, by tier and arena.");
+  for (const auto& [id, stats] : models) {
+    for (const auto& [tier, arena, bytes] : stats.memory) {
+      out.sample("", {{"model", id}, {"tier", tier}, {"arena", arena}}, static_cast<double>(bytes));
+    }
+  }
+}
+
+void write_totals(ModelFamilies families) {
+  families.write("neuros_batches_total", "counter", "Forward passes.",
+                 [](const ModelStats& s) { return s.batches; });
+  families.write("neuros_busy_seconds_total", "counter", "Time inside forward passes.",
+                 [](const ModelStats& s) { return static_cast<double>(s.busy_us) / 1e6; });
+  families.write("neuros_prefilled_tokens_total", "counter", "Prompt tokens computed.",
+                 [](const ModelStats& s) { return s.tokens_prefilled; });
+  families.write("neuros_decoded_tokens_total", "counter", "Decode steps computed.",
+                 [](const ModelStats& s) { return s.tokens_decoded; });
+  families.write("neuros_reused_tokens_total", "counter", "Prompt tokens found in cached KV pages.",
+                 [](const ModelStats& s) { return s.tokens_reused; });
+  families.write("neuros_suspensions_total", "counter",
+                 "Processes that gave up their KV pages and recompute them.",
+                 [](const ModelStats& s) { return s.suspensions; });
+}
+
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  double total = 0, resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+ServerMetrics::ServerMetrics()
+    : started_unix_s_(
+          std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+              .count()),
+      requests_("neuros_http_requests_total", "Requests answered, by endpoint and status."),
+      generations_("neuros_generations_total", "Choices generated, by how they ended."),
+      prompt_tokens_("neuros_prompt_tokens_total", "Prompt tokens of generated choices."),
+      generated_tokens_("neuros_generated_tokens_total", "New tokens of generated choices."),
+      cached_tokens_("neuros_cached_tokens_total", "Prompt tokens that needed no computing."),
+      request_s_("neuros_http_request_seconds", "From a request's last byte to its answer's.",
+                 kRequestSeconds),
+      queue_s_("neuros_queue_wait_seconds", "Waiting before the first batch.", kWaitSeconds),
+      first_token_s_("neuros_time_to_first_token_seconds", "From the request to its first token.",
+                     kWaitSeconds),
+      inter_token_s_("neuros_inter_token_seconds", "Between two tokens of one answer.",
+                     kTokenSeconds),
+      answer_s_("neuros_answer_seconds", "From the request to the end of its answer.",
+                kRequestSeconds) {}
+
+void ServerMetrics::request_done(const std::string& endpoint, int status, double seconds) {
+  requests_.add({{"endpoint", endpoint}, {"status", std::to_string(status)}});
+  request_s_.observe({{"endpoint", endpoint}}, seconds);
+}
+
+void ServerMetrics::first_token(const std::string& model, double seconds) {
+  first_token_s_.observe({{"model", model}}, seconds);
+}
+
+void ServerMetrics::next_tokens(const std::string& model, double seconds, uint64_t tokens) {
+  if (tokens == 0) return;
+  inter_token_s_.observe({{"model", model}}, seconds / static_cast<double>(tokens), tokens);
+}
+
+void ServerMetrics::generation_done(const std::string& model, const pipeline::GenerationEnd& end) {
+  const Labels labels{{"model", model}};
+  generations_.add({{"model", model}, {"reason", reason_name(end.reason)}});
+  prompt_tokens_.add(labels, end.prompt_tokens);
+  generated_tokens_.add(labels, end.completion_tokens);
+  cached_tokens_.add(labels, end.cached_tokens);
+  queue_s_.observe(labels, static_cast<double>(end.times.queue_us) / 1e6);
+}
+
+void ServerMetrics::answer_done(const std::string& model, double seconds) {
+  answer_s_.observe({{"model", model}}, seconds);
+}
+
+std::string ServerMetrics::text(const Backend& backend) const {
+  std::vector<std::pair<std::string, ModelStats>> models;
+  for (const auto& model : backend.models()) models.emplace_back(model->facts().id, model->stats());
+  MetricsText out;
+  requests_.write(out);
+  request_s_.write(out);
+  out.family("neuros_http_requests_in_flight", "gauge", "Requests being answered.");
+  out.sample("", {}, requests_in_flight.load());
+  out.family("neuros_http_connections", "gauge", "Open connections.");
+  out.sample("", {}, connections.load());
+  for (const Counter* counter :
+       {&generations_, &prompt_tokens_, &generated_tokens_, &cached_tokens_}) {
+    counter->write(out);
+  }
+  for (const Histogram* histogram : {&queue_s_, &first_token_s_, &inter_token_s_, &answer_s_}) {
+    histogram->write(out);
+  }
+  write_states(out, models);
+  write_totals({out, models});
+  out.family("process_resident_memory_bytes", "gauge", "Resident memory of the process.");
+  out.sample("", {}, resident_bytes());
+  out.family("process_start_time_seconds", "gauge", "Start of the server, Unix time.");
+  out.sample("", {}, started_unix_s_);
+  return out.take();
+}
+
+}  // namespace neuros::serve
