@@ -9,7 +9,7 @@
 #include "formats/test_support.h"
 
 #include <chrono>
-#include <iostream>
+#include <cstdio>
 
 #include <gtest/gtest.h>
 
@@ -71,8 +71,8 @@ Outcome change_anywhere(std::string file, size_t header_bytes, Parse parse) {
 }
 
 void print(const char* what, const Outcome& outcome) {
-  std::cout << what << ", seed " << kSeed << ": " << outcome.loaded << " loaded, "
-            << outcome.refused << " refused\n";
+  std::printf("%s, seed %llu: %d loaded, %d refused\n", what,
+              static_cast<unsigned long long>(kSeed), outcome.loaded, outcome.refused);
 }
 
 std::string read_file(const std::string& path) {
