@@ -218,7 +218,7 @@ void Simulation::check_limits(const Batch& batch) {
   std::set<ProcessId> seen;
   for (const BatchItem& item : batch.items) {
     const auto rows = static_cast<int32_t>(item.tokens.size());
-    logit_rows += item.logits_all ? rows : item.logits_last ? 1 : 0;
+    logit_rows += item.logit_rows();
     require(rows > 0, "empty item", item.id);
     require(seen.insert(item.id).second, "twice in a batch", item.id);
   }

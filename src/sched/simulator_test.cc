@@ -1,7 +1,7 @@
 #include "sched/simulator.h"
 
+#include <cstdio>
 #include <cstdlib>
-#include <iostream>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -26,10 +26,11 @@ TEST(Simulator, RandomWorkloadsKeepEveryRule) {
     sum.tokens_reused += report.tokens_reused;
     sum.overtaken += report.overtaken;
   }
-  std::cout << "seeds " << first << ".." << last << ": " << sum.batches << " batches, " << sum.ended
-            << " processes ended, " << sum.cancelled << " cancelled, " << sum.refused
-            << " refused, " << sum.suspensions << " suspensions, " << sum.tokens_reused
-            << " tokens reused, " << sum.overtaken << " overtaken\n";
+  std::printf(
+      "seeds %lu..%lu: %lu batches, %lu processes ended, %lu cancelled, %lu refused, "
+      "%lu suspensions, %lu tokens reused, %lu overtaken\n",
+      first, last, sum.batches, sum.ended, sum.cancelled, sum.refused, sum.suspensions,
+      sum.tokens_reused, sum.overtaken);
   if (one) return;
   EXPECT_GT(sum.ended, 10'000U);
   EXPECT_GT(sum.cancelled, 1'000U);

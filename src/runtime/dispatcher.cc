@@ -1,0 +1,179 @@
+#include "runtime/dispatcher.h"
+
+#include "base/check.h"
+
+#include <exception>
+#include <utility>
+
+namespace neuros::runtime {
+
+Dispatcher::Dispatcher(const sched::SchedulerLimits& limits, Executor& executor, Mailbox& mailbox)
+    : scheduler_(limits), executor_(executor), mailbox_(mailbox) {
+  publish();
+}
+
+void Dispatcher::work() {
+  auto wait = Mailbox::Wait::kForMail;
+  for (;;) {
+    Mail mail = mailbox_.collect(wait);
+    const bool stop = mail.stop;
+    accept(std::move(mail));
+    if (stop) break;
+    const auto batch = scheduler_.next_batch(now_us());
+    wait = batch ? Mailbox::Wait::kNever : Mailbox::Wait::kForMail;
+    if (batch) run(*batch);
+  }
+  while (!processes_.empty()) cancel(processes_.begin()->first);
+}
+
+void Dispatcher::accept(Mail mail) {
+  for (Submission& submission : mail.submissions) accept(std::move(submission));
+  for (const sched::ProcessId id : mail.cancellations) cancel(id);
+  publish();
+}
+
+void Dispatcher::accept(Submission submission) {
+  ProcessSpec& spec = submission.spec;
+  LiveProcess process;
+  process.client = std::move(spec.client);
+  process.prompt_tokens = static_cast<int32_t>(spec.prompt.size());
+  process.max_new_tokens = spec.max_new_tokens;
+  process.submitted_us = submission.submitted_us;
+  processes_.emplace(submission.id, std::move(process));
+  const sched::Admission admission = scheduler_.arrive({.id = submission.id,
+                                                        .prompt = std::move(spec.prompt),
+                                                        .max_new_tokens = spec.max_new_tokens,
+                                                        .priority = spec.priority,
+                                                        .prompt_logits = spec.prompt_logits},
+                                                       submission.submitted_us);
+  CHECK(admission == sched::Admission::kQueued, "submit() refuses what cannot run");
+}
+
+void Dispatcher::cancel(sched::ProcessId id) {
+  if (!processes_.contains(id)) return;  // ended meanwhile
+  Ending ending = end(id, EndReason::kCancelled, "");
+  CHECK(scheduler_.cancel(id));
+  publish();
+  tell(std::move(ending));
+}
+
+void Dispatcher::run(const sched::Batch& batch) {
+  const int64_t started_us = now_us();
+  note_start(batch, started_us);
+  executor_.forward(batch);
+  count(batch, now_us() - started_us);
+
+  std::vector<sched::ItemResult> results;
+  std::vector<Ending> endings;
+  int32_t logit_row = 0;
+  for (const sched::BatchItem& item : batch.items) {
+    Outcome outcome = deliver(item, logit_row);
+    logit_row += item.logit_rows();
+    results.push_back(outcome.result);
+    if (outcome.ends) endings.push_back(end(item.id, outcome.reason, std::move(outcome.error)));
+  }
+  CHECK(logit_row == executor_.logit_rows());
+  scheduler_.batch_done(results, now_us());
+  publish();
+  for (Ending& ending : endings) tell(std::move(ending));
+}
+
+void Dispatcher::note_start(const sched::Batch& batch, int64_t started_us) {
+  for (const sched::BatchItem& item : batch.items) {
+    LiveProcess& process = processes_.at(item.id);
+    if (process.started()) continue;
+    process.started_us = started_us;
+    mailbox_.left_queue();
+  }
+}
+
+Dispatcher::Outcome Dispatcher::deliver(const sched::BatchItem& item, int32_t logit_row) {
+  LiveProcess& process = processes_.at(item.id);
+  Outcome outcome;
+  try {
+    hand_over(item, logit_row, process, outcome);
+  } catch (const std::exception& exception) {
+    outcome = {.result = {}, .ends = true, .reason = EndReason::kFailed, .error = exception.what()};
+  } catch (...) {
+    outcome = {.result = {}, .ends = true, .reason = EndReason::kFailed, .error = "client threw"};
+  }
+  if (outcome.ends && !outcome.result.token) outcome.result.finished = true;
+  return outcome;
+}
+
+void Dispatcher::hand_over(const sched::BatchItem& item, int32_t logit_row, LiveProcess& process,
+                           Outcome& outcome) {
+  const auto rows = static_cast<int32_t>(item.tokens.size());
+  const int32_t last_row = logit_row + item.logit_rows() - 1;
+  for (int32_t i = 0; item.logits_all && i < rows; ++i) {
+    process.client->on_prompt_logits(item.first_position + i, executor_.logits(logit_row + i));
+  }
+  if (!item.logits_last) {
+    const bool scored =
+        process.max_new_tokens == 0 && item.first_position + rows == process.prompt_tokens;
+    if (scored) outcome = {.result = {}, .ends = true, .reason = EndReason::kLength, .error = ""};
+    return;
+  }
+  if (process.answering_us < 0) process.answering_us = now_us();
+  const std::span<float> logits = executor_.logits(last_row);
+  const NextToken next = process.client->on_logits(logits);
+  if (next.stop) {
+    outcome.ends = true;
+  } else if (next.id < 0 || static_cast<size_t>(next.id) >= logits.size()) {
+    outcome = {.result = {},
+               .ends = true,
+               .reason = EndReason::kFailed,
+               .error = "next token " + std::to_string(next.id) + ", vocabulary of " +
+                        std::to_string(logits.size())};
+  } else {
+    outcome.result.token = next.id;
+    outcome.ends = ++process.generated_tokens == process.max_new_tokens;
+    outcome.reason = EndReason::kLength;
+  }
+}
+
+Dispatcher::Ending Dispatcher::end(sched::ProcessId id, EndReason reason, std::string error) {
+  const auto info = scheduler_.info(id);
+  CHECK(info.has_value());
+  LiveProcess process = std::move(processes_.at(id));
+  processes_.erase(id);
+  ProcessEnd end{.reason = reason,
+                 .error = std::move(error),
+                 .times = process.times(now_us()),
+                 .prompt_tokens = process.prompt_tokens,
+                 .generated_tokens = process.generated_tokens,
+                 .cached_tokens = info->cached_tokens};
+  return {std::move(process), std::move(end)};
+}
+
+void Dispatcher::tell(Ending ending) {
+  if (!ending.process.started()) mailbox_.left_queue();
+  try {
+    ending.process.client->on_end(ending.end);
+  } catch (...) {  // It asked for nothing more; the engine goes on.
+  }
+  ending.process.client.reset();
+  mailbox_.ended();
+}
+
+void Dispatcher::count(const sched::Batch& batch, int64_t busy_us) {
+  ++stats_.batches;
+  stats_.busy_us += busy_us;
+  for (const sched::BatchItem& item : batch.items) {
+    const bool decodes = item.first_position >= processes_.at(item.id).prompt_tokens;
+    (decodes ? stats_.tokens_decoded : stats_.tokens_prefilled) += item.tokens.size();
+  }
+}
+
+void Dispatcher::publish() {
+  stats_.scheduler = scheduler_.stats();
+  const std::lock_guard lock(published_mutex_);
+  published_ = stats_;
+}
+
+EngineStats Dispatcher::stats() const {
+  const std::lock_guard lock(published_mutex_);
+  return published_;
+}
+
+}  // namespace neuros::runtime

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "device/device.h"
+#include "kernels/op_table.h"
+#include "plan/plan.h"
+#include "runtime/arenas.h"
+#include "runtime/bound_program.h"
+#include "sched/scheduler.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace neuros::runtime {
+
+/// One forward pass over a batch. Allocates nothing after construction.
+class Executor {
+ public:
+  /// All arguments outlive the executor; the weights are in their arena.
+  Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::Stream& stream,
+           const Arenas& arenas);
+
+  /// Computes the batch's keys and values into its pages, and the logits it asks for. The batch is
+  /// within plan.limits and stays until the call returns.
+  void forward(const sched::Batch& batch);
+
+  /// Logits of the last forward(), rows in the order of items and of positions inside one:
+  /// [vocabulary]. They may be overwritten, and are until the next forward().
+  std::span<float> logits(int32_t row);
+  int32_t logit_rows() const { return static_cast<int32_t>(logit_rows_.size()); }
+
+ private:
+  void lay_out(const sched::Batch& batch);
+  void lay_out(const sched::BatchItem& item);
+  void run(kernels::EmbedArgs& args);
+  void run(kernels::RopeTableArgs& args);
+  void run(kernels::QkvRopeArgs& args);
+  void run(kernels::AttentionArgs& args);
+  void run(BoundLinear& linear);
+  void run(kernels::GateUpArgs& args);
+  void run(kernels::LogitsArgs& args);
+  int64_t tokens() const { return static_cast<int64_t>(ids_.size()); }
+
+  const plan::BatchLimits limits_;
+  const kernels::OpTable& ops_;
+  kernels::OpContext context_;
+  std::vector<BoundOp> bound_;
+  float* logits_ = nullptr;  ///< [limits.logit_rows, vocabulary]
+  size_t vocabulary_ = 0;
+  // Of the batch being run; their memory is reserved by the limits.
+  std::vector<int32_t> ids_;
+  std::vector<kernels::SequenceSlice> sequences_;
+  std::vector<int32_t> logit_rows_;  ///< which rows of the batch get logits
+};
+
+}  // namespace neuros::runtime

@@ -1,0 +1,66 @@
+#pragma once
+
+#include "base/result.h"
+#include "runtime/engine.h"
+#include "sched/ids.h"
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+namespace neuros::runtime {
+
+struct Submission {
+  sched::ProcessId id = 0;
+  ProcessSpec spec;
+  int64_t submitted_us = 0;
+};
+
+/// What came since the engine looked last.
+struct Mail {
+  std::vector<Submission> submissions;
+  std::vector<sched::ProcessId> cancellations;
+  bool stop = false;  ///< end every process and the thread
+};
+
+/// Between the threads that submit and the engine's own: the one thing both touch. Every process
+/// is counted from submit() to ended(), and as waiting until left_queue().
+class Mailbox {
+ public:
+  explicit Mailbox(int32_t queue_max) : queue_max_(queue_max) {}
+
+  // From any thread:
+
+  /// kUnavailable when closed, or when queue_max processes wait.
+  base::Result<sched::ProcessId> submit(ProcessSpec spec);
+  void cancel(sched::ProcessId id);
+  /// submit() fails from now on.
+  void close();
+  /// close(), and Mail::stop.
+  void stop();
+  /// Returns when no process is left.
+  void wait_until_idle();
+
+  // From the engine's thread:
+
+  enum class Wait { kForMail, kNever };
+  Mail collect(Wait wait);
+  /// A process is in its first batch, or ended without one. Once for each.
+  void left_queue();
+  void ended();
+
+ private:
+  const int32_t queue_max_;
+  std::mutex mutex_;
+  std::condition_variable came_;  ///< mail
+  std::condition_variable idle_;  ///< processes_ is 0
+  // All guarded by mutex_:
+  Mail mail_;
+  bool closed_ = false;
+  int32_t waiting_ = 0;
+  int32_t processes_ = 0;
+  sched::ProcessId next_id_ = 1;
+};
+
+}  // namespace neuros::runtime
