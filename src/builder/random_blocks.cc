@@ -35,13 +35,13 @@ std::optional<BlockRecipe> recipe_of(DType dtype) {
     case DType::kQ8_0:
       return BlockRecipe{0, 1.0f / 73.9f};
     case DType::kQ2_K:
-      return BlockRecipe{80, 1.0f / (1.12f * 8.8f), 82, 1.5f};
+      return BlockRecipe{80, 1.0f / (1.12f * 8.8f * 1.40f), 82, 1.5f};
     case DType::kQ3_K:
       return BlockRecipe{108, 1.0f / (2.29f * 18.5f)};
     case DType::kQ4_K:
-      return BlockRecipe{0, 1.0f / (4.61f * 36.6f), 2, 7.5f};
+      return BlockRecipe{0, 1.0f / (4.61f * 36.6f * 1.55f), 2, 7.5f};
     case DType::kQ5_K:
-      return BlockRecipe{0, 1.0f / (9.23f * 36.6f), 2, 15.5f};
+      return BlockRecipe{0, 1.0f / (9.23f * 36.6f * 1.55f), 2, 15.5f};
     case DType::kQ6_K:
       return BlockRecipe{208, 1.0f / (18.5f * 73.9f)};
     case DType::kIQ4_NL:
