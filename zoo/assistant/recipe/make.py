@@ -20,7 +20,7 @@ _SAMPLE = 120_000  # conversations that the tokenizer learns from
 def main():
     args = argparse.ArgumentParser(description=__doc__)
     args.add_argument("--out", default=os.path.join(os.path.dirname(__file__), ".."))
-    args.add_argument("--minutes", type=float, default=7.0, help="training time")
+    args.add_argument("--minutes", type=float, default=7.5, help="training time")
     args.add_argument("--workers", type=int, default=max(2, (os.cpu_count() or 4) - 4))
     options = args.parse_args()
     os.makedirs(options.out, exist_ok=True)
