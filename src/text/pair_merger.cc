@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <limits>
 
 namespace neuros::text {
@@ -13,6 +14,12 @@ constexpr size_t kShortSymbolsMax = 24;
 
 uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
+
+constexpr uint64_t kNoCandidate = ~uint64_t{0};
+
+uint64_t candidate(uint32_t rank, uint32_t left) {
+  return uint64_t{rank} << 32 | left;
 }
 
 uint64_t mix(uint64_t key) {
@@ -82,47 +89,67 @@ void PairMerger::run_short(const MergeTable& table, std::vector<Symbol>& symbols
   }
 }
 
-void PairMerger::offer(const MergeTable& table, std::span<const Symbol> symbols, uint32_t left,
-                       uint32_t right) {
-  if (left == kNone || right == kNone) return;
-  const int32_t left_id = symbols[left].id, right_id = symbols[right].id;
-  if (const auto* merge = table.find(left_id, right_id)) {
-    heap_.push_back({merge->rank, left, left_id, right_id, merge->merged});
-    std::push_heap(heap_.begin(), heap_.end());
+void PairMerger::link_nodes(const MergeTable& table, const std::vector<Symbol>& symbols) {
+  const auto count = static_cast<uint32_t>(symbols.size());
+  nodes_.resize(count);
+  sorted_.clear();
+  for (uint32_t i = 0; i < count; ++i) {
+    nodes_[i] = {symbols[i].id, i == 0 ? kNone : i - 1, i + 1 == count ? kNone : i + 1, kNone};
+    if (i + 1 == count) break;
+    const auto* merge = table.find(symbols[i].id, symbols[i + 1].id);
+    if (merge == nullptr) continue;
+    nodes_[i].rank = merge->rank;
+    sorted_.push_back(candidate(merge->rank, i));
   }
+  std::sort(sorted_.begin(), sorted_.end());
+  sorted_done_ = 0;
+  heap_.clear();
+}
+
+/// The smallest candidate of both queues, stale or not; kNoCandidate if both are empty.
+uint64_t PairMerger::take_best() {
+  const uint64_t from_start = sorted_done_ < sorted_.size() ? sorted_[sorted_done_] : kNoCandidate;
+  if (heap_.empty() || from_start < heap_.front()) {
+    ++sorted_done_;
+    return from_start;
+  }
+  const uint64_t best = heap_.front();
+  std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+  heap_.pop_back();
+  return best;
+}
+
+void PairMerger::rank_again(const MergeTable& table, uint32_t left) {
+  if (left == kNone) return;
+  Node& node = nodes_[left];
+  const auto* merge = node.next == kNone ? nullptr : table.find(node.id, nodes_[node.next].id);
+  node.rank = merge == nullptr ? kNone : merge->rank;
+  if (merge == nullptr) return;
+  heap_.push_back(candidate(merge->rank, left));
+  std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+}
+
+void PairMerger::merge_at(const MergeTable& table, uint32_t left) {
+  Node& node = nodes_[left];
+  Node& gone = nodes_[node.next];
+  node.id = table.find(node.id, gone.id)->merged;
+  node.next = gone.next;
+  if (gone.next != kNone) nodes_[gone.next].previous = left;
+  gone.rank = kNone;
+  rank_again(table, node.previous);
+  rank_again(table, left);
 }
 
 void PairMerger::run_long(const MergeTable& table, std::vector<Symbol>& symbols) {
-  const auto count = static_cast<uint32_t>(symbols.size());
-  previous_.resize(count);
-  next_.resize(count);
-  heap_.clear();
-  for (uint32_t i = 0; i < count; ++i) {
-    previous_[i] = i == 0 ? kNone : i - 1;
-    next_[i] = i + 1 == count ? kNone : i + 1;
-    if (i == 0) continue;
-    if (const auto* merge = table.find(symbols[i - 1].id, symbols[i].id))
-      heap_.push_back({merge->rank, i - 1, symbols[i - 1].id, symbols[i].id, merge->merged});
+  link_nodes(table, symbols);
+  for (uint64_t best; (best = take_best()) != kNoCandidate;) {
+    const auto left = static_cast<uint32_t>(best);
+    if (nodes_[left].rank == static_cast<uint32_t>(best >> 32)) merge_at(table, left);
   }
-  std::make_heap(heap_.begin(), heap_.end());
-  constexpr int32_t kGone = -2;
-  while (!heap_.empty()) {
-    const Candidate best = heap_.front();
-    std::pop_heap(heap_.begin(), heap_.end());
-    heap_.pop_back();
-    const uint32_t right = next_[best.left];
-    // Stale: one of the two has merged with another neighbour since.
-    if (symbols[best.left].id != best.left_id || right == kNone ||
-        symbols[right].id != best.right_id)
-      continue;
-    symbols[best.left].id = best.merged;
-    symbols[right].id = kGone;
-    next_[best.left] = next_[right];
-    if (next_[right] != kNone) previous_[next_[right]] = best.left;
-    offer(table, symbols, previous_[best.left], best.left);
-    offer(table, symbols, best.left, next_[best.left]);
-  }
-  std::erase_if(symbols, [](const Symbol& symbol) { return symbol.id == kGone; });
+  size_t kept = 0;
+  for (uint32_t i = 0; i != kNone; i = nodes_[i].next)
+    symbols[kept++] = {nodes_[i].id, symbols[i].offset};
+  symbols.resize(kept);
 }
 
 }  // namespace neuros::text

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 namespace neuros::text {
@@ -51,21 +50,26 @@ class PairMerger {
   void run(const MergeTable& table, std::vector<Symbol>& symbols);
 
  private:
-  struct Candidate {
-    uint32_t rank, left;
-    int32_t left_id, right_id, merged;
-    bool operator<(const Candidate& other) const {  // for a heap with the best on top
-      return rank != other.rank ? rank > other.rank : left > other.left;
-    }
+  /// A symbol in the list of those that are left, with the rank of its merge with the next one.
+  struct Node {
+    int32_t id;
+    uint32_t previous, next, rank;
   };
 
   void run_short(const MergeTable& table, std::vector<Symbol>& symbols);
   void run_long(const MergeTable& table, std::vector<Symbol>& symbols);
-  void offer(const MergeTable& table, std::span<const Symbol> symbols, uint32_t left,
-             uint32_t right);
+  void link_nodes(const MergeTable& table, const std::vector<Symbol>& symbols);
+  void merge_at(const MergeTable& table, uint32_t left);
+  void rank_again(const MergeTable& table, uint32_t left);
+  uint64_t take_best();
 
-  std::vector<Candidate> heap_;
-  std::vector<uint32_t> previous_, next_, ranks_;
+  std::vector<uint32_t> ranks_;
+  std::vector<Node> nodes_;
+  // Candidates: rank in the upper half, index of the left node in the lower, so that the smallest
+  // is the best. Those of the start are sorted once, later ones live in a heap. An entry is stale
+  // when the node's rank is not its own any more.
+  std::vector<uint64_t> sorted_, heap_;
+  size_t sorted_done_ = 0;
 };
 
 }  // namespace neuros::text

@@ -61,7 +61,7 @@ std::string PartitionedTokenizer::piece_bytes(TokenId id, bool show_special) con
     case PieceKind::kUnknown:
       return show_special ? piece.text : std::string();
     case PieceKind::kUserDefined:
-      return piece.text;
+      return spells_spaces_ ? replace_space_marks(piece.text) : piece.text;
     case PieceKind::kByte:
       if (const auto byte = parse_byte_piece(piece.text))
         return std::string(1, static_cast<char>(*byte));

@@ -265,5 +265,22 @@ TEST(SentencePieceReference, Llama2AsModelFile) {
   EXPECT_EQ(tokenizer->encode("Hello world"), (std::vector<TokenId>{1, 15043, 3186}));
 }
 
+TEST(StoriesReference, PromptsAsLlamaCpp) {
+  NEUROS_NEEDS_DATA();
+  auto fields = read_gguf_vocabulary(kFolder + "../models/stories260K.gguf");
+  const auto golden = base::read_text_file(kFolder + "../golden/stories260K.json");
+  ASSERT_TRUE(fields.has_value() && golden.has_value());
+  const auto tokenizer = tokenizer_of(vocabulary_from_gguf(std::move(*fields)));
+  ASSERT_TRUE(tokenizer);
+  for (const json& story : json::parse(*golden)) {
+    const auto prompt = story["prompt"].get<std::string>();
+    EXPECT_EQ(tokenizer->encode(prompt), story["prompt_ids"].get<std::vector<TokenId>>());
+    StreamDecoder answer(tokenizer, false, StreamStart::kContinuation);
+    std::string text;
+    for (const TokenId id : story["ids"].get<std::vector<TokenId>>()) text += answer.push(id);
+    EXPECT_EQ(text + answer.finish(), story["text"].get<std::string>());
+  }
+}
+
 }  // namespace
 }  // namespace neuros::text

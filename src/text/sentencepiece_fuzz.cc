@@ -1,0 +1,14 @@
+// Any bytes as a SentencePiece model: refused, or a tokenizer that encodes and decodes.
+
+#include "text/vocabulary_sentencepiece.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace neuros::text;
+  auto vocabulary = vocabulary_from_sentencepiece({reinterpret_cast<const char*>(data), size});
+  if (!vocabulary) return 0;
+  const auto tokenizer = Tokenizer::create(std::move(*vocabulary));
+  if (!tokenizer) return 0;
+  const auto ids = (*tokenizer)->encode("Hello  w\xC3\xB6rld 123!\n<s>\xFF");
+  (*tokenizer)->decode(ids, true);
+  return 0;
+}
