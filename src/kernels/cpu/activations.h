@@ -1,7 +1,6 @@
 #pragma once
 
-/// Activations as the kernels read them. Tokens are taken in groups of a power of two (as many of
-/// the engine's largest size as fit, then one of each smaller size that is needed); a group's bytes
+/// Activations as the kernels read them. Tokens are taken in groups (TokenGroups); a group's bytes
 /// are contiguous, and inside it everything is interleaved by token, so that a kernel reaches each
 /// of its tokens at a constant distance from one pointer.
 ///
@@ -23,7 +22,7 @@ enum class ActivationKind : uint8_t { kF32, kBF16, kBlock32, kBlock256 };
 inline constexpr int kActivationKinds = 4;
 
 inline constexpr int kGroupTokensMax = 16;
-inline constexpr int kGroupSizes = 5;  ///< 1, 2, 4, 8, 16
+inline constexpr int kTileSizes = 4;  ///< groups of 1, 2, 4, 8 tokens have tile kernels
 
 constexpr int64_t chunk_count(int64_t cols) { return (cols + 31) / 32; }
 
@@ -39,12 +38,25 @@ constexpr int64_t activation_token_bytes(ActivationKind kind, int64_t cols) {
   return 0;
 }
 
-/// Tokens of the group that starts at `token` (a multiple of all sizes before it).
-constexpr int group_tokens(int64_t token, int64_t tokens, int group_tokens_max) {
-  int size = group_tokens_max;
-  while (size > tokens - token) size /= 2;
-  return size;
-}
+/// How a batch is cut: first full groups for the block kernels, then the rest in powers of two for
+/// the tile kernels, largest first.
+struct TokenGroups {
+  int64_t tokens = 0;
+  int block_tokens = 0;  ///< tokens of a full group; 0: there are none
+  int tile_tokens = 1;   ///< the largest other group
+
+  /// Tokens that are in full groups.
+  int64_t in_blocks() const {
+    return block_tokens == 0 ? 0 : tokens / block_tokens * block_tokens;
+  }
+  /// Size of the group that starts at `token`, the end of another or 0.
+  int size_at(int64_t token) const {
+    if (token < in_blocks()) return block_tokens;
+    int size = tile_tokens;
+    while (size > tokens - token) size /= 2;
+    return size;
+  }
+};
 
 /// Where the parts of a group of kTokens tokens are, for kBlock32.
 template <int kTokens>

@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/cpu/panel_layout.h"
 
 #include <array>
 #include <cstddef>
@@ -25,6 +26,48 @@ struct TileArgs {
 using TileFn = void (*)(const TileArgs&);
 inline constexpr int kTilePanels = 4;
 
+/// Columns of a block: its two decoded panels fill half of a small first-level cache.
+inline constexpr int kBlockColumnsQuantised = 512;
+inline constexpr int kBlockColumnsBF16 = 256;
+inline constexpr int kBlockColumnsF32 = 128;
+inline constexpr int kPairRowBytes = 128;  ///< a code vector of both panels of a pair
+
+/// A block of columns of two panels, taken apart once for many tokens. Rows are those of the first
+/// panel, then those of the second.
+struct alignas(64) DecodedPair {
+  /// [vectors of 4 columns][32 rows] 4 codes; or [pairs of columns][32 rows] two bf16; or
+  /// [columns][32 rows] f32
+  std::byte codes[kBlockColumnsQuantised / 4 * kPairRowBytes];
+  float scales[kBlockColumnsQuantised / 16][2 * kPanelRows];  ///< [chunks or groups][rows]
+  float minimum_values[kBlockColumnsQuantised / 32][2 * kPanelRows];  ///< [chunks][rows]
+  /// [pairs of 16 columns][rows] the minima as two int16
+  std::byte minimum_pairs[kBlockColumnsQuantised / 32][kPairRowBytes];
+  float record_scales[kBlockColumnsQuantised / 256][2 * kPanelRows];  ///< d, [records][rows]
+  float record_minima[kBlockColumnsQuantised / 256][2 * kPanelRows];  ///< m
+};
+
+/// Decodes columns [column, column + columns) of two panels (the same twice at a matrix's end).
+struct DecodeArgs {
+  const std::byte* panels[2] = {};
+  int64_t cols = 0;
+  int64_t column = 0;
+  int columns = 0;
+  DecodedPair* out = nullptr;
+};
+using DecodeFn = void (*)(const DecodeArgs&);
+
+/// A decoded block times one group; adds to the sums of the columns before it.
+struct BlockArgs {
+  const DecodedPair* pair = nullptr;
+  int64_t cols = 0;
+  int64_t column = 0;  ///< 0: the sums start at zero
+  int columns = 0;
+  const std::byte* group = nullptr;
+  int64_t next_group = 0;  ///< bytes from this group to the next one that will be asked for
+  float* sums = nullptr;   ///< [group tokens, 32]; aligned to 64 bytes
+};
+using BlockFn = void (*)(const BlockArgs&);
+
 /// Brings one row into its slot of a group of `tokens` tokens.
 struct PrepareArgs {
   const float* row = nullptr;  ///< [cols]
@@ -37,7 +80,8 @@ using PrepareFn = void (*)(const PrepareArgs&);
 
 /// Writes a finished tile: y = tile + bias + residual.
 struct FinishArgs {
-  const float* tile = nullptr;      ///< [tokens, 16]
+  const float* tile = nullptr;      ///< [tokens, tile_stride], the first 16 of each
+  int64_t tile_stride = kPanelRows;
   const float* bias = nullptr;      ///< of the panel's first row, or null
   const float* residual = nullptr;  ///< of the first token and the panel's first row, or null
   float* y = nullptr;
@@ -48,11 +92,15 @@ struct FinishArgs {
 using FinishFn = void (*)(const FinishArgs&);
 
 struct EngineTable {
-  int group_tokens_max = 1;  ///< 1 .. kGroupTokensMax, a power of two
+  int tile_tokens = 1;  ///< largest group of the tile kernels
   std::array<ActivationKind, base::kWeightDTypeCount> kinds{};
+  std::array<int, kActivationKinds> block_tokens{};   ///< group of the block kernels; 0: none
+  std::array<int, kActivationKinds> block_columns{};  ///< a block's columns
   std::array<PrepareFn, kActivationKinds> prepare{};
   /// By weight type and log2 of the group's tokens.
-  std::array<std::array<TileFn, kGroupSizes>, base::kWeightDTypeCount> tiles{};
+  std::array<std::array<TileFn, kTileSizes>, base::kWeightDTypeCount> tiles{};
+  std::array<DecodeFn, base::kWeightDTypeCount> decode{};
+  std::array<BlockFn, base::kWeightDTypeCount> blocks{};
   FinishFn finish = nullptr;
   /// out = x / sqrt(mean(x^2) + epsilon) * weight
   void (*normalise)(const float* x, const float* weight, float epsilon, int64_t cols,
@@ -61,6 +109,9 @@ struct EngineTable {
   void (*swiglu)(float* gate, const float* up, int64_t count) = nullptr;
 
   ActivationKind kind(base::DType dtype) const { return kinds.at(static_cast<size_t>(dtype)); }
+  TokenGroups groups(ActivationKind kind, int64_t tokens) const {
+    return {tokens, block_tokens.at(static_cast<size_t>(kind)), tile_tokens};
+  }
 };
 
 const EngineTable& engine_table(Engine engine);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "kernels/cpu/engine.h"
 #include "kernels/cpu/panel_layout.h"
+#include "kernels/cpu/prepare.h"
 
 #include <algorithm>
 #include <array>
@@ -11,30 +12,14 @@
 namespace neuros::kernels::cpu {
 namespace {
 
-/// Activations of this many bytes stay in a core's second-level cache beside the weights.
-constexpr int64_t kBlockBytes = 384 << 10;
-/// Weights one worker takes at a time in decode: long enough to stream, short enough to balance.
+/// Weights one worker takes at a time: long enough to stream, short enough to balance.
 constexpr int64_t kGrainBytes = 128 << 10;
+/// Activations of this many bytes stay in a core's second-level cache while panels pass over them.
+constexpr int64_t kBlockBytes = 384 << 10;
+/// Tokens whose sums for a pair of panels are kept at once in the block kernels.
+constexpr int64_t kPassTokens = 512;
+constexpr int64_t kPairRows = 2 * kPanelRows;
 constexpr int kTasksMax = 8;
-
-/// Prepared activations of one kind.
-struct Activations {
-  const std::byte* data = nullptr;
-  int64_t token_bytes = 0;
-  int64_t tokens = 0;
-  int64_t cols = 0;
-};
-
-struct Scratch {
-  std::byte* rows;         ///< one normalised row for each worker
-  std::byte* activations;  ///< up to two kinds of prepared activations
-};
-
-int64_t row_bytes(int64_t cols) { return round_up(cols * static_cast<int64_t>(sizeof(float)), 64); }
-
-int64_t activation_bytes(ActivationKind kind, int64_t tokens, int64_t cols) {
-  return round_up(tokens * activation_token_bytes(kind, cols), 64);
-}
 
 base::ThreadPool& workers(const OpContext& context) {
   base::ThreadPool* pool = context.stream.cpu_workers();
@@ -42,151 +27,212 @@ base::ThreadPool& workers(const OpContext& context) {
   return *pool;
 }
 
-class Preparer {
- public:
-  Preparer(const EngineTable& engine, const ActivationSource& source, std::byte* rows)
-      : engine_(engine), source_(source), rows_(rows) {}
-
-  Activations prepare(base::ThreadPool& pool, ActivationKind kind, std::byte* out) const {
-    const Activations made{out, activation_token_bytes(kind, source_.cols), source_.tokens,
-                           source_.cols};
-    const PrepareFn function = engine_.prepare[static_cast<size_t>(kind)];
-    pool.parallel_for(source_.tokens, kGroupTokensMax,
-                      [&](int64_t begin, int64_t end, int worker) {
-                        prepare_range(function, made, out, begin, end, worker);
-                      });
-    return made;
-  }
-
- private:
-  void prepare_range(PrepareFn function, const Activations& made, std::byte* out, int64_t begin,
-                     int64_t end, int worker) const {
-    int size = 0;
-    for (int64_t first = begin; first < end; first += size) {
-      size = group_tokens(first, made.tokens, engine_.group_tokens_max);
-      for (int slot = 0; slot < size; ++slot) {
-        function({.row = row(first + slot, worker),
-                  .cols = made.cols,
-                  .slot = slot,
-                  .tokens = size,
-                  .group = out + first * made.token_bytes});
-      }
-    }
-  }
-
-  const float* row(int64_t token, int worker) const {
-    const int64_t index =
-        source_.rows.empty() ? token : source_.rows[static_cast<size_t>(token)];
-    const float* x = source_.x + index * source_.cols;
-    if (source_.norm_weight == nullptr) return x;
-    auto* normalised = reinterpret_cast<float*>(rows_ + worker * row_bytes(source_.cols));
-    engine_.normalise(x, source_.norm_weight, source_.epsilon, source_.cols, normalised);
-    return normalised;
-  }
-
-  const EngineTable& engine_;
-  const ActivationSource& source_;
-  std::byte* rows_;
-};
-
-/// A matrix, ready for tiles of its panels.
-class Panels {
- public:
-  Panels() = default;
-  Panels(const EngineTable& engine, const PackedMatrix& weight, const Activations& activations)
-      : weight_(weight),
-        tiles_(engine.tiles[static_cast<size_t>(weight.dtype)].data()),
-        activations_(activations),
-        panel_bytes_(panel_bytes(weight.dtype, weight.cols)) {}
-
-  int64_t count() const { return panel_count(weight_.rows); }
-  int64_t bytes() const { return panel_bytes_; }
-  int64_t rows() const { return weight_.rows; }
-  /// Rows of panel p that exist.
-  int rows_of(int64_t p) const {
-    return static_cast<int>(std::min(kPanelRows, weight_.rows - p * kPanelRows));
-  }
-  /// Panels [first, first + panels) times the group of `size` tokens from `token`.
-  void tile(int64_t first, int panels, int64_t token, int size, float* out) const {
-    tiles_[std::countr_zero(static_cast<unsigned>(size))](
-        {.panel = weight_.data + first * panel_bytes_,
-         .panel_bytes = panel_bytes_,
-         .panels = panels,
-         .cols = weight_.cols,
-         .group = activations_.data + token * activations_.token_bytes,
-         .out = out});
-  }
-
- private:
-  PackedMatrix weight_;
-  const TileFn* tiles_ = nullptr;
-  Activations activations_;
-  int64_t panel_bytes_ = 0;
-};
-
 struct alignas(64) TileBuffer {
   float values[kTilePanels * kGroupTokensMax * kPanelRows];
 };
 
-/// Calls body(first panel, panels, first token, group size) so that a block of activations stays in
-/// cache while all panels of the range pass over it.
+/// The sums of two panels for a pass of tokens, group after group: [tokens, 32].
+struct alignas(64) PassBuffer {
+  float values[kPassTokens * kPairRows];
+};
+
+/// A matrix and the activations prepared for it.
+class Product {
+ public:
+  Product() = default;
+  Product(const EngineTable& engine, const PackedMatrix& weight, const Activations& activations)
+      : weight_(weight),
+        activations_(activations),
+        tiles_(engine.tiles[static_cast<size_t>(weight.dtype)].data()),
+        decode_(engine.decode[static_cast<size_t>(weight.dtype)]),
+        block_(engine.blocks[static_cast<size_t>(weight.dtype)]),
+        block_columns_(engine.block_columns[static_cast<size_t>(activations.kind)]),
+        panel_bytes_(panel_bytes(weight.dtype, weight.cols)) {}
+
+  const Activations& activations() const { return activations_; }
+  int64_t panels() const { return panel_count(weight_.rows); }
+  int64_t panel_bytes_each() const { return panel_bytes_; }
+  int64_t rows() const { return weight_.rows; }
+  /// Rows of panel p that exist.
+  int rows_of(int64_t p) const {
+    return static_cast<int>(std::clamp<int64_t>(weight_.rows - p * kPanelRows, 0, kPanelRows));
+  }
+
+  /// Panels [first, first + panels) times the group of `size` tokens from `token`:
+  /// out [panels, size, 16].
+  void tile(int64_t first, int panels, int64_t token, int size, float* out) const {
+    tiles_[std::countr_zero(static_cast<unsigned>(size))](
+        {.panel = panel(first),
+         .panel_bytes = panel_bytes_,
+         .panels = panels,
+         .cols = weight_.cols,
+         .group = activations_.group(token),
+         .out = out});
+  }
+
+  /// Panels first and first + 1 times the full groups of tokens [begin, end): sums [tokens, 32].
+  void pass(int64_t first, int64_t begin, int64_t end, float* sums) const {
+    DecodedPair pair;
+    const int64_t second = std::min(first + 1, panels() - 1);
+    for (int64_t column = 0; column < weight_.cols; column += block_columns_) {
+      const auto columns = static_cast<int>(std::min(weight_.cols - column, block_columns_));
+      decode_({.panels = {panel(first), panel(second)},
+               .cols = weight_.cols,
+               .column = column,
+               .columns = columns,
+               .out = &pair});
+      for (int64_t token = begin; token < end; token += activations_.groups.block_tokens) {
+        block_(block_args(pair, column, columns, token, end, sums + (token - begin) * kPairRows));
+      }
+    }
+  }
+
+ private:
+  const std::byte* panel(int64_t p) const { return weight_.data + p * panel_bytes_; }
+
+  BlockArgs block_args(const DecodedPair& pair, int64_t column, int columns, int64_t token,
+                       int64_t end, float* sums) const {
+    const int64_t size = activations_.groups.block_tokens;
+    const bool last = token + size >= end;
+    return {.pair = &pair,
+            .cols = weight_.cols,
+            .column = column,
+            .columns = columns,
+            .group = activations_.group(token),
+            .next_group = last ? 0 : size * activations_.token_bytes,
+            .sums = sums};
+  }
+
+  PackedMatrix weight_;
+  Activations activations_;
+  const TileFn* tiles_ = nullptr;
+  DecodeFn decode_ = nullptr;
+  BlockFn block_ = nullptr;
+  int64_t block_columns_ = 0;
+  int64_t panel_bytes_ = 0;
+};
+
+/// Calls body(first panel, panels, first token, group size) for the groups from `first_token` on,
+/// so that a block of activations stays in cache while all panels of the range pass over it.
 template <typename Body>
-void for_each_tile(const EngineTable& engine, int64_t begin, int64_t end,
-                   const Activations& activations, const Body& body) {
-  const int64_t tokens = activations.tokens;
-  const int64_t block = std::max<int64_t>(
-      kGroupTokensMax, kBlockBytes / activations.token_bytes / kGroupTokensMax * kGroupTokensMax);
-  for (int64_t start = 0; start < tokens; start += block) {
+void for_each_tile(const Activations& activations, int64_t first_token, int64_t begin, int64_t end,
+                   const Body& body) {
+  const int64_t tokens = activations.groups.tokens;
+  const int64_t fitting = kBlockBytes / activations.token_bytes / kGroupTokensMax;
+  const int64_t block = std::max<int64_t>(1, fitting) * kGroupTokensMax;
+  for (int64_t start = first_token; start < tokens; start += block) {
     const int64_t stop = std::min(start + block, tokens);
     for (int64_t panel = begin; panel < end; panel += kTilePanels) {
       const int panels = static_cast<int>(std::min<int64_t>(kTilePanels, end - panel));
       int size = 0;
       for (int64_t token = start; token < stop; token += size) {
-        size = group_tokens(token, tokens, engine.group_tokens_max);
+        size = activations.groups.size_at(token);
         body(panel, panels, token, size);
       }
     }
   }
 }
 
-void multiply_range(const EngineTable& engine, const LinearTask& task, const Panels& panels,
-                    const Activations& activations, int64_t begin, int64_t end) {
-  TileBuffer buffer;
-  for_each_tile(engine, begin, end, activations,
-                [&](int64_t first, int count, int64_t token, int size) {
-                  panels.tile(first, count, token, size, buffer.values);
-                  for (int p = 0; p < count; ++p) {
-                    const int64_t row = (first + p) * kPanelRows;
-                    const int64_t at = token * task.y_stride + row;
-                    engine.finish({.tile = buffer.values + p * size * kPanelRows,
-                                   .bias = task.bias == nullptr ? nullptr : task.bias + row,
-                                   .residual = task.residual == nullptr ? nullptr
-                                                                        : task.residual + at,
-                                   .y = task.y + at,
-                                   .stride = task.y_stride,
-                                   .tokens = size,
-                                   .rows = panels.rows_of(first + p)});
+/// Calls body(first panel, first token, end token) for pairs of panels and passes of full groups.
+template <typename Body>
+void for_each_pass(const Activations& activations, int64_t begin, int64_t end, const Body& body) {
+  const int64_t tokens = activations.groups.in_blocks();
+  if (tokens == 0) return;
+  const int64_t size = activations.groups.block_tokens;
+  const int64_t pass = kPassTokens / size * size;
+  for (int64_t start = 0; start < tokens; start += pass) {
+    for (int64_t panel = begin; panel < end; panel += 2) {
+      body(panel, start, std::min(start + pass, tokens));
+    }
+  }
+}
+
+/// y of one panel for some tokens, from its finished sums.
+void finish_panel(const EngineTable& engine, const LinearTask& task, const Product& product,
+                  int64_t panel, int64_t token, int tokens, const float* sums, int64_t stride) {
+  const int64_t row = panel * kPanelRows;
+  const int64_t at = token * task.y_stride + row;
+  engine.finish({.tile = sums,
+                 .tile_stride = stride,
+                 .bias = task.bias == nullptr ? nullptr : task.bias + row,
+                 .residual = task.residual == nullptr ? nullptr : task.residual + at,
+                 .y = task.y + at,
+                 .stride = task.y_stride,
+                 .tokens = tokens,
+                 .rows = product.rows_of(panel)});
+}
+
+/// The two panels of a pass.
+void finish_pass(const EngineTable& engine, const LinearTask& task, const Product& product,
+                 int64_t panel, int64_t token, int64_t end, const float* sums) {
+  const int tokens = static_cast<int>(end - token);
+  finish_panel(engine, task, product, panel, token, tokens, sums, kPairRows);
+  if (panel + 1 < product.panels()) {
+    finish_panel(engine, task, product, panel + 1, token, tokens, sums + kPanelRows, kPairRows);
+  }
+}
+
+/// Panels [begin, end) of one task, for all tokens.
+void multiply_range(const EngineTable& engine, const LinearTask& task, const Product& product,
+                    int64_t begin, int64_t end) {
+  const Activations& activations = product.activations();
+  for_each_pass(activations, begin, end, [&](int64_t panel, int64_t token, int64_t stop) {
+    PassBuffer sums;
+    product.pass(panel, token, stop, sums.values);
+    finish_pass(engine, task, product, panel, token, stop, sums.values);
+  });
+  for_each_tile(activations, activations.groups.in_blocks(), begin, end,
+                [&](int64_t first, int panels, int64_t token, int size) {
+                  TileBuffer tile;
+                  product.tile(first, panels, token, size, tile.values);
+                  for (int p = 0; p < panels; ++p) {
+                    finish_panel(engine, task, product, first + p, token, size,
+                                 tile.values + p * size * kPanelRows, kPanelRows);
                   }
                 });
 }
 
-/// Panels a worker takes at a time.
+/// The same for silu(gate) * up; `task` says where it goes.
+void swiglu_range(const EngineTable& engine, const LinearTask& task, const Product& gate,
+                  const Product& up, int64_t begin, int64_t end) {
+  const Activations& activations = gate.activations();
+  for_each_pass(activations, begin, end, [&](int64_t panel, int64_t token, int64_t stop) {
+    PassBuffer gates, ups;
+    gate.pass(panel, token, stop, gates.values);
+    up.pass(panel, token, stop, ups.values);
+    engine.swiglu(gates.values, ups.values, (stop - token) * kPairRows);
+    finish_pass(engine, task, gate, panel, token, stop, gates.values);
+  });
+  for_each_tile(activations, activations.groups.in_blocks(), begin, end,
+                [&](int64_t first, int panels, int64_t token, int size) {
+                  TileBuffer gates, ups;
+                  gate.tile(first, panels, token, size, gates.values);
+                  up.tile(first, panels, token, size, ups.values);
+                  engine.swiglu(gates.values, ups.values, panels * size * kPanelRows);
+                  for (int p = 0; p < panels; ++p) {
+                    finish_panel(engine, task, gate, first + p, token, size,
+                                 gates.values + p * size * kPanelRows, kPanelRows);
+                  }
+                });
+}
+
+/// Panels a worker takes at a time, a multiple of kTilePanels.
 int64_t grain_for(const base::ThreadPool& pool, int64_t panels, int64_t bytes) {
   const int64_t balanced = panels / (4 * pool.size());
   const int64_t streaming = (kGrainBytes + bytes - 1) / bytes;
   return round_up(std::max<int64_t>(1, std::min(balanced, streaming)), kTilePanels);
 }
 
-/// All tasks, whose activations are `activations`, in one parallel section.
+/// All tasks in one parallel section.
 void multiply(const EngineTable& engine, base::ThreadPool& pool, const Activations& activations,
               std::span<const LinearTask> tasks) {
-  std::array<Panels, kTasksMax> panels;
+  std::array<Product, kTasksMax> products;
   std::array<int64_t, kTasksMax + 1> starts{};  // in units of kTilePanels panels
   int64_t bytes = 0;
   for (size_t i = 0; i < tasks.size(); ++i) {
-    panels[i] = Panels(engine, tasks[i].weight, activations);
-    starts[i + 1] = starts[i] + (panels[i].count() + kTilePanels - 1) / kTilePanels;
-    bytes = std::max(bytes, panels[i].bytes());
+    products[i] = Product(engine, tasks[i].weight, activations);
+    starts[i + 1] = starts[i] + (products[i].panels() + kTilePanels - 1) / kTilePanels;
+    bytes = std::max(bytes, products[i].panel_bytes_each());
   }
   const int64_t units = starts[tasks.size()];
   const int64_t grain = grain_for(pool, units * kTilePanels, bytes) / kTilePanels;
@@ -195,19 +241,10 @@ void multiply(const EngineTable& engine, base::ThreadPool& pool, const Activatio
       const int64_t first = std::max(begin, starts[i]) - starts[i];
       const int64_t last = std::min(end, starts[i + 1]) - starts[i];
       if (first >= last) continue;
-      multiply_range(engine, tasks[i], panels[i], activations, first * kTilePanels,
-                     std::min(last * kTilePanels, panels[i].count()));
+      multiply_range(engine, tasks[i], products[i], first * kTilePanels,
+                     std::min(last * kTilePanels, products[i].panels()));
     }
   });
-}
-
-Scratch split_scratch(const OpContext& context, const ActivationSource& source, int workers) {
-  const int64_t rows = source.norm_weight == nullptr ? 0 : workers * row_bytes(source.cols);
-  return {context.scratch.data(), context.scratch.data() + rows};
-}
-
-void check_fits(const OpContext& context, const std::byte* end) {
-  CHECK(end <= context.scratch.data() + context.scratch.size(), "scratch is too small");
 }
 
 }  // namespace
@@ -217,8 +254,6 @@ void linear_tasks(Engine engine_id, const OpContext& context, const ActivationSo
   CHECK(tasks.size() <= kTasksMax);
   const EngineTable& engine = engine_table(engine_id);
   base::ThreadPool& pool = workers(context);
-  const Scratch scratch = split_scratch(context, source, pool.size());
-  const Preparer preparer(engine, source, scratch.rows);
   for (int k = 0; k < kActivationKinds; ++k) {
     const auto kind = static_cast<ActivationKind>(k);
     std::array<LinearTask, kTasksMax> same;
@@ -228,9 +263,8 @@ void linear_tasks(Engine engine_id, const OpContext& context, const ActivationSo
       if (engine.kind(task.weight.dtype) == kind) same[count++] = task;
     }
     if (count == 0) continue;
-    check_fits(context, scratch.activations + activation_bytes(kind, source.tokens, source.cols));
-    const Activations activations = preparer.prepare(pool, kind, scratch.activations);
-    multiply(engine, pool, activations, {same.data(), count});
+    Preparer preparer(engine, pool, source, context.scratch);
+    multiply(engine, pool, preparer.prepare(kind), {same.data(), count});
   }
 }
 
@@ -239,44 +273,24 @@ void linear_swiglu(Engine engine_id, const OpContext& context, const ActivationS
   CHECK(gate.rows == up.rows && gate.cols == source.cols && up.cols == source.cols);
   const EngineTable& engine = engine_table(engine_id);
   base::ThreadPool& pool = workers(context);
-  const Scratch scratch = split_scratch(context, source, pool.size());
-  const Preparer preparer(engine, source, scratch.rows);
-  const ActivationKind gate_kind = engine.kind(gate.dtype);
-  const ActivationKind up_kind = engine.kind(up.dtype);
-  std::byte* end = scratch.activations;
-  const Activations for_gate = preparer.prepare(pool, gate_kind, end);
-  end += activation_bytes(gate_kind, source.tokens, source.cols);
-  Activations for_up = for_gate;
-  if (up_kind != gate_kind) {
-    for_up = preparer.prepare(pool, up_kind, end);
-    end += activation_bytes(up_kind, source.tokens, source.cols);
-  }
-  check_fits(context, end);
-  const Panels gates(engine, gate, for_gate);
-  const Panels ups(engine, up, for_up);
-  const int64_t grain = grain_for(pool, gates.count(), gates.bytes() + ups.bytes());
-  pool.parallel_for(gates.count(), grain, [&](int64_t begin, int64_t end_panel, int) {
-    TileBuffer gate_tile, up_tile;
-    for_each_tile(engine, begin, end_panel, for_gate,
-                  [&](int64_t first, int count, int64_t token, int size) {
-                    gates.tile(first, count, token, size, gate_tile.values);
-                    ups.tile(first, count, token, size, up_tile.values);
-                    engine.swiglu(gate_tile.values, up_tile.values, count * size * kPanelRows);
-                    for (int p = 0; p < count; ++p) {
-                      engine.finish({.tile = gate_tile.values + p * size * kPanelRows,
-                                     .y = out + token * gate.rows + (first + p) * kPanelRows,
-                                     .stride = gate.rows,
-                                     .tokens = size,
-                                     .rows = gates.rows_of(first + p)});
-                    }
-                  });
+  Preparer preparer(engine, pool, source, context.scratch);
+  const ActivationKind gate_kind = engine.kind(gate.dtype), up_kind = engine.kind(up.dtype);
+  TokenGroups groups = engine.groups(gate_kind, source.tokens);
+  if (up_kind != gate_kind) groups.block_tokens = 0;  // the kinds may like different groups
+  const Activations for_gate = preparer.prepare(gate_kind, groups);
+  const Activations for_up =
+      up_kind == gate_kind ? for_gate : preparer.prepare(up_kind, groups);
+  const Product gates(engine, gate, for_gate), ups(engine, up, for_up);
+  const LinearTask task{.weight = gate, .y = out, .y_stride = gate.rows};
+  const int64_t grain =
+      grain_for(pool, gates.panels(), gates.panel_bytes_each() + ups.panel_bytes_each());
+  pool.parallel_for(gates.panels(), grain, [&](int64_t begin, int64_t end, int) {
+    swiglu_range(engine, task, gates, ups, begin, end);
   });
 }
 
 int64_t linear_scratch_bytes(const OpLimits& limits) {
-  return limits.workers * row_bytes(limits.cols) +
-         activation_bytes(ActivationKind::kF32, limits.tokens, limits.cols) +
-         activation_bytes(ActivationKind::kBF16, limits.tokens, limits.cols);
+  return Preparer::scratch_bytes(limits.workers, limits.tokens, limits.cols);
 }
 
 }  // namespace neuros::kernels::cpu

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -20,12 +21,15 @@ namespace neuros::kernels::cpu::avx2 {
 
 #include "kernels/cpu/simd_avx2-inl.h"
 
-inline constexpr int kGroupTokens = 4;
+inline constexpr int kTileTokens = 4;
+inline constexpr int kBlockTokens = 3;
+inline constexpr int kPlainBlockTokens = 5;
 inline constexpr int kPrefetchBytes = 2048;
 inline constexpr bool kWideCodesAreSigned = true;
 
 #include "kernels/cpu/linear_rows-inl.h"
 #include "kernels/cpu/linear_tiles-inl.h"
+#include "kernels/cpu/linear_blocks-inl.h"
 #include "kernels/cpu/linear_table-inl.h"
 
 }  // namespace neuros::kernels::cpu::avx2

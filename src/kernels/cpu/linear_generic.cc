@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 // Lanes are arrays here: unrolling loops over vectors of them gains nothing and costs much code.
@@ -19,12 +20,15 @@ namespace neuros::kernels::cpu::generic {
 
 #include "kernels/cpu/simd_generic-inl.h"
 
-inline constexpr int kGroupTokens = 4;
+inline constexpr int kTileTokens = 4;
+inline constexpr int kBlockTokens = 4;
+inline constexpr int kPlainBlockTokens = 4;
 inline constexpr int kPrefetchBytes = 0;
 inline constexpr bool kWideCodesAreSigned = false;
 
 #include "kernels/cpu/linear_rows-inl.h"
 #include "kernels/cpu/linear_tiles-inl.h"
+#include "kernels/cpu/linear_blocks-inl.h"
 #include "kernels/cpu/linear_table-inl.h"
 
 }  // namespace neuros::kernels::cpu::generic

@@ -94,7 +94,7 @@ inline void prepare_bf16(const PrepareArgs& args) {
 /// FinishFn.
 inline void finish(const FinishArgs& args) {
   for (int t = 0; t < args.tokens; ++t) {
-    const float* tile = args.tile + 16 * t;
+    const float* tile = args.tile + args.tile_stride * t;
     float* y = args.y + t * args.stride;
     const float* residual = args.residual == nullptr ? nullptr : args.residual + t * args.stride;
     if (args.rows == 16) {

@@ -306,6 +306,8 @@ struct F32Step {
   static NEUROS_INLINE F add(F sum, F weights, const float* x) {
     return f_fma(weights, f_set(*x), sum);
   }
+  static NEUROS_INLINE F spread(const float* x) { return f_set(*x); }
+  static NEUROS_INLINE F add_spread(F sum, F weights, F x) { return f_fma(weights, x, sum); }
 };
 
 struct F16Step {

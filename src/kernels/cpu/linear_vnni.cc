@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -20,7 +21,9 @@ namespace neuros::kernels::cpu::vnni {
 
 #include "kernels/cpu/simd_avx512-inl.h"
 
-inline constexpr int kGroupTokens = 16;
+inline constexpr int kTileTokens = 8;
+inline constexpr int kBlockTokens = 6;
+inline constexpr int kPlainBlockTokens = 12;
 inline constexpr int kPrefetchBytes = 2048;
 inline constexpr bool kWideCodesAreSigned = false;
 
@@ -35,6 +38,12 @@ NEUROS_INLINE I dot4(I sum, I codes, const int8_t* x) {
           : "+v"(sum)
           : "v"(codes), "m"(*reinterpret_cast<const Four*>(x)));
   return sum;
+}
+
+/// The same with activations that are in a register.
+template <bool wide>
+NEUROS_INLINE I dot4_vector(I sum, I codes, I activations) {
+  return _mm512_dpbusd_epi32(sum, codes, activations);
 }
 
 /// sum + pairs of int16 times two int16 at x.
@@ -56,10 +65,15 @@ struct Bf16DotStep {
             : "v"(pairs), "m"(*reinterpret_cast<const Two*>(x)));
     return sum;
   }
+  static NEUROS_INLINE I spread(const uint16_t* x) { return i_broadcast32(x); }
+  static NEUROS_INLINE F add_spread(F sum, I pairs, I x) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)pairs, (__m512bh)x);
+  }
 };
 
 #include "kernels/cpu/linear_rows-inl.h"
 #include "kernels/cpu/linear_tiles-inl.h"
+#include "kernels/cpu/linear_blocks-inl.h"
 #include "kernels/cpu/linear_table-inl.h"
 
 }  // namespace neuros::kernels::cpu::vnni

@@ -50,6 +50,10 @@ NEUROS_INLINE I i_zero() { return _mm256_setzero_si256(); }
 NEUROS_INLINE I i_load(const std::byte* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
+NEUROS_INLINE void i_store(std::byte* to, I a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), a);
+}
+NEUROS_INLINE I i_cast_f(F a) { return _mm256_castps_si256(a); }
 NEUROS_INLINE I i_set8(int value) { return _mm256_set1_epi8(static_cast<char>(value)); }
 NEUROS_INLINE I i_set32(int32_t value) { return _mm256_set1_epi32(value); }
 NEUROS_INLINE I i_broadcast32(const void* from) {
@@ -88,12 +92,11 @@ NEUROS_INLINE void i_store_s8(int8_t* to, I a) {
 }
 NEUROS_INLINE void prefetch(const std::byte* at) { __builtin_prefetch(at, 0, 3); }
 
-/// sum + codes (32 unsigned bytes) times four int8 at x, in every lane. Codes below 128 cannot
+/// sum + codes (32 unsigned bytes) times activations (int8), in groups of four. Codes below 128 cannot
 /// saturate the 16-bit sums of two products; wide codes are taken as code - 128, and their sign is
 /// moved to the activation.
 template <bool wide>
-NEUROS_INLINE I dot4(I sum, I codes, const int8_t* x) {
-  I activations = i_broadcast32(x);
+NEUROS_INLINE I dot4_vector(I sum, I codes, I activations) {
   if constexpr (wide) {
     const I centred = _mm256_xor_si256(codes, i_set8(128));
     activations = _mm256_sign_epi8(activations, centred);
@@ -101,6 +104,12 @@ NEUROS_INLINE I dot4(I sum, I codes, const int8_t* x) {
   }
   const I pairs = _mm256_maddubs_epi16(codes, activations);
   return i_add(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+/// The same with the four int8 at x in every lane.
+template <bool wide>
+NEUROS_INLINE I dot4(I sum, I codes, const int8_t* x) {
+  return dot4_vector<wide>(sum, codes, i_broadcast32(x));
 }
 
 /// sum + pairs of int16 times two int16 at x.

@@ -38,6 +38,7 @@ NEUROS_INLINE I i_load_s8(const std::byte* from) {
 
 NEUROS_INLINE I i_zero() { return _mm512_setzero_si512(); }
 NEUROS_INLINE I i_load(const std::byte* from) { return _mm512_loadu_si512(from); }
+NEUROS_INLINE void i_store(std::byte* to, I a) { _mm512_storeu_si512(to, a); }
 NEUROS_INLINE I i_set8(int value) { return _mm512_set1_epi8(static_cast<char>(value)); }
 NEUROS_INLINE I i_set32(int32_t value) { return _mm512_set1_epi32(value); }
 NEUROS_INLINE I i_broadcast32(const void* from) {
@@ -67,4 +68,5 @@ NEUROS_INLINE I i_round(F a) { return _mm512_cvtps_epi32(a); }
 NEUROS_INLINE void i_store_s8(int8_t* to, I a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(a));
 }
+NEUROS_INLINE I i_cast_f(F a) { return _mm512_castps_si512(a); }
 NEUROS_INLINE void prefetch(const std::byte* at) { __builtin_prefetch(at, 0, 3); }

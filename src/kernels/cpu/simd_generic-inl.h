@@ -98,6 +98,12 @@ NEUROS_INLINE I i_load(const std::byte* from) {
   std::memcpy(out.v, from, sizeof(out.v));
   return out;
 }
+NEUROS_INLINE void i_store(std::byte* to, const I& a) { std::memcpy(to, a.v, sizeof(a.v)); }
+NEUROS_INLINE I i_cast_f(const F& a) {
+  I out;
+  std::memcpy(out.v, a.v, sizeof(a.v));
+  return out;
+}
 NEUROS_INLINE I i_load_u8(const std::byte* from) {
   I out;
   NEUROS_LANES out.v[lane] = std::to_integer<int32_t>(from[lane]);
@@ -160,15 +166,23 @@ NEUROS_INLINE void i_store_s8(int8_t* to, const I& a) {
 }
 NEUROS_INLINE void prefetch(const std::byte*) {}
 
-/// sum + codes (64 unsigned bytes) times four int8 at x, in every lane.
+/// sum + codes (64 unsigned bytes) times activations (int8), in groups of four.
 template <bool wide>
-NEUROS_INLINE I dot4(I sum, const I& codes, const int8_t* x) {
+NEUROS_INLINE I dot4_vector(I sum, const I& codes, const I& activations) {
   NEUROS_LANES {
-    const auto word = static_cast<uint32_t>(codes.v[lane]);
-    const auto code = [word](int byte) { return static_cast<int32_t>((word >> (8 * byte)) & 255u); };
-    sum.v[lane] += code(0) * x[0] + code(1) * x[1] + code(2) * x[2] + code(3) * x[3];
+    const auto code = static_cast<uint32_t>(codes.v[lane]);
+    const auto x = static_cast<uint32_t>(activations.v[lane]);
+    for (int shift = 0; shift < 32; shift += 8) {
+      sum.v[lane] += static_cast<int32_t>((code >> shift) & 255u) * static_cast<int8_t>(x >> shift);
+    }
   }
   return sum;
+}
+
+/// The same with the four int8 at x in every lane.
+template <bool wide>
+NEUROS_INLINE I dot4(const I& sum, const I& codes, const int8_t* x) {
+  return dot4_vector<wide>(sum, codes, i_broadcast32(x));
 }
 
 /// sum + pairs of int16 times two int16 at x.
