@@ -2,18 +2,34 @@
 
 #include "base/cpu_features.h"
 
+#include <algorithm>
+
 namespace neuros::runtime {
 
-const kernels::OpTable* find_op_table(std::string_view name) {
-  if (name == kernels::ref_ops().name) return &kernels::ref_ops();
-  base::CpuFeatures features = base::detect_cpu();
-  for (const bool bf16 : {features.avx512_bf16, false}) {
-    for (base::CpuLevel level : base::detect_cpu().levels()) {
-      features.level = level;
-      features.avx512_bf16 = bf16;
-      const kernels::OpTable& table = kernels::cpu_ops(features);
-      if (table.name == name) return &table;
+std::vector<const kernels::OpTable*> op_tables() {
+  std::vector<const kernels::OpTable*> tables{&kernels::ref_ops()};
+  const base::CpuFeatures features = base::detect_cpu();
+  for (const base::CpuLevel level : features.levels()) {
+    for (const bool bf16 : {false, features.avx512_bf16}) {
+      base::CpuFeatures at_level = features;
+      at_level.level = level;
+      at_level.avx512_bf16 = bf16;
+      const kernels::OpTable* table = &kernels::cpu_ops(at_level);
+      if (std::ranges::find(tables, table) == tables.end()) tables.push_back(table);
     }
+  }
+  return tables;
+}
+
+std::vector<std::string> op_table_names() {
+  std::vector<std::string> names;
+  for (const kernels::OpTable* table : op_tables()) names.push_back(table->name);
+  return names;
+}
+
+const kernels::OpTable* find_op_table(std::string_view name) {
+  for (const kernels::OpTable* table : op_tables()) {
+    if (table->name == name) return table;
   }
   return nullptr;
 }

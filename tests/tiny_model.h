@@ -1,0 +1,94 @@
+#pragma once
+
+/// A random Llama of two layers in memory, and plans for it with limits of the test's choice.
+
+#include "base/check.h"
+#include "builder/builder.h"
+#include "formats/checkpoint.h"
+#include "kernels/op_table.h"
+#include "kernels/quantise.h"
+#include "models/registry.h"
+#include "plan/plan.h"
+
+#include <cstdint>
+#include <deque>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace neuros::testing {
+
+struct TinyLimits {
+  int32_t context = 128;
+  int32_t batch_tokens = 16;
+  int32_t sequences = 4;
+  int32_t pages = 64;
+  int32_t page_tokens = 16;  ///< the CPU tables take multiples of 16 only
+};
+
+class TinyModel {
+ public:
+  static constexpr int32_t kVocabulary = 90;
+
+  TinyModel() {
+    checkpoint_.path = "tiny.gguf";
+    auto& m = checkpoint_.metadata;
+    m.set("general.architecture", std::string("llama"));
+    m.set("llama.embedding_length", int64_t{32});
+    m.set("llama.feed_forward_length", int64_t{64});
+    m.set("llama.block_count", int64_t{2});
+    m.set("llama.attention.head_count", int64_t{4});
+    m.set("llama.attention.head_count_kv", int64_t{2});
+    m.set("llama.context_length", int64_t{256});
+    add("token_embd.weight", {kVocabulary, 32}, base::DType::kQ8_0);
+    add("output_norm.weight", {32}, base::DType::kF32);
+    for (const std::string layer : {"blk.0.", "blk.1."}) {
+      add(layer + "attn_q.weight", {32, 32}, base::DType::kF32);
+      add(layer + "attn_k.weight", {16, 32}, base::DType::kQ8_0);
+      add(layer + "attn_v.weight", {16, 32}, base::DType::kQ4_0);
+      add(layer + "attn_output.weight", {32, 32}, base::DType::kQ8_0);
+      add(layer + "attn_norm.weight", {32}, base::DType::kF32);
+      add(layer + "ffn_norm.weight", {32}, base::DType::kF32);
+      add(layer + "ffn_gate.weight", {64, 32}, base::DType::kQ4_0);
+      add(layer + "ffn_up.weight", {64, 32}, base::DType::kF32);
+      add(layer + "ffn_down.weight", {32, 64}, base::DType::kQ8_0);
+    }
+  }
+
+  const formats::Checkpoint& checkpoint() const { return checkpoint_; }
+
+  plan::Plan plan(const kernels::OpTable& ops, const TinyLimits& limits, int workers = 2) const {
+    builder::PlanRequest request;
+    request.workers = workers;
+    request.memory_bytes = int64_t{64} << 20;
+    request.context = limits.context;
+    request.batch_tokens = limits.batch_tokens;
+    request.sequences = limits.sequences;
+    auto program = models::make_program(checkpoint_);
+    CHECK(program.has_value());
+    auto plan = builder::make_plan(checkpoint_, std::move(*program), ops, request);
+    CHECK(plan.has_value());
+    plan->kv.page_bytes = plan->kv.page_bytes / plan->kv.page_tokens * limits.page_tokens;
+    plan->kv.page_tokens = limits.page_tokens;
+    plan->kv.pages = limits.pages;
+    plan->memory.kv = plan->kv.pages * plan->kv.page_bytes;
+    return std::move(*plan);
+  }
+
+ private:
+  void add(const std::string& name, base::Shape shape, base::DType dtype) {
+    std::vector<float> values(static_cast<size_t>(base::element_count(shape)));
+    std::normal_distribution<float> draw(shape.size() == 1 ? 1.0f : 0.0f, 0.4f);
+    for (float& value : values) value = draw(random_);
+    const int64_t bytes = base::bytes_of(dtype, static_cast<int64_t>(values.size()));
+    std::vector<std::byte>& stored = bytes_.emplace_back(static_cast<size_t>(bytes));
+    kernels::quantise(dtype, values, {}, stored.data());
+    checkpoint_.tensors[name] = {dtype, std::move(shape), stored};
+  }
+
+  std::mt19937 random_{1234};
+  std::deque<std::vector<std::byte>> bytes_;
+  formats::Checkpoint checkpoint_;
+};
+
+}  // namespace neuros::testing
