@@ -91,7 +91,7 @@ struct Attention {
 TEST_P(EveryAttention, AgreesWithTheReference) {
   if (table().attention == nullptr) GTEST_SKIP() << "no attention";
   SCOPED_TRACE(random_.trace());
-  for (int repeat = 0; repeat < 24; ++repeat) {
+  for (int repeat = 0; repeat < 12; ++repeat) {
     const KvLayout layout = random_layout(random_);
     Attention attention(random_, layout, Sequences::random(random_, layout.page_tokens));
     const auto slices = attention.sequences.slices();
