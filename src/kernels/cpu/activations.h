@@ -9,7 +9,8 @@
 ///   kBlock32:  codes [chunks][tokens][32] int8; scales [chunks][tokens] f32 = max |x| / 127;
 ///              negated sums of codes [chunks][tokens] int32; scale * sum [chunks][tokens] f32
 ///   kBlock256: codes [chunks][tokens][32] int8; per 256 columns: scales [blocks][tokens] f32;
-///              negated sums of codes [blocks][tokens] int32; sums of 16 [blocks][tokens][16] int16
+///              negated sums of codes [blocks][tokens] int32; sums of 16 codes
+///              [blocks][tokens][16] int16; of 32 codes [blocks][tokens][8] int16
 ///
 /// A token's values do not depend on its group: that is what makes products batch-invariant.
 
@@ -33,7 +34,7 @@ constexpr int64_t activation_token_bytes(ActivationKind kind, int64_t cols) {
     case ActivationKind::kF32: return chunks * 32 * 4;
     case ActivationKind::kBF16: return chunks * 32 * 2;
     case ActivationKind::kBlock32: return chunks * (32 + 12);
-    case ActivationKind::kBlock256: return cols + cols / 256 * (4 + 4 + 32);
+    case ActivationKind::kBlock256: return cols + cols / 256 * (4 + 4 + 32 + 16);
   }
   return 0;
 }
@@ -80,12 +81,14 @@ struct Block256Group {
   const float* scales;
   const int32_t* negated_sums;
   const int16_t* sums;
+  const int16_t* sums32;
 
   Block256Group(const std::byte* group, int64_t cols)
       : codes(reinterpret_cast<const int8_t*>(group)),
         scales(reinterpret_cast<const float*>(group + cols * kTokens)),
         negated_sums(reinterpret_cast<const int32_t*>(scales + cols / 256 * kTokens)),
-        sums(reinterpret_cast<const int16_t*>(negated_sums + cols / 256 * kTokens)) {}
+        sums(reinterpret_cast<const int16_t*>(negated_sums + cols / 256 * kTokens)),
+        sums32(sums + cols / 16 * kTokens) {}
 };
 
 }  // namespace neuros::kernels::cpu

@@ -78,16 +78,19 @@ struct PrepareArgs {
 };
 using PrepareFn = void (*)(const PrepareArgs&);
 
-/// Writes a finished tile: y = tile + bias + residual.
+/// Writes finished sums of neighbouring panels: y = sums + bias + residual, token by token. The sums
+/// of panel p, token t start at sums + p / 2 * pair_stride + p % 2 * panel_stride + t * token_stride.
 struct FinishArgs {
-  const float* tile = nullptr;      ///< [tokens, tile_stride], the first 16 of each
-  int64_t tile_stride = kPanelRows;
-  const float* bias = nullptr;      ///< of the panel's first row, or null
-  const float* residual = nullptr;  ///< of the first token and the panel's first row, or null
+  const float* sums = nullptr;
+  int64_t pair_stride = 0;
+  int64_t panel_stride = 0;
+  int64_t token_stride = 0;
+  const float* bias = nullptr;      ///< of the first row, or null
+  const float* residual = nullptr;  ///< of the first token and row, or null
   float* y = nullptr;
-  int64_t stride = 0;  ///< of y and residual
+  int64_t y_stride = 0;  ///< of y and residual, from one token to the next
   int tokens = 0;
-  int rows = 16;  ///< rows of the panel that exist
+  int64_t rows = 0;  ///< from the first panel's first row on
 };
 using FinishFn = void (*)(const FinishArgs&);
 

@@ -16,9 +16,11 @@ namespace {
 constexpr int64_t kGrainBytes = 128 << 10;
 /// Activations of this many bytes stay in a core's second-level cache while panels pass over them.
 constexpr int64_t kBlockBytes = 384 << 10;
-/// Tokens whose sums for a pair of panels are kept at once in the block kernels.
-constexpr int64_t kPassTokens = 512;
 constexpr int64_t kPairRows = 2 * kPanelRows;
+/// A pass of the block kernels: this many tokens and pairs of panels, whose sums stay in the
+/// second-level cache beside the activations of one block of columns.
+constexpr int64_t kPassTokens = 512;
+constexpr int64_t kPassPairs = 4;
 constexpr int kTasksMax = 8;
 
 base::ThreadPool& workers(const OpContext& context) {
@@ -31,9 +33,28 @@ struct alignas(64) TileBuffer {
   float values[kTilePanels * kGroupTokensMax * kPanelRows];
 };
 
-/// The sums of two panels for a pass of tokens, group after group: [tokens, 32].
-struct alignas(64) PassBuffer {
-  float values[kPassTokens * kPairRows];
+/// Sums of a pass for one worker: [pairs][tokens, 32].
+class PassSums {
+ public:
+  PassSums() = default;
+  explicit PassSums(int64_t tokens) : pair_floats_(std::min(tokens, kPassTokens) * kPairRows) {}
+  int64_t bytes() const { return kPassPairs * pair_floats_ * static_cast<int64_t>(sizeof(float)); }
+  PassSums at(std::byte* memory, int worker) const {
+    PassSums placed = *this;
+    placed.data_ = reinterpret_cast<float*>(memory + worker * bytes());
+    return placed;
+  }
+  float* pair(int64_t index) const { return data_ + index * pair_floats_; }
+  /// The pairs from `index` on.
+  PassSums from(int64_t index) const {
+    PassSums rest = *this;
+    rest.data_ = pair(index);
+    return rest;
+  }
+
+ private:
+  int64_t pair_floats_ = 0;
+  float* data_ = nullptr;
 };
 
 /// A matrix and the activations prepared for it.
@@ -52,12 +73,6 @@ class Product {
   const Activations& activations() const { return activations_; }
   int64_t panels() const { return panel_count(weight_.rows); }
   int64_t panel_bytes_each() const { return panel_bytes_; }
-  int64_t rows() const { return weight_.rows; }
-  /// Rows of panel p that exist.
-  int rows_of(int64_t p) const {
-    return static_cast<int>(std::clamp<int64_t>(weight_.rows - p * kPanelRows, 0, kPanelRows));
-  }
-
   /// Panels [first, first + panels) times the group of `size` tokens from `token`:
   /// out [panels, size, 16].
   void tile(int64_t first, int panels, int64_t token, int size, float* out) const {
@@ -70,19 +85,27 @@ class Product {
          .out = out});
   }
 
-  /// Panels first and first + 1 times the full groups of tokens [begin, end): sums [tokens, 32].
-  void pass(int64_t first, int64_t begin, int64_t end, float* sums) const {
+  /// One block of columns of panels first and first + 1 times the full groups of tokens
+  /// [begin, end), added to sums [tokens, 32].
+  void block(int64_t first, int64_t column, int64_t begin, int64_t end, float* sums) const {
     DecodedPair pair;
     const int64_t second = std::min(first + 1, panels() - 1);
+    const auto columns = static_cast<int>(std::min(weight_.cols - column, block_columns_));
+    decode_({.panels = {panel(first), panel(second)},
+             .cols = weight_.cols,
+             .column = column,
+             .columns = columns,
+             .out = &pair});
+    for (int64_t token = begin; token < end; token += activations_.groups.block_tokens) {
+      block_(block_args(pair, column, columns, token, end, sums + (token - begin) * kPairRows));
+    }
+  }
+
+  /// All columns of panels [begin, end), at most kPassPairs pairs.
+  void pass(int64_t begin, int64_t end, int64_t token, int64_t stop, const PassSums& sums) const {
     for (int64_t column = 0; column < weight_.cols; column += block_columns_) {
-      const auto columns = static_cast<int>(std::min(weight_.cols - column, block_columns_));
-      decode_({.panels = {panel(first), panel(second)},
-               .cols = weight_.cols,
-               .column = column,
-               .columns = columns,
-               .out = &pair});
-      for (int64_t token = begin; token < end; token += activations_.groups.block_tokens) {
-        block_(block_args(pair, column, columns, token, end, sums + (token - begin) * kPairRows));
+      for (int64_t panel = begin; panel < end; panel += 2) {
+        block(panel, column, token, stop, sums.pair((panel - begin) / 2));
       }
     }
   }
@@ -133,86 +156,93 @@ void for_each_tile(const Activations& activations, int64_t first_token, int64_t 
   }
 }
 
-/// Calls body(first panel, first token, end token) for pairs of panels and passes of full groups.
+/// Calls body(first panel, end panel, first token, end token) for passes of the block kernels, of at
+/// most `pairs` pairs of panels.
 template <typename Body>
-void for_each_pass(const Activations& activations, int64_t begin, int64_t end, const Body& body) {
+void for_each_pass(const Activations& activations, int64_t begin, int64_t end, int64_t pairs,
+                   const Body& body) {
   const int64_t tokens = activations.groups.in_blocks();
   if (tokens == 0) return;
   const int64_t size = activations.groups.block_tokens;
   const int64_t pass = kPassTokens / size * size;
   for (int64_t start = 0; start < tokens; start += pass) {
-    for (int64_t panel = begin; panel < end; panel += 2) {
-      body(panel, start, std::min(start + pass, tokens));
+    for (int64_t panel = begin; panel < end; panel += 2 * pairs) {
+      body(panel, std::min(panel + 2 * pairs, end), start, std::min(start + pass, tokens));
     }
   }
 }
 
-/// y of one panel for some tokens, from its finished sums.
-void finish_panel(const EngineTable& engine, const LinearTask& task, const Product& product,
-                  int64_t panel, int64_t token, int tokens, const float* sums, int64_t stride) {
-  const int64_t row = panel * kPanelRows;
+/// y of panels [begin, end) for some tokens; `args` says where their sums are.
+void finish(const EngineTable& engine, const LinearTask& task, int64_t begin, int64_t end,
+            int64_t token, int64_t tokens, FinishArgs args) {
+  const int64_t row = begin * kPanelRows;
   const int64_t at = token * task.y_stride + row;
-  engine.finish({.tile = sums,
-                 .tile_stride = stride,
-                 .bias = task.bias == nullptr ? nullptr : task.bias + row,
-                 .residual = task.residual == nullptr ? nullptr : task.residual + at,
-                 .y = task.y + at,
-                 .stride = task.y_stride,
-                 .tokens = tokens,
-                 .rows = product.rows_of(panel)});
+  args.bias = task.bias == nullptr ? nullptr : task.bias + row;
+  args.residual = task.residual == nullptr ? nullptr : task.residual + at;
+  args.y = task.y + at;
+  args.y_stride = task.y_stride;
+  args.tokens = static_cast<int>(tokens);
+  args.rows = std::min(end * kPanelRows, task.weight.rows) - row;
+  engine.finish(args);
 }
 
-/// The two panels of a pass.
-void finish_pass(const EngineTable& engine, const LinearTask& task, const Product& product,
-                 int64_t panel, int64_t token, int64_t end, const float* sums) {
-  const int tokens = static_cast<int>(end - token);
-  finish_panel(engine, task, product, panel, token, tokens, sums, kPairRows);
-  if (panel + 1 < product.panels()) {
-    finish_panel(engine, task, product, panel + 1, token, tokens, sums + kPanelRows, kPairRows);
-  }
+/// Where a pass has its sums.
+FinishArgs pass_layout(const PassSums& sums) {
+  return {.sums = sums.pair(0),
+          .pair_stride = sums.pair(1) - sums.pair(0),
+          .panel_stride = kPanelRows,
+          .token_stride = kPairRows};
+}
+
+/// Where a tile has them: [panels][size, 16].
+FinishArgs tile_layout(const float* tile, int size) {
+  return {.sums = tile,
+          .pair_stride = size * kPairRows,
+          .panel_stride = size * kPanelRows,
+          .token_stride = kPanelRows};
 }
 
 /// Panels [begin, end) of one task, for all tokens.
 void multiply_range(const EngineTable& engine, const LinearTask& task, const Product& product,
-                    int64_t begin, int64_t end) {
+                    int64_t begin, int64_t end, const PassSums& sums) {
   const Activations& activations = product.activations();
-  for_each_pass(activations, begin, end, [&](int64_t panel, int64_t token, int64_t stop) {
-    PassBuffer sums;
-    product.pass(panel, token, stop, sums.values);
-    finish_pass(engine, task, product, panel, token, stop, sums.values);
-  });
+  for_each_pass(activations, begin, end, kPassPairs,
+                [&](int64_t first, int64_t last, int64_t token, int64_t stop) {
+                  product.pass(first, last, token, stop, sums);
+                  finish(engine, task, first, last, token, stop - token, pass_layout(sums));
+                });
   for_each_tile(activations, activations.groups.in_blocks(), begin, end,
                 [&](int64_t first, int panels, int64_t token, int size) {
                   TileBuffer tile;
                   product.tile(first, panels, token, size, tile.values);
-                  for (int p = 0; p < panels; ++p) {
-                    finish_panel(engine, task, product, first + p, token, size,
-                                 tile.values + p * size * kPanelRows, kPanelRows);
-                  }
+                  finish(engine, task, first, first + panels, token, size,
+                         tile_layout(tile.values, size));
                 });
 }
 
-/// The same for silu(gate) * up; `task` says where it goes.
+/// The same for silu(gate) * up; `task` says where it goes. Half of the sums are the gate's.
 void swiglu_range(const EngineTable& engine, const LinearTask& task, const Product& gate,
-                  const Product& up, int64_t begin, int64_t end) {
+                  const Product& up, int64_t begin, int64_t end, const PassSums& sums) {
+  constexpr int64_t pairs = kPassPairs / 2;
   const Activations& activations = gate.activations();
-  for_each_pass(activations, begin, end, [&](int64_t panel, int64_t token, int64_t stop) {
-    PassBuffer gates, ups;
-    gate.pass(panel, token, stop, gates.values);
-    up.pass(panel, token, stop, ups.values);
-    engine.swiglu(gates.values, ups.values, (stop - token) * kPairRows);
-    finish_pass(engine, task, gate, panel, token, stop, gates.values);
-  });
+  for_each_pass(activations, begin, end, pairs,
+                [&](int64_t first, int64_t last, int64_t token, int64_t stop) {
+                  const PassSums up_sums = sums.from(pairs);
+                  gate.pass(first, last, token, stop, sums);
+                  up.pass(first, last, token, stop, up_sums);
+                  for (int64_t pair = 0; pair < (last - first + 1) / 2; ++pair) {
+                    engine.swiglu(sums.pair(pair), up_sums.pair(pair), (stop - token) * kPairRows);
+                  }
+                  finish(engine, task, first, last, token, stop - token, pass_layout(sums));
+                });
   for_each_tile(activations, activations.groups.in_blocks(), begin, end,
                 [&](int64_t first, int panels, int64_t token, int size) {
                   TileBuffer gates, ups;
                   gate.tile(first, panels, token, size, gates.values);
                   up.tile(first, panels, token, size, ups.values);
                   engine.swiglu(gates.values, ups.values, panels * size * kPanelRows);
-                  for (int p = 0; p < panels; ++p) {
-                    finish_panel(engine, task, gate, first + p, token, size,
-                                 gates.values + p * size * kPanelRows, kPanelRows);
-                  }
+                  finish(engine, task, first, first + panels, token, size,
+                         tile_layout(gates.values, size));
                 });
 }
 
@@ -225,7 +255,7 @@ int64_t grain_for(const base::ThreadPool& pool, int64_t panels, int64_t bytes) {
 
 /// All tasks in one parallel section.
 void multiply(const EngineTable& engine, base::ThreadPool& pool, const Activations& activations,
-              std::span<const LinearTask> tasks) {
+              std::span<const LinearTask> tasks, std::byte* sums_memory) {
   std::array<Product, kTasksMax> products;
   std::array<int64_t, kTasksMax + 1> starts{};  // in units of kTilePanels panels
   int64_t bytes = 0;
@@ -236,15 +266,29 @@ void multiply(const EngineTable& engine, base::ThreadPool& pool, const Activatio
   }
   const int64_t units = starts[tasks.size()];
   const int64_t grain = grain_for(pool, units * kTilePanels, bytes) / kTilePanels;
-  pool.parallel_for(units, grain, [&](int64_t begin, int64_t end, int) {
+  const PassSums sums(activations.groups.tokens);
+  pool.parallel_for(units, grain, [&](int64_t begin, int64_t end, int worker) {
     for (size_t i = 0; i < tasks.size(); ++i) {
       const int64_t first = std::max(begin, starts[i]) - starts[i];
       const int64_t last = std::min(end, starts[i + 1]) - starts[i];
       if (first >= last) continue;
       multiply_range(engine, tasks[i], products[i], first * kTilePanels,
-                     std::min(last * kTilePanels, products[i].panels()));
+                     std::min(last * kTilePanels, products[i].panels()),
+                     sums.at(sums_memory, worker));
     }
   });
+}
+
+struct Scratch {
+  std::byte* sums;  ///< PassSums of all workers
+  std::span<std::byte> rest;
+};
+
+Scratch split_scratch(const OpContext& context, const ActivationSource& source,
+                      const base::ThreadPool& pool) {
+  const int64_t bytes = pool.size() * PassSums(source.tokens).bytes();
+  CHECK(bytes <= std::ssize(context.scratch), "scratch is too small");
+  return {context.scratch.data(), context.scratch.subspan(static_cast<size_t>(bytes))};
 }
 
 }  // namespace
@@ -263,8 +307,9 @@ void linear_tasks(Engine engine_id, const OpContext& context, const ActivationSo
       if (engine.kind(task.weight.dtype) == kind) same[count++] = task;
     }
     if (count == 0) continue;
-    Preparer preparer(engine, pool, source, context.scratch);
-    multiply(engine, pool, preparer.prepare(kind), {same.data(), count});
+    const Scratch scratch = split_scratch(context, source, pool);
+    Preparer preparer(engine, pool, source, scratch.rest);
+    multiply(engine, pool, preparer.prepare(kind), {same.data(), count}, scratch.sums);
   }
 }
 
@@ -273,7 +318,8 @@ void linear_swiglu(Engine engine_id, const OpContext& context, const ActivationS
   CHECK(gate.rows == up.rows && gate.cols == source.cols && up.cols == source.cols);
   const EngineTable& engine = engine_table(engine_id);
   base::ThreadPool& pool = workers(context);
-  Preparer preparer(engine, pool, source, context.scratch);
+  const Scratch scratch = split_scratch(context, source, pool);
+  Preparer preparer(engine, pool, source, scratch.rest);
   const ActivationKind gate_kind = engine.kind(gate.dtype), up_kind = engine.kind(up.dtype);
   TokenGroups groups = engine.groups(gate_kind, source.tokens);
   if (up_kind != gate_kind) groups.block_tokens = 0;  // the kinds may like different groups
@@ -284,13 +330,15 @@ void linear_swiglu(Engine engine_id, const OpContext& context, const ActivationS
   const LinearTask task{.weight = gate, .y = out, .y_stride = gate.rows};
   const int64_t grain =
       grain_for(pool, gates.panels(), gates.panel_bytes_each() + ups.panel_bytes_each());
-  pool.parallel_for(gates.panels(), grain, [&](int64_t begin, int64_t end, int) {
-    swiglu_range(engine, task, gates, ups, begin, end);
+  const PassSums sums(source.tokens);
+  pool.parallel_for(gates.panels(), grain, [&](int64_t begin, int64_t end, int worker) {
+    swiglu_range(engine, task, gates, ups, begin, end, sums.at(scratch.sums, worker));
   });
 }
 
 int64_t linear_scratch_bytes(const OpLimits& limits) {
-  return Preparer::scratch_bytes(limits.workers, limits.tokens, limits.cols);
+  return limits.workers * PassSums(limits.tokens).bytes() +
+         Preparer::scratch_bytes(limits.workers, limits.tokens, limits.cols);
 }
 
 }  // namespace neuros::kernels::cpu

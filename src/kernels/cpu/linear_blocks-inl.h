@@ -44,7 +44,7 @@ NEUROS_INLINE void decode_record_scales(const std::byte* header, const std::byte
     if constexpr (format.header_values == 2) {
       f_store(out.record_minima[index] + lane0 + lane,
               f_load_half(header + 2 * (kPanelRows + lane)));
-      for (int pair = 0; pair < 8; ++pair) {
+      for (int pair = 0; pair < kMinimumPairs<format>; ++pair) {
         i_store(out.minimum_pairs[8 * index + pair] + 4 * (lane0 + lane),
                 load_minimum_pair<format>(sub_scales, pair));
       }
@@ -248,17 +248,18 @@ NEUROS_INLINE void plain_record_block(const BlockArgs& args, const std::byte* co
 }
 
 /// Takes the record's minima off the sums in memory.
-template <int kTokens>
+template <PanelFormat format, int kTokens>
 NEUROS_INLINE void subtract_minima_block(const BlockArgs& args, int record, int lane,
                                          const float* scales, const int16_t* sums) {
   I totals[2][kTokens];
   NEUROS_UNROLL for (int t = 0; t < kTokens; ++t) totals[0][t] = totals[1][t] = i_zero();
-  for (int pair = 0; pair < 8; ++pair) {
+  constexpr int pairs = kMinimumPairs<format>;
+  for (int pair = 0; pair < pairs; ++pair) {
     const std::byte* minima = args.pair->minimum_pairs[8 * record + pair] + 4 * lane;
     const I minima0 = i_load(minima), minima1 = i_load(minima + 4 * kLanes);
     NEUROS_UNROLL for (int t = 0; t < kTokens; ++t) {
-      totals[0][t] = dot2(totals[0][t], minima0, sums + 16 * t + 2 * pair);
-      totals[1][t] = dot2(totals[1][t], minima1, sums + 16 * t + 2 * pair);
+      totals[0][t] = dot2(totals[0][t], minima0, sums + 2 * pairs * t + 2 * pair);
+      totals[1][t] = dot2(totals[1][t], minima1, sums + 2 * pairs * t + 2 * pair);
     }
   }
   NEUROS_UNROLL for (int v = 0; v < 2; ++v) {
@@ -299,7 +300,8 @@ void block256_block(const BlockArgs& args) {
         }
       }
       if constexpr (format.header_values == 2) {
-        subtract_minima_block<kTokens>(args, r, lane, group.scales + at, sums);
+        subtract_minima_block<format, kTokens>(args, r, lane, group.scales + at,
+                                               minimum_sums<format>(group, at));
       }
     }
   }

@@ -44,17 +44,21 @@ inline void prepare_block256(const PrepareArgs& args) {
   auto* scales = reinterpret_cast<float*>(args.group + args.cols * args.tokens);
   auto* negated_sums = reinterpret_cast<int32_t*>(scales + blocks * args.tokens);
   auto* sums = reinterpret_cast<int16_t*>(negated_sums + blocks * args.tokens);
+  int16_t* sums32 = sums + 16 * blocks * args.tokens;
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t at = b * args.tokens + args.slot;
     const float* x = args.row + 256 * b;
     const float largest = largest_magnitude(x, 256);
     const float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
     int32_t total = 0;
-    for (int64_t g = 0; g < 16; ++g) {
-      const int64_t chunk = (8 * b + g / 2) * args.tokens + args.slot;
-      const int32_t sum = quantise_codes(x + 16 * g, inverse, 16, codes + 32 * chunk + g % 2 * 16);
-      sums[16 * at + g] = static_cast<int16_t>(sum);
-      total += sum;
+    for (int64_t c = 0; c < 8; ++c) {
+      int8_t* chunk = codes + 32 * ((8 * b + c) * args.tokens + args.slot);
+      const int32_t low = quantise_codes(x + 32 * c, inverse, 16, chunk);
+      const int32_t high = quantise_codes(x + 32 * c + 16, inverse, 16, chunk + 16);
+      sums[16 * at + 2 * c] = static_cast<int16_t>(low);
+      sums[16 * at + 2 * c + 1] = static_cast<int16_t>(high);
+      sums32[8 * at + c] = static_cast<int16_t>(low + high);
+      total += low + high;
     }
     scales[at] = largest / 127.0f;
     negated_sums[at] = -total;
@@ -91,25 +95,44 @@ inline void prepare_bf16(const PrepareArgs& args) {
   }
 }
 
+/// 16 rows of y for one token.
+NEUROS_INLINE void finish_whole(const float* sums, const float* bias, const float* residual,
+                                float* y) {
+  for (int i = 0; i < 16; i += kLanes) {
+    F value = f_load(sums + i);
+    if (bias != nullptr) value = f_add(value, f_load(bias + i));
+    if (residual != nullptr) value = f_add(value, f_load(residual + i));
+    f_store(y + i, value);
+  }
+}
+
+/// The same for the rows that a matrix's last panel has.
+NEUROS_INLINE void finish_part(const float* sums, const float* bias, const float* residual,
+                               float* y, int64_t rows) {
+  for (int64_t i = 0; i < rows; ++i) {
+    float value = sums[i];
+    if (bias != nullptr) value += bias[i];
+    if (residual != nullptr) value += residual[i];
+    y[i] = value;
+  }
+}
+
 /// FinishFn.
 inline void finish(const FinishArgs& args) {
   for (int t = 0; t < args.tokens; ++t) {
-    const float* tile = args.tile + args.tile_stride * t;
-    float* y = args.y + t * args.stride;
-    const float* residual = args.residual == nullptr ? nullptr : args.residual + t * args.stride;
-    if (args.rows == 16) {
-      for (int i = 0; i < 16; i += kLanes) {
-        F value = f_load(tile + i);
-        if (args.bias != nullptr) value = f_add(value, f_load(args.bias + i));
-        if (residual != nullptr) value = f_add(value, f_load(residual + i));
-        f_store(y + i, value);
-      }
-    } else {
-      for (int i = 0; i < args.rows; ++i) {
-        float value = tile[i];
-        if (args.bias != nullptr) value += args.bias[i];
-        if (residual != nullptr) value += residual[i];
-        y[i] = value;
+    const int64_t at = t * args.y_stride;
+    const float* residual = args.residual == nullptr ? nullptr : args.residual + at;
+    for (int64_t row = 0; row < args.rows; row += kPanelRows) {
+      const int64_t p = row / kPanelRows;
+      const float* sums = args.sums + p / 2 * args.pair_stride + p % 2 * args.panel_stride +
+                          t * args.token_stride;
+      const float* bias = args.bias == nullptr ? nullptr : args.bias + row;
+      const float* before = residual == nullptr ? nullptr : residual + row;
+      float* y = args.y + at + row;
+      if (args.rows - row >= kPanelRows) {
+        finish_whole(sums, bias, before, y);
+      } else {
+        finish_part(sums, bias, before, y, args.rows - row);
       }
     }
   }

@@ -157,17 +157,27 @@ NEUROS_INLINE F load_sub_scale(const std::byte* group) {
   return f_from_i(bytes);
 }
 
-/// The minima of columns 32 pair .. 32 pair + 31 as two int16 a lane, for the two sums of 16.
+/// Minima are multiplied by sums of as many columns as they stand for, in pairs of int16.
+template <PanelFormat format>
+inline constexpr int kMinimumPairs = format.sub_groups() / 2;
+
+/// Minima of column groups 2 pair and 2 pair + 1 in the halves of each lane.
 template <PanelFormat format>
 NEUROS_INLINE I load_minimum_pair(const std::byte* sub_scales, int pair) {
-  if constexpr (format.sub_scales == SubScales::kMinimum) {
-    const I minimum = i_load_u8(sub_scales + 16 * (format.sub_groups() + pair));
-    return i_or(minimum, i_shl<16>(minimum));
-  } else {
-    const I low = i_shr<4>(i_load_u8(sub_scales + 32 * pair));
-    const I high = i_shr<4>(i_load_u8(sub_scales + 32 * pair + 16));
-    return i_or(low, i_shl<16>(high));
+  constexpr bool nibbles = format.sub_scales == SubScales::kNibbles;
+  const std::byte* minima = sub_scales + 16 * (2 * pair + (nibbles ? 0 : format.sub_groups()));
+  I low = i_load_u8(minima), high = i_load_u8(minima + 16);
+  if constexpr (nibbles) {
+    low = i_shr<4>(low);
+    high = i_shr<4>(high);
   }
+  return i_or(low, i_shl<16>(high));
+}
+
+/// The sums for those pairs, of token 0 in block `at`; and how many there are for each token.
+template <PanelFormat format, int kTokens>
+NEUROS_INLINE const int16_t* minimum_sums(const Block256Group<kTokens>& group, int64_t at) {
+  return format.sub_columns == 32 ? group.sums32 + 8 * at : group.sums + 16 * at;
 }
 
 /// What one token adds for one chunk of a 256-column record with sub-scales.
@@ -223,9 +233,10 @@ NEUROS_INLINE void plain_record(const std::byte* chunk, const int8_t* activation
 }
 
 /// sum of minimum * (sum of activations) over a record, for one token.
-NEUROS_INLINE F minimum_sum(const I (&minima)[8], const int16_t* sums) {
+template <int kPairs>
+NEUROS_INLINE F minimum_sum(const I (&minima)[kPairs], const int16_t* sums) {
   I total = i_zero();
-  NEUROS_UNROLL for (int pair = 0; pair < 8; ++pair) {
+  NEUROS_UNROLL for (int pair = 0; pair < kPairs; ++pair) {
     total = dot2(total, minima[pair], sums + 2 * pair);
   }
   return f_from_i(total);
@@ -235,14 +246,16 @@ NEUROS_INLINE F minimum_sum(const I (&minima)[8], const int16_t* sums) {
 template <PanelFormat format, int kTokens>
 NEUROS_INLINE void subtract_minima(const std::byte* header, const std::byte* sub_scales,
                                    const float* scales, const int16_t* sums, float* out) {
+  constexpr int pairs = kMinimumPairs<format>;
   const F minimum = f_load_half(header + 2 * kPanelRows);
-  I minima[8];
-  NEUROS_UNROLL for (int pair = 0; pair < 8; ++pair) {
+  I minima[pairs];
+  NEUROS_UNROLL for (int pair = 0; pair < pairs; ++pair) {
     minima[pair] = load_minimum_pair<format>(sub_scales, pair);
   }
   NEUROS_UNROLL for (int t = 0; t < kTokens; ++t) {
     const F scale = f_mul(minimum, f_set(scales[t]));
-    f_store(out + 16 * t, f_fnma(minimum_sum(minima, sums + 16 * t), scale, f_load(out + 16 * t)));
+    const F total = minimum_sum(minima, sums + 2 * pairs * t);
+    f_store(out + 16 * t, f_fnma(total, scale, f_load(out + 16 * t)));
   }
 }
 
@@ -272,7 +285,8 @@ NEUROS_INLINE void block256_slice(const TileArgs& args, const std::byte* panel, 
       f_store(out + 16 * t, f_fma(totals[t], both, f_load(out + 16 * t)));
     }
     if constexpr (format.header_values == 2) {
-      subtract_minima<format, kTokens>(header, sub_scales, scales, sums, out);
+      const int16_t* wide = minimum_sums<format>(group, kTokens * r);
+      subtract_minima<format, kTokens>(header, sub_scales, scales, wide, out);
     }
     header += format.header_bytes();
     record += format.record_bytes();
