@@ -34,5 +34,15 @@ neuros_library(jinja
 neuros_test(jinja
   SOURCES
     chat_template_test.cc
+    jinja/expressions_test.cc
+    jinja/filters_test.cc
+    jinja/lexer_test.cc
+    jinja/limits_test.cc
+    jinja/parser_test.cc
+    jinja/statements_test.cc
+    jinja/string_methods_test.cc
+    jinja/testing/render.cc
   DEPS jinja
   LINK nlohmann_json::nlohmann_json)
+
+neuros_fuzz(jinja SOURCES chat_template_fuzz.cc DEPS jinja)

@@ -168,7 +168,8 @@ Result<ExpressionPtr> ExpressionParser::logical_or() {
   const Position position = tokens_.current().position;
   ExpressionPtr left = TRY(logical_and());
   while (tokens_.take_name("or")) {
-    left = TRY(make_logic(position, true, std::move(left), TRY(logical_and())));
+    ExpressionPtr right = TRY(logical_and());
+    left = TRY(make_logic(position, true, std::move(left), std::move(right)));
   }
   return left;
 }
@@ -177,7 +178,8 @@ Result<ExpressionPtr> ExpressionParser::logical_and() {
   const Position position = tokens_.current().position;
   ExpressionPtr left = TRY(logical_not());
   while (tokens_.take_name("and")) {
-    left = TRY(make_logic(position, false, std::move(left), TRY(logical_not())));
+    ExpressionPtr right = TRY(logical_not());
+    left = TRY(make_logic(position, false, std::move(left), std::move(right)));
   }
   return left;
 }
@@ -195,10 +197,12 @@ Result<ExpressionPtr> ExpressionParser::logical_not() {
 
 Result<ExpressionPtr> ExpressionParser::comparison() {
   const Position position = tokens_.current().position;
-  Comparison node{.first = TRY(sum()), .rest = {}};
+  Comparison node;
+  node.first = TRY(sum());
   int depth = depth_of(node.first);
   while (const auto op = take_compare(tokens_)) {
-    node.rest.emplace_back(*op, TRY(sum()));
+    ExpressionPtr operand = TRY(sum());
+    node.rest.emplace_back(*op, std::move(operand));
     depth = std::max(depth, depth_of(node.rest.back().second));
   }
   if (node.rest.empty()) return std::move(node.first);
@@ -210,7 +214,8 @@ Result<ExpressionPtr> ExpressionParser::left_chain(Parse operand, OperatorTable 
   ExpressionPtr left = TRY((this->*operand)());
   while (const auto op = table(operator_of(tokens_.current()))) {
     tokens_.take();
-    left = TRY(make_binary(position, *op, std::move(left), TRY((this->*operand)())));
+    ExpressionPtr right = TRY((this->*operand)());
+    left = TRY(make_binary(position, *op, std::move(left), std::move(right)));
   }
   return left;
 }
@@ -344,7 +349,9 @@ Result<ExpressionPtr> ExpressionParser::filters_and_tests(ExpressionPtr input) {
   while (true) {
     const Position position = tokens_.current().position;
     if (tokens_.is_operator("|")) {
-      Filter node{.input = std::move(input), .steps = TRY(filter_steps(false))};
+      Filter node;
+      node.input = std::move(input);
+      node.steps = TRY(filter_steps(false));
       int depth = depth_of(node.input);
       for (const FilterStep& step : node.steps) depth = std::max(depth, depth_of(step.arguments));
       input = TRY(make(position, depth, std::move(node)));
@@ -393,7 +400,9 @@ Result<ExpressionPtr> ExpressionParser::slice(ExpressionPtr object, ExpressionPt
 
 Result<ExpressionPtr> ExpressionParser::call(ExpressionPtr callee) {
   const Position position = tokens_.current().position;
-  Call node{.callee = std::move(callee), .arguments = TRY(arguments())};
+  Call node;
+  node.callee = std::move(callee);
+  node.arguments = TRY(arguments());
   const int depth = std::max(depth_of(node.callee), depth_of(node.arguments));
   return make(position, depth, std::move(node));
 }
@@ -421,7 +430,8 @@ Result<> ExpressionParser::argument(ArgumentList& list) {
              next.text == "=") {
     auto name = std::make_shared<const std::string>(tokens_.take().text);
     tokens_.take();
-    list.named.emplace_back(std::move(name), TRY(expression()));
+    ExpressionPtr value = TRY(expression());
+    list.named.emplace_back(std::move(name), std::move(value));
   } else {
     if (!list.named.empty()) return tokens_.error("a positional argument after a named one");
     list.positional.push_back(TRY(expression()));
@@ -450,7 +460,9 @@ Result<FilterStep> ExpressionParser::filter_step() {
 Result<ExpressionPtr> ExpressionParser::test(ExpressionPtr input) {
   const Position position = tokens_.take().position;
   const bool negated = tokens_.take_name("not");
-  Test node{.input = std::move(input), .name = TRY(tokens_.expect_any_name()), .arguments = {}};
+  Test node;
+  node.input = std::move(input);
+  node.name = TRY(tokens_.expect_any_name());
   const bool ends = tokens_.is_name("else") || tokens_.is_name("or") || tokens_.is_name("and") ||
                     tokens_.is_name("if");
   const bool bracketed = tokens_.is_operator("[") || tokens_.is_operator("{");

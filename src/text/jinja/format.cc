@@ -34,7 +34,7 @@ class PercentFormatter {
       rest_.remove_prefix(percent);
       if (!rest_.empty()) TRY(directive());
     }
-    if (!arguments_.is<Dict*>() && used_ < argument_count()) {
+    if (needs_all_used() && used_ < argument_count()) {
       return fail("not all arguments converted during string formatting");
     }
     return out_.finish();
@@ -43,6 +43,13 @@ class PercentFormatter {
  private:
   bool is_tuple() const {
     return arguments_.is<Sequence*>() && arguments_.as<Sequence*>()->is_tuple();
+  }
+
+  /// Python lets arguments with subscripts that are no tuple or text go unused.
+  bool needs_all_used() const {
+    const bool subscripted = arguments_.is<Dict*>() || arguments_.is<Sequence*>() ||
+                             arguments_.is<Range*>() || arguments_.is_undefined();
+    return is_tuple() || !subscripted;
   }
 
   size_t argument_count() const {

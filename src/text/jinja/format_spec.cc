@@ -142,6 +142,11 @@ void take_align(std::string_view& text, FormatSpec& spec) {
   }
 }
 
+/// An empty specification, with which a bool is a word and not a number.
+bool is_plain(const FormatSpec& spec) {
+  return !spec.type && !spec.align && spec.width == 0 && spec.precision < 0 && spec.sign == '-';
+}
+
 bool take(std::string_view& text, char c) {
   if (!text.starts_with(c)) return false;
   text.remove_prefix(1);
@@ -191,7 +196,7 @@ Result<> append_formatted(Runtime& runtime, TextBuilder& out, const Value& value
     return fail("format: a precision over " + std::to_string(kPrecisionMax));
   }
   if (spec.type == 'c') return append_character(runtime, out, value, spec);
-  if (value.is_number() && spec.type != 's' && !(value.is<bool>() && !spec.type)) {
+  if (value.is_number() && spec.type != 's' && !(value.is<bool>() && is_plain(spec))) {
     return append_number(runtime, out, value, spec);
   }
   if (spec.type && spec.type != 's') {

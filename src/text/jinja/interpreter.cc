@@ -48,7 +48,7 @@ class Interpreter final : public MacroRunner {
     if (!inputs.is_object()) return fail("the inputs must be an object");
     Scope* inputs_scope = TRY(runtime_.scope(nullptr));
     for (auto it = inputs.begin(); it != inputs.end(); ++it) {
-      inputs_scope->set(it.key(), TRY(from_json(runtime_, it.value())));
+      TRY(runtime_.set(*inputs_scope, it.key(), TRY(from_json(runtime_, it.value()))));
     }
     TextBuilder out(runtime_);
     out_ = &out;
@@ -114,8 +114,7 @@ class Interpreter final : public MacroRunner {
   Result<> assign(const Target& target, Value value, Scope& scope) {
     if (!target.parts.empty()) return unpack(target, value, scope);
     if (target.attribute.empty()) {
-      scope.set(target.name, std::move(value));
-      return {};
+      return runtime_.set(scope, target.name, std::move(value));
     }
     const Value* names = scope.find(target.name);
     if (!names || !names->is<Namespace*>()) {
@@ -144,10 +143,11 @@ class Interpreter final : public MacroRunner {
     std::vector<Value> items = TRY(iterate(runtime_, iterable));
     if (!node.condition) return items;
     std::vector<Value> chosen;
+    Scope* inner = nullptr;
     for (Value& item : items) {
-      Scope& inner = *TRY(runtime_.scope(&scope));
-      TRY(assign(node.target, item, inner));
-      if (is_true(TRY(evaluator_.evaluate(*node.condition, inner))))
+      inner = TRY(runtime_.next_scope(inner, &scope));
+      TRY(assign(node.target, item, *inner));
+      if (is_true(TRY(evaluator_.evaluate(*node.condition, *inner))))
         chosen.push_back(std::move(item));
     }
     return chosen;
@@ -167,12 +167,13 @@ class Interpreter final : public MacroRunner {
   }
 
   Result<Flow> iterate_loop(const For& node, Loop& loop, Scope& scope) {
+    Scope* inner = nullptr;
     for (size_t i = 0; i < loop.length; ++i) {
       loop.index0 = i;
-      Scope& inner = *TRY(runtime_.scope(&scope));
-      inner.set("loop", Value(&loop));
-      TRY(assign(node.target, loop.items[i], inner));
-      if (TRY(execute(node.body, inner)) == Flow::kBreak) break;
+      inner = TRY(runtime_.next_scope(inner, &scope));
+      TRY(runtime_.set(*inner, "loop", Value(&loop)));
+      TRY(assign(node.target, loop.items[i], *inner));
+      if (TRY(execute(node.body, *inner)) == Flow::kBreak) break;
     }
     return Flow::kNext;
   }
@@ -209,7 +210,8 @@ class Interpreter final : public MacroRunner {
 
   Result<Flow> exec(const Macro& node, Scope& scope) {
     const MacroDefinition& macro = *node.definition;
-    scope.set(macro.name, TRY(runtime_.callable({.macro = &macro, .scope = &scope})));
+    TRY(runtime_.set(scope, macro.name,
+                     TRY(runtime_.callable({.macro = &macro, .scope = &scope}))));
     return Flow::kNext;
   }
 
@@ -246,9 +248,9 @@ class Interpreter final : public MacroRunner {
     if (auto caller = take_named(call, "caller")) {
       if (!macro.uses_caller)
         return fail("macro '" + macro.name + "' takes no keyword argument 'caller'");
-      scope.set("caller", *std::move(caller));
+      TRY(runtime_.set(scope, "caller", *std::move(caller)));
     } else if (macro.uses_caller && !scope_has_parameter(macro, "caller")) {
-      scope.set("caller", Runtime::undefined("No caller defined"));
+      TRY(runtime_.set(scope, "caller", Runtime::undefined("No caller defined")));
     }
     TRY(bind_varargs(macro, call, scope));
     return bind_kwargs(macro, call, scope);
@@ -269,12 +271,13 @@ class Interpreter final : public MacroRunner {
       named = call.positional[index];
     }
     if (named) {
-      scope.set(parameter.name, *std::move(named));
+      TRY(runtime_.set(scope, parameter.name, *std::move(named)));
     } else if (parameter.fallback) {
-      scope.set(parameter.name, TRY(evaluator_.evaluate(*parameter.fallback, scope)));
+      TRY(runtime_.set(scope, parameter.name,
+                       TRY(evaluator_.evaluate(*parameter.fallback, scope))));
     } else {
-      scope.set(parameter.name,
-                Runtime::undefined("parameter '" + parameter.name + "' was not provided"));
+      TRY(runtime_.set(scope, parameter.name,
+                       Runtime::undefined("parameter '" + parameter.name + "' was not provided")));
     }
     return {};
   }
@@ -284,7 +287,8 @@ class Interpreter final : public MacroRunner {
     std::vector<Value> rest(call.positional.begin() + static_cast<std::ptrdiff_t>(used),
                             call.positional.end());
     if (macro.uses_varargs) {
-      scope.set("varargs", TRY(runtime_.list(std::move(rest), SequenceKind::kTuple)));
+      TRY(runtime_.set(scope, "varargs",
+                       TRY(runtime_.list(std::move(rest), SequenceKind::kTuple))));
     } else if (!rest.empty()) {
       return fail("macro '" + macro.name + "' takes not more than " +
                   std::to_string(macro.parameters.size()) + " argument(s)");
@@ -296,7 +300,7 @@ class Interpreter final : public MacroRunner {
     if (macro.uses_kwargs) {
       Dict* named = TRY(runtime_.dict());
       for (auto& [name, value] : call.named) TRY(runtime_.set(*named, Value(name), value));
-      scope.set("kwargs", Value(named));
+      TRY(runtime_.set(scope, "kwargs", Value(named)));
     } else if (!call.named.empty()) {
       return fail("macro '" + macro.name + "' takes no keyword argument '" + *call.named[0].first +
                   "'");

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <vector>
 
@@ -43,9 +42,9 @@ Result<Value> from_json_object(Runtime& runtime, const ordered_json& json) {
 }
 
 void append_unicode_escape(std::string& out, uint32_t unit) {
-  char escaped[16];
-  std::snprintf(escaped, sizeof escaped, "\\u%04x", unit);
-  out += escaped;
+  constexpr std::string_view kHex = "0123456789abcdef";
+  out += "\\u";
+  for (int shift = 12; shift >= 0; shift -= 4) out += kHex[(unit >> shift) & 15];
 }
 
 std::string_view short_escape(char32_t c) {

@@ -10,7 +10,7 @@ namespace neuros::text::jinja {
 struct Limits {
   /// Expressions and statements evaluated, elements visited, and bytes handled (kStepBytes to a
   /// step).
-  int64_t steps_max = 50'000'000;
+  int64_t steps_max = 20'000'000;
   /// Bytes of values alive at the same time, texts being captured included.
   int64_t memory_bytes_max = int64_t{256} << 20;
   int64_t output_bytes_max = int64_t{64} << 20;

@@ -157,8 +157,13 @@ Result<Value> repeat(Runtime& runtime, const Value& value, int64_t count) {
     return out.finish();
   }
   const Sequence& sequence = *value.as<Sequence*>();
+  const auto size = static_cast<int64_t>(sequence.items.size());
+  if (size > 0 && count > 0) {
+    TRY(runtime.expect_room(count));
+    TRY(runtime.expect_room(count * size));
+  }
   std::vector<Value> items;
-  for (int64_t i = 0; i < count && !sequence.items.empty(); ++i) {
+  for (int64_t i = 0; i < count && size > 0; ++i) {
     TRY(runtime.charge_size(value));
     items.insert(items.end(), sequence.items.begin(), sequence.items.end());
   }

@@ -101,7 +101,6 @@ class Parser {
         {"macro", &Parser::parse_macro},   {"call", &Parser::parse_call},
         {"filter", &Parser::parse_filter}, {"generation", &Parser::parse_generation},
         {"break", &Parser::parse_break},   {"continue", &Parser::parse_continue},
-        {"print", &Parser::parse_print},
     };
     const auto* row = std::find_if(std::begin(kRows), std::end(kRows),
                                    [tag](const Row& candidate) { return candidate.tag == tag; });
@@ -176,7 +175,8 @@ class Parser {
     If node;
     std::string end = "elif";
     while (end == "elif") {
-      If::Branch branch{.condition = TRY(expressions_.tuple_without_conditional()), .body = {}};
+      If::Branch branch;
+      branch.condition = TRY(expressions_.tuple_without_conditional());
       branch.body = TRY(block({"elif", "else", "endif"}, end));
       node.branches.push_back(std::move(branch));
     }
@@ -188,10 +188,12 @@ class Parser {
     const Position position = here();
     Target target = TRY(parse_target(TargetNames::kWithAttributes));
     if (tokens_.take_operator("=")) {
-      return make(position, Set{.target = std::move(target), .value = TRY(expressions_.tuple())});
+      ExpressionPtr value = TRY(expressions_.tuple());
+      return make(position, Set{.target = std::move(target), .value = std::move(value)});
     }
-    SetBlock node{
-        .target = std::move(target), .steps = TRY(expressions_.filter_steps(false)), .body = {}};
+    SetBlock node;
+    node.target = std::move(target);
+    node.steps = TRY(expressions_.filter_steps(false));
     node.body = TRY(block("endset"));
     return make(position, std::move(node));
   }
@@ -203,7 +205,8 @@ class Parser {
       if (!node.assignments.empty()) TRY(tokens_.expect_operator(","));
       Target target = TRY(single_target(TargetNames::kPlain));
       TRY(tokens_.expect_operator("="));
-      node.assignments.emplace_back(std::move(target), TRY(expressions_.expression()));
+      ExpressionPtr value = TRY(expressions_.expression());
+      node.assignments.emplace_back(std::move(target), std::move(value));
     }
     node.body = TRY(block("endwith"));
     return make(position, std::move(node));
@@ -214,7 +217,8 @@ class Parser {
     std::vector<MacroParameter> list;
     TRY(tokens_.expect_operator("("));
     while (!tokens_.is_operator(")")) {
-      MacroParameter parameter{.name = TRY(tokens_.expect_any_name()), .fallback = {}};
+      MacroParameter parameter;
+      parameter.name = TRY(tokens_.expect_any_name());
       if (tokens_.take_operator("=")) {
         parameter.fallback = TRY(expressions_.expression());
       } else if (!list.empty() && list.back().fallback) {
@@ -264,7 +268,8 @@ class Parser {
 
   Result<Statement> parse_filter() {
     const Position position = here();
-    FilterBlock node{.steps = TRY(expressions_.filter_steps(true)), .body = {}};
+    FilterBlock node;
+    node.steps = TRY(expressions_.filter_steps(true));
     node.body = TRY(block("endfilter"));
     return make(position, std::move(node));
   }
@@ -282,11 +287,6 @@ class Parser {
   Result<Statement> parse_continue() {
     if (loops_ == 0) return tokens_.error("continue outside of a loop");
     return make(here(), Continue{});
-  }
-
-  Result<Statement> parse_print() {
-    const Position position = here();
-    return make(position, Print{TRY(expressions_.expression())});
   }
 
   TokenStream tokens_;

@@ -8,7 +8,7 @@
 namespace neuros::text::jinja {
 
 /// Template text to a syntax tree. Errors name line and column. Statements: for, if, set, with,
-/// macro, call, filter, generation, break, continue, raw, print; not import, include, extends,
+/// macro, call, filter, generation, break, continue, raw; not import, include, extends,
 /// block, autoescape, recursive loops.
 base::Result<Body> parse(std::string_view source);
 

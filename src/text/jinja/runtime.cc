@@ -7,13 +7,16 @@ using base::Result;
 
 namespace {
 
-constexpr int64_t kEntryBytes = 96;  ///< a dict entry with its index
+// What the allocator and the standard containers need beside the data itself.
+constexpr int64_t kTextBytes = 96;       ///< a shared text
+constexpr int64_t kEntryBytes = 128;     ///< a dict entry with its index
+constexpr int64_t kVariableBytes = 128;  ///< a variable of a scope
 
 /// A text that gives its bytes back when the last value that holds it goes.
 struct CountedText {
   CountedText(std::string characters, Runtime& owner)
       : text(std::move(characters)), runtime(owner) {}
-  ~CountedText() { runtime.release(static_cast<int64_t>(text.size())); }
+  ~CountedText() { runtime.release(static_cast<int64_t>(text.size()) + kTextBytes); }
   CountedText(const CountedText&) = delete;
   CountedText& operator=(const CountedText&) = delete;
 
@@ -27,8 +30,18 @@ int64_t bytes_of(size_t values) {
 
 }  // namespace
 
+bool Scope::set(std::string_view name, Value value) {
+  return variables_.insert_or_assign(name, std::move(value)).second;
+}
+
+void Scope::mark_captured() {
+  for (Scope* scope = this; scope && !scope->is_captured_; scope = scope->parent_) {
+    scope->is_captured_ = true;
+  }
+}
+
 const Value* Scope::find(std::string_view name) const {
-  for (const Scope* scope = this; scope != nullptr; scope = scope->parent) {
+  for (const Scope* scope = this; scope != nullptr; scope = scope->parent_) {
     const auto found = scope->variables_.find(name);
     if (found != scope->variables_.end()) return &found->second;
   }
@@ -56,6 +69,11 @@ Result<> Runtime::take(int64_t bytes) {
   return {};
 }
 
+Result<> Runtime::expect_room(int64_t count) {
+  if (count <= (limits_.memory_bytes_max - memory_bytes_) / bytes_of(1)) return {};
+  return fail("values of more than " + std::to_string(limits_.memory_bytes_max) + " bytes");
+}
+
 template <typename T>
 Result<T*> Runtime::create(T value, int64_t more_bytes) {
   TRY(charge(1));
@@ -65,7 +83,7 @@ Result<T*> Runtime::create(T value, int64_t more_bytes) {
 
 Result<Value> Runtime::string(std::string text) {
   TRY(charge_bytes(text.size()));
-  TRY(take(static_cast<int64_t>(text.size())));
+  TRY(take(static_cast<int64_t>(text.size()) + kTextBytes));
   const auto counted = std::make_shared<CountedText>(std::move(text), *this);
   return Value(Text(counted, &counted->text));
 }
@@ -80,6 +98,7 @@ Result<Value> Runtime::range(Range range) {
   return Value(TRY(create(range)));
 }
 Result<Value> Runtime::callable(Callable callable) {
+  if (callable.scope) callable.scope->mark_captured();
   return Value(TRY(create(std::move(callable))));
 }
 Result<Value> Runtime::names() {
@@ -93,9 +112,20 @@ Result<Loop*> Runtime::loop() {
 }
 
 Result<Scope*> Runtime::scope(Scope* parent) {
-  Scope* scope = TRY(create(Scope{}));
-  scope->parent = parent;
-  return scope;
+  return create(Scope(parent));
+}
+
+Result<Scope*> Runtime::next_scope(Scope* done, Scope* parent) {
+  if (!done || done->is_captured()) return scope(parent);
+  TRY(charge(1));
+  release(static_cast<int64_t>(done->size()) * kVariableBytes);
+  done->clear();
+  return done;
+}
+
+Result<> Runtime::set(Scope& scope, std::string_view name, Value value) {
+  if (scope.set(name, std::move(value))) TRY(take(kVariableBytes));
+  return {};
 }
 
 Result<> Runtime::set(Dict& dict, const Value& key, Value value) {

@@ -31,13 +31,23 @@ struct Callable {
 /// Variables of a block; names point into the template or the inputs.
 class Scope {
  public:
-  Scope* parent = nullptr;
+  explicit Scope(Scope* parent) : parent_(parent) {}
 
-  void set(std::string_view name, Value value) { variables_[name] = std::move(value); }
   /// In this scope or one around it; null when there is none.
   const Value* find(std::string_view name) const;
+  /// True when the name is new here.
+  bool set(std::string_view name, Value value);
+
+  /// A macro may look into this scope and those around it until the rendering ends.
+  void mark_captured();
+  bool is_captured() const { return is_captured_; }
+
+  size_t size() const { return variables_.size(); }
+  void clear() { variables_.clear(); }
 
  private:
+  Scope* parent_;
+  bool is_captured_ = false;
   std::unordered_map<std::string_view, Value> variables_;
 };
 
@@ -57,6 +67,8 @@ class Runtime {
 
   /// Counts memory; what was taken is given back by release.
   base::Result<> take(int64_t bytes);
+  /// Whether `count` more values could be taken, for what is built before it is taken.
+  base::Result<> expect_room(int64_t count);
   void release(int64_t bytes) { memory_bytes_ -= bytes; }
 
   /// One level deeper; false (with no level taken) at the limit.
@@ -72,13 +84,16 @@ class Runtime {
   base::Result<Dict*> dict();
   base::Result<Loop*> loop();
   base::Result<Scope*> scope(Scope* parent);
+  /// An empty scope in place of one that is done: the same one unless a macro holds it.
+  base::Result<Scope*> next_scope(Scope* done, Scope* parent);
 
   /// `undefined("'x' is undefined")`.
   static Value undefined(std::string reason) {
     return Value(Undefined{std::make_shared<const std::string>(std::move(reason))});
   }
 
-  /// Adds to a dict or a list made here, on account.
+  /// Adds to a scope, dict or list made here, on account.
+  base::Result<> set(Scope& scope, std::string_view name, Value value);
   base::Result<> set(Dict& dict, const Value& key, Value value);
   base::Result<> append(Sequence& list, Value value);
 

@@ -139,6 +139,7 @@ Result<Value> batch_filter(Runtime& runtime, const Value& input, const Arguments
   if (size < 1) return fail("batch: the size must be at least 1");
   const std::vector<Value> items = TRY(iterate(runtime, input));
   const Value* fill = arguments.has(1) && !arguments[1].is_none() ? arguments.find(1) : nullptr;
+  if (fill) TRY(runtime.expect_room(size));
   std::vector<Value> rows;
   std::vector<Value> row;
   for (size_t i = 0; i < items.size(); ++i) {
@@ -203,6 +204,12 @@ Result<Value> dictsort_filter(Runtime& runtime, const Value& input, const Argume
   return runtime.list(std::move(items));
 }
 
+/// The elements; nothing of anything false, None included, as map and select have it.
+Result<std::vector<Value>> elements(Runtime& runtime, const Value& input) {
+  if (!is_true(input)) return std::vector<Value>();
+  return iterate(runtime, input);
+}
+
 /// Arguments after the first `count`.
 CallArguments rest_of(const CallArguments& call, size_t count) {
   CallArguments rest = call;
@@ -226,7 +233,7 @@ Result<Value> map_attribute(Runtime& runtime, const Value& input, const CallArgu
   if (!attribute) return fail("map requires a filter argument");
   const KeyRule rule{.attribute = attribute, .fallback = fallback, .case_sensitive = true};
   std::vector<Value> out;
-  for (const Value& item : TRY(iterate(runtime, input))) {
+  for (const Value& item : TRY(elements(runtime, input))) {
     out.push_back(TRY(attribute_of(runtime, item, rule)));
   }
   return generator(runtime, std::move(out));
@@ -239,7 +246,7 @@ Result<Value> map_filter(Runtime& runtime, const Value& input, const Arguments& 
   const std::string_view name = call.positional[0].string();
   const CallArguments rest = rest_of(call, 1);
   std::vector<Value> out;
-  for (const Value& item : TRY(iterate(runtime, input))) {
+  for (const Value& item : TRY(elements(runtime, input))) {
     out.push_back(TRY(apply_filter(runtime, name, item, rest)));
   }
   return generator(runtime, std::move(out));
@@ -253,7 +260,7 @@ Result<Value> choose(Runtime& runtime, const Value& input, const CallArguments& 
     return fail("select: a test's name must be a text");
   const CallArguments rest = rest_of(call, 1);
   std::vector<Value> out;
-  for (const Value& item : TRY(iterate(runtime, input))) {
+  for (const Value& item : TRY(elements(runtime, input))) {
     const Value value = TRY(attribute_of(runtime, item, rule));
     const bool holds = has_test ? TRY(apply_test(runtime, call.positional[0].string(), value, rest))
                                 : is_true(value);

@@ -56,13 +56,13 @@ Result<Value> to_list(Runtime& runtime, const std::vector<std::string_view>& par
   return runtime.list(std::move(items), kind);
 }
 
-/// Splits at white space from the left; the last part keeps its inner white space.
+/// Splits at white space from the left; the last part keeps its white space.
 std::vector<std::string_view> split_words(std::string_view text, int64_t splits_max) {
   std::vector<std::string_view> words;
   text = strip(text, std::nullopt, Side::kLeft);
   while (!text.empty()) {
     if (splits_max >= 0 && static_cast<int64_t>(words.size()) == splits_max) {
-      words.push_back(strip(text, std::nullopt, Side::kRight));
+      words.push_back(text);
       break;
     }
     size_t end = 0;
@@ -80,7 +80,7 @@ std::vector<std::string_view> split_words_right(std::string_view text, int64_t s
   const auto total = static_cast<int64_t>(words.size());
   if (total <= splits_max + 1) return words;
   const size_t joined = static_cast<size_t>(total - splits_max);
-  const char* start = words[0].data();
+  const char* start = text.data();
   const char* end = words[joined - 1].data() + words[joined - 1].size();
   std::vector<std::string_view> out = {std::string_view(start, static_cast<size_t>(end - start))};
   out.insert(out.end(), words.begin() + static_cast<std::ptrdiff_t>(joined), words.end());
@@ -321,7 +321,7 @@ constexpr Builtin kStringMethods[] = {
     {"title", "", convert_method<utf8::title>},
     {"capitalize", "", convert_method<utf8::capitalize>},
     {"swapcase", "", convert_method<swapcase>},
-    {"center", "width fillchar=", pad_method<'^'>},
+    {"center", "width fillchar=", pad_method<kCenter>},
     {"ljust", "width fillchar=", pad_method<'<'>},
     {"rjust", "width fillchar=", pad_method<'>'>},
     {"zfill", "width", zfill_method},

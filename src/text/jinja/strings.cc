@@ -125,7 +125,8 @@ Result<Value> pad_text(Runtime& runtime, std::string_view text, int64_t width, c
                        std::string_view fill) {
   const int64_t missing = width - static_cast<int64_t>(utf8::count(text));
   const int64_t total = missing > 0 ? missing : 0;
-  const int64_t left = align == '<' ? 0 : align == '>' ? total : total / 2;
+  const int64_t extra = align == kCenter ? total & width & 1 : 0;
+  const int64_t left = align == '<' ? 0 : align == '>' ? total : total / 2 + extra;
   TextBuilder out(runtime);
   TRY(out.append_repeated(fill, left));
   TRY(out.append(text));

@@ -33,7 +33,10 @@ std::vector<std::string_view> split_lines(std::string_view text, LineEnds ends =
 base::Result<Value> replace_text(Runtime& runtime, std::string_view text, std::string_view old_part,
                                  std::string_view new_part, int64_t count);
 
-/// `fill` on both sides up to `width` code points; `align` is one of "<>^".
+/// The alignment of str.center, which rounds other than '^' does.
+inline constexpr char kCenter = 'c';
+
+/// `fill` around the text up to `width` code points; `align` is one of "<>^" or kCenter.
 base::Result<Value> pad_text(Runtime& runtime, std::string_view text, int64_t width, char align,
                              std::string_view fill = " ");
 

@@ -92,7 +92,7 @@ Result<Value> replace_filter(Runtime& runtime, const Value& input, const Argumen
 
 Result<Value> center_filter(Runtime& runtime, const Value& input, const Arguments& arguments) {
   const Value text = TRY(to_text(runtime, input));
-  return pad_text(runtime, text.string(), TRY(arguments.integer(0, 80)), '^');
+  return pad_text(runtime, text.string(), TRY(arguments.integer(0, 80)), kCenter);
 }
 
 Result<Value> indention_of(Runtime& runtime, const Arguments& arguments) {

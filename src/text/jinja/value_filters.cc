@@ -136,7 +136,9 @@ Result<Value> round_filter(Runtime&, const Value& input, const Arguments& argume
   const std::string_view method = TRY(arguments.string(1, "common"));
   if (method == "common") {
     if (input.is_integral() && digits >= 0) return Value(input.integer());
-    return Value(round_decimal(input.real(), digits));
+    const double rounded = round_decimal(input.real(), digits);
+    if (!input.is_integral()) return Value(rounded);
+    return Value(truncate(rounded).value_or(input.integer()));
   }
   if (method != "ceil" && method != "floor") return fail("method must be common, ceil or floor");
   const double scale = std::pow(10.0, static_cast<double>(digits));
