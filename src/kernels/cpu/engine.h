@@ -56,15 +56,16 @@ struct DecodeArgs {
 };
 using DecodeFn = void (*)(const DecodeArgs&);
 
-/// A decoded block times one group; adds to the sums of the columns before it.
+/// A decoded block times some full groups; adds to the sums of the columns before it.
 struct BlockArgs {
   const DecodedPair* pair = nullptr;
   int64_t cols = 0;
   int64_t column = 0;  ///< 0: the sums start at zero
   int columns = 0;
-  const std::byte* group = nullptr;
-  int64_t next_group = 0;  ///< bytes from this group to the next one that will be asked for
-  float* sums = nullptr;   ///< [group tokens, 32]; aligned to 64 bytes
+  int groups = 0;
+  const std::byte* group = nullptr;  ///< the first
+  int64_t group_bytes = 0;           ///< from one group to the next
+  float* sums = nullptr;             ///< [groups][group tokens, 32]; aligned to 64 bytes
 };
 using BlockFn = void (*)(const BlockArgs&);
 

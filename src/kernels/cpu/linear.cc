@@ -96,9 +96,15 @@ class Product {
              .column = column,
              .columns = columns,
              .out = &pair});
-    for (int64_t token = begin; token < end; token += activations_.groups.block_tokens) {
-      block_(block_args(pair, column, columns, token, end, sums + (token - begin) * kPairRows));
-    }
+    const int64_t size = activations_.groups.block_tokens;
+    block_({.pair = &pair,
+            .cols = weight_.cols,
+            .column = column,
+            .columns = columns,
+            .groups = static_cast<int>((end - begin) / size),
+            .group = activations_.group(begin),
+            .group_bytes = size * activations_.token_bytes,
+            .sums = sums});
   }
 
   /// All columns of panels [begin, end), at most kPassPairs pairs.
@@ -112,19 +118,6 @@ class Product {
 
  private:
   const std::byte* panel(int64_t p) const { return weight_.data + p * panel_bytes_; }
-
-  BlockArgs block_args(const DecodedPair& pair, int64_t column, int columns, int64_t token,
-                       int64_t end, float* sums) const {
-    const int64_t size = activations_.groups.block_tokens;
-    const bool last = token + size >= end;
-    return {.pair = &pair,
-            .cols = weight_.cols,
-            .column = column,
-            .columns = columns,
-            .group = activations_.group(token),
-            .next_group = last ? 0 : size * activations_.token_bytes,
-            .sums = sums};
-  }
 
   PackedMatrix weight_;
   Activations activations_;

@@ -144,13 +144,13 @@ NEUROS_INLINE void store_sums(const BlockArgs& args, int lane, const F (&sums)[2
 /// Asks for what the next group will read where this one is reading.
 template <int bytes>
 NEUROS_INLINE void prefetch_next(const BlockArgs& args, const void* at) {
-  const auto* next = static_cast<const std::byte*>(at) + args.next_group;
+  const auto* next = static_cast<const std::byte*>(at) + args.group_bytes;
   NEUROS_UNROLL for (int i = 0; i < bytes; i += 64) prefetch(next + i);
 }
 
-/// BlockFn of types with one scale for at least 32 columns; kBlock32 activations.
+/// One group of a type with one scale for at least 32 columns; kBlock32 activations.
 template <PanelFormat format, int kTokens>
-void block32_block(const BlockArgs& args) {
+NEUROS_INLINE void block32_group(const BlockArgs& args) {
   const Block32Group<kTokens> group(args.group, args.cols);
   const DecodedPair& pair = *args.pair;
   for (int lane = 0; lane < 2 * kPanelRows; lane += 2 * kLanes) {
@@ -272,9 +272,9 @@ NEUROS_INLINE void subtract_minima_block(const BlockArgs& args, int record, int 
   }
 }
 
-/// BlockFn of types with records of 256 columns; kBlock256 activations.
+/// One group of a type with records of 256 columns; kBlock256 activations.
 template <PanelFormat format, int kTokens>
-void block256_block(const BlockArgs& args) {
+NEUROS_INLINE void block256_group(const BlockArgs& args) {
   const Block256Group<kTokens> group(args.group, args.cols);
   const DecodedPair& pair = *args.pair;
   for (int lane = 0; lane < 2 * kPanelRows; lane += 2 * kLanes) {
@@ -307,9 +307,9 @@ void block256_block(const BlockArgs& args) {
   }
 }
 
-/// BlockFn of plain types; Step says what one vector of the decoded pair is.
+/// One group of a plain type; Step says what one vector of the decoded pair is.
 template <typename Step, int kTokens>
-void plain_block(const BlockArgs& args) {
+NEUROS_INLINE void plain_group(const BlockArgs& args) {
   constexpr int kSteps = 32 / Step::kColumns;
   using Activation = typename Step::Activation;
   for (int lane = 0; lane < 2 * kPanelRows; lane += 2 * kLanes) {
@@ -331,5 +331,34 @@ void plain_block(const BlockArgs& args) {
       }
     }
     store_sums(args, lane, sums);
+  }
+}
+
+/// The args of the group after this one.
+template <int kTokens>
+NEUROS_INLINE BlockArgs next_group(BlockArgs args) {
+  args.group += args.group_bytes;
+  args.sums += 2 * kPanelRows * kTokens;
+  if (--args.groups == 1) args.group_bytes = 0;  // nothing after it to ask for
+  return args;
+}
+
+/// BlockFn of a quantised type.
+template <PanelFormat format, int kTokens>
+void quantised_blocks(const BlockArgs& args) {
+  for (BlockArgs one = args; one.groups > 0; one = next_group<kTokens>(one)) {
+    if constexpr (format.columns == 256) {
+      block256_group<format, kTokens>(one);
+    } else {
+      block32_group<format, kTokens>(one);
+    }
+  }
+}
+
+/// BlockFn of a plain type.
+template <typename Step, int kTokens>
+void plain_blocks(const BlockArgs& args) {
+  for (BlockArgs one = args; one.groups > 0; one = next_group<kTokens>(one)) {
+    plain_group<Step, kTokens>(one);
   }
 }

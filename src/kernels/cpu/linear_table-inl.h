@@ -20,11 +20,10 @@ void add_block(EngineTable& table) {
   if constexpr (format.columns == 0) {
     decode = decode_plain<kType, pairs>;
     using Step = std::conditional_t<kType == base::DType::kBF16 && pairs, Bf16Step, F32Step>;
-    block = plain_block<Step, kPlainBlockTokens>;
+    block = plain_blocks<Step, kPlainBlockTokens>;
   } else {
     decode = decode_quantised<kType>;
-    if constexpr (format.columns == 256) block = block256_block<format, kBlockTokens>;
-    if constexpr (format.columns != 256) block = block32_block<format, kBlockTokens>;
+    block = quantised_blocks<format, kBlockTokens>;
   }
 }
 
