@@ -53,11 +53,11 @@ std::string chat_template(const Json& config) {
 
 /// An explicit add_bos_token or add_eos_token has the last word over the post_processor.
 void set_flag(const Json& config, const char* key, std::optional<TokenId> id,
-              std::optional<TokenId>& around, bool& flag) {
+              std::vector<TokenId>& around, bool& flag) {
   const Json* value = member(config, key);
   if (value == nullptr || !value->is_boolean()) return;
-  flag = value->get<bool>() && (id || around);
-  if (!flag) around.reset();
+  flag = value->get<bool>() && (id || !around.empty());
+  if (!flag) around.clear();
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 namespace neuros::text::hf {
 namespace {
 
+using Ids = std::vector<TokenId>;
+
 constexpr int kNestingMax = 16;
 
 /// Visits `json` or, if it is a Sequence, everything in it in order.
@@ -211,15 +213,22 @@ bool mentions_byte_level(const Json* json, const char* list) {
   return for_each_part(*json, list, visit).has_value() && found;
 }
 
-std::optional<TokenId> template_id(const Json& processor, const Json& part, const Vocabulary& v) {
+/// The ids that a SpecialToken of the template stands for; empty if there are none.
+Ids template_ids(const Json& processor, const Json& part, const Vocabulary& v) {
   const Json* special = member(part, "SpecialToken");
-  if (special == nullptr) return std::nullopt;
+  if (special == nullptr) return {};
   const std::string name = text_or(*special, "id", "");
-  if (const Json* specials = member(processor, "special_tokens"))
-    if (const Json* entry = member(*specials, name.c_str()))
-      if (const Json* ids = member(*entry, "ids"); ids && ids->is_array() && ids->size() == 1)
-        return id_of((*ids)[0]);
-  return find_piece(v, name);
+  const Json* specials = member(processor, "special_tokens");
+  const Json* entry = specials == nullptr ? nullptr : member(*specials, name.c_str());
+  const Json* listed = entry == nullptr ? nullptr : member(*entry, "ids");
+  Ids ids;
+  if (listed != nullptr && listed->is_array()) {
+    for (const Json& number : *listed)
+      if (const auto id = id_of(number)) ids.push_back(*id);
+  } else if (const auto id = find_piece(v, name)) {
+    ids.push_back(*id);
+  }
+  return ids;
 }
 
 base::Result<> read_template(const Json& processor, Vocabulary& v) {
@@ -231,10 +240,10 @@ base::Result<> read_template(const Json& processor, Vocabulary& v) {
       text_seen = true;
       continue;
     }
-    const auto id = template_id(processor, part, v);
-    auto& place = text_seen ? v.end_with : v.begin_with;
-    if (!id || place) return unsupported("post_processor with several tokens at one end");
-    place = id;
+    const Ids ids = template_ids(processor, part, v);
+    if (ids.empty()) return base::fail("tokenizer.json: post_processor names an unknown token");
+    Ids& place = text_seen ? v.end_with : v.begin_with;
+    place.insert(place.end(), ids.begin(), ids.end());
     (text_seen ? v.add_eos : v.add_bos) = true;
   }
   return {};
@@ -246,10 +255,10 @@ base::Result<> read_sep_and_cls(const Json& processor, Vocabulary& v) {
     const Json* pair = member(processor, key);
     return pair && pair->is_array() && pair->size() == 2 ? id_of((*pair)[1]) : std::nullopt;
   };
-  v.begin_with = id("cls");
-  v.end_with = id("sep");
-  if (!v.begin_with || !v.end_with)
-    return base::fail("tokenizer.json: post_processor without cls and sep");
+  const auto cls = id("cls"), sep = id("sep");
+  if (!cls || !sep) return base::fail("tokenizer.json: post_processor without cls and sep");
+  v.begin_with = {*cls};
+  v.end_with = {*sep};
   v.add_bos = v.add_eos = true;
   return {};
 }

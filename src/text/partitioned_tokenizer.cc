@@ -13,8 +13,13 @@ constexpr size_t kTextBytesMax = size_t{1}
                                  << 30;  // offsets are 32 bits, with room to escape spaces
 constexpr size_t kCachedTextBytesMin = 512;
 
-std::optional<TokenId> first_of(std::optional<TokenId> a, std::optional<TokenId> b) {
-  return a ? a : b;
+/// The first that is given.
+std::vector<TokenId> around(const std::vector<TokenId>& explicit_ids, std::optional<TokenId> a,
+                            std::optional<TokenId> b) {
+  if (!explicit_ids.empty()) return explicit_ids;
+  if (a) return {*a};
+  if (b) return {*b};
+  return {};
 }
 
 }  // namespace
@@ -24,8 +29,9 @@ PartitionedTokenizer::PartitionedTokenizer(Vocabulary vocabulary)
   const Vocabulary& v = vocabulary_;
   const bool word_piece = v.kind == VocabularyKind::kWordPiece;
   spells_spaces_ = !word_piece && v.kind != VocabularyKind::kByteBpe;
-  if (v.add_bos) begin_ = first_of(v.begin_with, word_piece ? first_of(v.cls, v.bos) : v.bos);
-  if (v.add_eos) end_ = first_of(v.end_with, word_piece ? first_of(v.sep, v.eos) : v.eos);
+  const std::optional<TokenId> none;
+  if (v.add_bos) begin_ = around(v.begin_with, word_piece ? v.cls : none, v.bos);
+  if (v.add_eos) end_ = around(v.end_with, word_piece ? v.sep : none, v.eos);
 }
 
 std::vector<TokenId> PartitionedTokenizer::encode(std::string_view text,
@@ -33,7 +39,7 @@ std::vector<TokenId> PartitionedTokenizer::encode(std::string_view text,
   CHECK(text.size() <= kTextBytesMax, "text over 1 GiB");
   std::vector<TokenId> ids;
   ids.reserve(text.size() / 4 + 4);
-  if (options.add_special && begin_) ids.push_back(*begin_);
+  if (options.add_special) ids.insert(ids.end(), begin_.begin(), begin_.end());
   EncodeScratch scratch;
   scratch.use_cache = text.size() >= kCachedTextBytesMin;
   bool first = true;
@@ -45,7 +51,7 @@ std::vector<TokenId> PartitionedTokenizer::encode(std::string_view text,
       encode_fragment({part.text, first}, scratch, ids);
     }
   });
-  if (options.add_special && end_) ids.push_back(*end_);
+  if (options.add_special) ids.insert(ids.end(), end_.begin(), end_.end());
   return ids;
 }
 

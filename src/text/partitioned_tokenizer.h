@@ -51,7 +51,7 @@ class PartitionedTokenizer : public Tokenizer {
  private:
   SpecialTokens specials_;
   bool spells_spaces_ = false;  // SentencePiece: U+2581 in user-defined pieces is a space, too
-  std::optional<TokenId> begin_, end_;  // what add_special puts around a text
+  std::vector<TokenId> begin_, end_;  // what add_special puts around a text
 };
 
 /// "<0x0A>" is 10; nullopt for any other text.

@@ -38,17 +38,17 @@ base::Result<> check_id(const Vocabulary& vocabulary, const char* name, std::opt
 
 base::Result<> check_ids(const Vocabulary& v) {
   const std::pair<const char*, std::optional<TokenId>> ids[] = {
-      {"bos", v.bos},           {"eos", v.eos},   {"unk", v.unk},
-      {"pad", v.pad},           {"eot", v.eot},   {"sep", v.sep},
-      {"cls", v.cls},           {"mask", v.mask}, {"begin_with", v.begin_with},
-      {"end_with", v.end_with},
+      {"bos", v.bos}, {"eos", v.eos}, {"unk", v.unk}, {"pad", v.pad},
+      {"eot", v.eot}, {"sep", v.sep}, {"cls", v.cls}, {"mask", v.mask},
   };
   for (const auto& [name, id] : ids) TRY(check_id(v, name, id));
   for (const TokenId id : v.end_of_generation) TRY(check_id(v, "end of generation", id));
+  for (const TokenId id : v.begin_with) TRY(check_id(v, "begin_with", id));
+  for (const TokenId id : v.end_with) TRY(check_id(v, "end_with", id));
   const bool word_piece = v.kind == VocabularyKind::kWordPiece;
-  if (v.add_bos && !v.begin_with && !v.bos && !(word_piece && v.cls))
+  if (v.add_bos && v.begin_with.empty() && !v.bos && !(word_piece && v.cls))
     return base::fail("tokenizer: add_bos is set, but there is no bos id");
-  if (v.add_eos && !v.end_with && !v.eos && !(word_piece && v.sep))
+  if (v.add_eos && v.end_with.empty() && !v.eos && !(word_piece && v.sep))
     return base::fail("tokenizer: add_eos is set, but there is no eos id");
   return {};
 }

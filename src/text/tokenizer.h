@@ -65,8 +65,8 @@ struct SplitStep {
 /// (as GGUF does).
 struct Vocabulary {
   VocabularyKind kind = VocabularyKind::kByteBpe;
-  /// Pre-tokenizer: "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", ... (GGUF names); "" is
-  /// "default", "none" cuts nothing.
+  /// Pre-tokenizer of kByteBpe: "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", ... (GGUF names); ""
+  /// is "default", "none" cuts nothing.
   std::string pre;
   std::vector<SplitStep> pre_steps;  ///< used in place of `pre` when not empty
   std::vector<Piece> pieces;         ///< by id
@@ -89,8 +89,8 @@ struct Vocabulary {
   bool lower_case = false;
   bool strip_accents = false;  ///< removes combining marks after NFD
   int32_t word_chars_max = 0;  ///< kWordPiece: a longer word is unknown; 0: no limit
-  /// What add_bos and add_eos put around a text where it is not bos and eos (cls and sep).
-  std::optional<TokenId> begin_with, end_with;
+  /// What add_bos and add_eos put around a text; empty: bos and eos (kWordPiece: cls and sep).
+  std::vector<TokenId> begin_with, end_with;
   std::string chat_template;  ///< empty if the file has none
 };
 
@@ -109,6 +109,8 @@ class Tokenizer {
   Tokenizer& operator=(const Tokenizer&) = delete;
   virtual ~Tokenizer();
 
+  /// Never fails: what the vocabulary lacks becomes byte pieces, unk, or nothing. At most 1 GiB of
+  /// text.
   virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const = 0;
   std::vector<TokenId> encode(std::string_view text) const { return encode(text, EncodeOptions{}); }
 

@@ -76,7 +76,7 @@ TEST(ByteBpe, MergesWholeWordsAndSpecials) {
 TEST(ByteBpe, BosAndEosAsTheVocabularySays) {
   Vocabulary v = byte_vocabulary();
   v.add_bos = v.add_eos = true;
-  v.end_with = 261;
+  v.end_with = {261};
   const auto t = make(v);
   EXPECT_EQ(t->encode("he"), (Ids{260, 256, 261}));
   EXPECT_EQ(t->encode("he", {.add_special = false, .parse_special = true}), (Ids{256}));

@@ -113,8 +113,8 @@ void apply_ids(const GgufVocabularyFields& fields, Vocabulary& v) {
 void apply_flags(const GgufVocabularyFields& fields, Vocabulary& v) {
   // llama.cpp always puts [CLS] and [SEP] around BERT's texts, and BOS in front of Gemma 4's.
   const bool word_piece = v.kind == VocabularyKind::kWordPiece;
-  if (!word_piece && v.pre != "gemma4") v.add_bos = fields.add_bos.value_or(v.add_bos);
-  if (!word_piece) v.add_eos = fields.add_eos.value_or(v.add_eos);
+  if (!word_piece && v.pre != "gemma4") v.add_bos = fields.add_bos.value_or(v.add_bos && v.bos);
+  if (!word_piece) v.add_eos = fields.add_eos.value_or(v.add_eos && v.eos);
   const bool sentence_piece = v.kind == VocabularyKind::kUnigram || fields.model == "llama";
   if (sentence_piece) {
     v.add_space_prefix = fields.add_space_prefix.value_or(v.add_space_prefix);

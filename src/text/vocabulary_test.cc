@@ -76,6 +76,15 @@ TEST(HfJson, ConfigDecidesAboutBosAndEos) {
   EXPECT_EQ(with->encode("a"), (Ids{9, 0, 7}));
 }
 
+TEST(HfJson, SeveralTokensInFront) {
+  json document = byte_level_document();
+  json& single = document["post_processor"]["single"];
+  single.insert(single.begin() + 1, json::parse(R"({"SpecialToken": {"id": "<m>"}})"));
+  EXPECT_EQ(from_json(document)->encode("a"), (Ids{9, 8, 0}));
+  single[1]["SpecialToken"]["id"] = "<none>";
+  EXPECT_NE(error_of(document).find("unknown token"), std::string::npos);
+}
+
 TEST(HfJson, ChatTemplatesAndGenerationConfig) {
   const std::string text = byte_level_document().dump();
   const auto v = vocabulary_from_hf(
