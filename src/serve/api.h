@@ -13,8 +13,8 @@
 namespace neuros::serve {
 
 struct ApiOptions {
-  std::vector<std::string> keys;  ///< empty: no key needed
-  std::string cors_origin;        ///< "": no CORS; "*": any
+  std::vector<std::string> keys{};  ///< empty: no key needed
+  std::string cors_origin{};        ///< "": no CORS; "*": any
 };
 
 struct Api {

@@ -2,6 +2,7 @@
 
 #include "serve/logprobs.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -21,7 +22,7 @@ class ChatAnswer : public Answer {
       Split split;
       if (tags) {
         split.splitter.emplace(tags->first, tags->second, options_.starts_inside_reasoning);
-        split.reasoning = options_.starts_inside_reasoning;
+        split.thinking = true;
       }
       splits_.push_back(std::move(split));
     }
@@ -34,12 +35,10 @@ class ChatAnswer : public Answer {
     Parts parts;
     if (split.splitter) {
       parts = split.splitter->push(text);
+      count_thought(split, text, parts, static_cast<int64_t>(tokens.size()));
     } else {
       parts.content = std::move(text);
     }
-    if (!parts.reasoning.empty()) split.reasoning = true;
-    if (split.reasoning) reasoning_tokens_ += static_cast<int64_t>(tokens.size());
-    if (!parts.content.empty()) split.reasoning = false;
     if (options_.logprobs) {
       for (Json& entry : chat_logprobs(*options_.model, tokens)) {
         split.logprobs.push_back(std::move(entry));
@@ -51,6 +50,7 @@ class ChatAnswer : public Answer {
   void on_end(size_t choice, const pipeline::GenerationEnd& end) override {
     Split& split = splits_[choice];
     if (split.splitter) emit_parts(choice, split.splitter->finish());
+    if (split.has_thought) reasoning_tokens_ += split.thought_tokens;
     end_choice(choice, take_logprobs(choice), finish_name(end.reason));
   }
 
@@ -70,9 +70,24 @@ class ChatAnswer : public Answer {
  private:
   struct Split {
     std::optional<pipeline::ReasoningSplitter> splitter;
-    bool reasoning = false;  ///< the next tokens are
+    bool thinking = false;     ///< no content yet: the next tokens may be reasoning
+    bool has_thought = false;  ///< ... and were
+    int64_t thought_tokens = 0;
+    std::string tail;  ///< the last text, to find a closing tag cut in two
     Json logprobs = Json::array();
   };
+
+  /// Tokens up to the closing tag are reasoning, the tags included.
+  void count_thought(Split& split, const std::string& text, const Parts& parts, int64_t tokens) {
+    if (!split.thinking) return;
+    const std::string& close = options_.reasoning_tags->second;
+    split.tail += text;
+    const bool closed = split.tail.find(close) != std::string::npos;
+    split.thinking = !closed && parts.content.empty();
+    split.has_thought = split.has_thought || closed || !parts.reasoning.empty();
+    if (closed || split.thinking) split.thought_tokens += tokens;
+    split.tail.erase(0, split.tail.size() - std::min(split.tail.size(), close.size() - 1));
+  }
 
   Json take_logprobs(size_t choice) {
     Json& held = splits_[choice].logprobs;

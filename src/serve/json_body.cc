@@ -49,10 +49,12 @@ std::string position(std::string_view body, size_t byte) {
 }
 
 /// What is wrong, without the library's own numbering and position in front.
-std::string reason(const nlohmann::json::parse_error& error) {
+std::string reason(const nlohmann::json::exception& error) {
   std::string text = error.what();
-  const size_t start = text.find("syntax error");
-  if (start != text.npos) text.erase(0, start);
+  for (const char* start : {"syntax error", "number overflow"}) {
+    const size_t at = text.find(start);
+    if (at != text.npos) return text.substr(at);
+  }
   return text;
 }
 
@@ -68,7 +70,7 @@ tl::expected<Json, ApiError> parse_json_body(std::string_view body, JsonLimits l
   } catch (const nlohmann::json::parse_error& error) {
     return tl::unexpected(malformed(position(body, error.byte) + ": " + reason(error)));
   } catch (const nlohmann::json::exception& error) {  // a number out of range
-    return tl::unexpected(malformed(error.what()));
+    return tl::unexpected(malformed(reason(error)));
   }
 }
 

@@ -194,13 +194,18 @@ void FakeModel::play(uint64_t id, const pipeline::GenerationRequest& request,
 
 base::Result<uint64_t> FakeModel::generate(pipeline::GenerationRequest request,
                                            std::shared_ptr<pipeline::GenerationSink> sink) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   last_ = request;
   if (running_ >= options_.queue_max) {
     return base::fail("the queue is full", base::ErrorKind::kUnavailable);
   }
   const uint64_t id = next_id_++;
   ++running_;
+  if (options_.on_caller) {
+    lock.unlock();
+    play(id, request, *sink);
+    return id;
+  }
   threads_.emplace_back([this, id, request = std::move(request), sink = std::move(sink)] {
     play(id, request, *sink);
   });

@@ -33,6 +33,7 @@ class FakeModel final : public ServedModel {
     std::string error{};                  ///< not empty: fails with it after the first piece
     std::string chat_template = "plain";  ///< with "</think>" in it: a thinking model
     bool opens_thinking = false;          ///< the rendered prompt ends with "<think>\n"
+    bool on_caller = false;               ///< play() inside generate(), without a thread
   };
 
   explicit FakeModel(Options options);

@@ -4,6 +4,7 @@
 
 #include "serve/http.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
