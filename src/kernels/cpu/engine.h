@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace neuros::kernels::cpu {
 
@@ -119,6 +120,10 @@ struct EngineTable {
 };
 
 const EngineTable& engine_table(Engine engine);
+
+/// linear_tasks() of kernels/cpu/linear.h on any table.
+void linear_tasks_on(const EngineTable& engine, const OpContext& context,
+                     const ActivationSource& source, std::span<const LinearTask> tasks);
 
 const EngineTable& generic_engine();
 const EngineTable& avx2_engine();

@@ -286,10 +286,14 @@ Scratch split_scratch(const OpContext& context, const ActivationSource& source,
 
 }  // namespace
 
-void linear_tasks(Engine engine_id, const OpContext& context, const ActivationSource& source,
+void linear_tasks(Engine engine, const OpContext& context, const ActivationSource& source,
                   std::span<const LinearTask> tasks) {
+  linear_tasks_on(engine_table(engine), context, source, tasks);
+}
+
+void linear_tasks_on(const EngineTable& engine, const OpContext& context,
+                     const ActivationSource& source, std::span<const LinearTask> tasks) {
   CHECK(tasks.size() <= kTasksMax);
-  const EngineTable& engine = engine_table(engine_id);
   base::ThreadPool& pool = workers(context);
   for (int k = 0; k < kActivationKinds; ++k) {
     const auto kind = static_cast<ActivationKind>(k);

@@ -16,7 +16,7 @@
 
 #include <immintrin.h>
 
-NEUROS_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512cd")
+NEUROS_TARGET_BEGIN(NEUROS_TARGET_AVX512)
 namespace neuros::kernels::cpu::avx512 {
 
 #include "kernels/cpu/simd_avx512-inl.h"

@@ -10,6 +10,9 @@
 /// compiled here can be the one the linker keeps for the rest of the program. Include all headers
 /// before the region.
 
+#define NEUROS_TARGET_AVX512 "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512cd"
+#define NEUROS_TARGET_VNNI NEUROS_TARGET_AVX512 ",avx512vnni,avx512bf16"
+
 #define NEUROS_PRAGMA(text) _Pragma(#text)
 
 #if defined(__clang__)
