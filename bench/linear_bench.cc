@@ -4,8 +4,8 @@
 ///
 /// For each weight type and each matrix shape of a 1B Llama: decode (one token, weights streamed
 /// from memory) in GB/s of packed weights, beside the measured read bandwidth; prefill (512 tokens)
-/// in GFLOP/s, beside the measured rate of the dot product it is made of. Best tenth of many short runs.
-/// NEUROS_CPU=avx2 measures another level.
+/// in GFLOP/s, beside the measured rate of the dot product it is made of. Best tenth of many short
+/// runs. NEUROS_CPU=avx2 measures another level.
 
 #include "base/cpu_features.h"
 #include "base/dtype.h"
@@ -97,14 +97,14 @@ Result measure(Bench& bench, DType dtype, const Shape& shape) {
   const auto weights =
       bench.device->reserve(static_cast<size_t>(bytes * copies), "weights").value();
   fill(weights.data(), bytes * copies, 1);
-  const auto scratch = bench.device
-                           ->reserve(static_cast<size_t>(bench.ops->scratch_bytes(
-                                         {.tokens = bench.options.tokens,
-                                          .cols = shape.cols,
-                                          .rows = shape.rows,
-                                          .workers = 64})),
-                                     "scratch")
-                           .value();
+  const auto scratch =
+      bench.device
+          ->reserve(static_cast<size_t>(bench.ops->scratch_bytes({.tokens = bench.options.tokens,
+                                                                  .cols = shape.cols,
+                                                                  .rows = shape.rows,
+                                                                  .workers = 64})),
+                    "scratch")
+          .value();
   std::vector<float> x(static_cast<size_t>(bench.options.tokens * shape.cols), 0.5f);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8.0f;
   std::vector<float> y(static_cast<size_t>(bench.options.tokens * shape.rows));
@@ -117,16 +117,17 @@ Result measure(Bench& bench, DType dtype, const Shape& shape) {
   };
   int64_t next = 0;  // another copy each time: weights come from memory
   const double decode = best_seconds(bench.options, [&] { run(next++ % copies, 1); });
-  const double prefill = best_seconds(bench.options,
-                                      [&] { run(next++ % copies, bench.options.tokens); });
+  const double prefill =
+      best_seconds(bench.options, [&] { run(next++ % copies, bench.options.tokens); });
   const double flops = 2.0 * static_cast<double>(shape.rows * shape.cols * bench.options.tokens);
   return {static_cast<double>(bytes) / decode, flops / prefill};
 }
 
 void measure_type(Bench& bench, DType dtype) {
-  const double dot_rate = dtype == DType::kBF16                         ? bench.rates.bf16_flops_per_s
-                          : dtype == DType::kF32 || dtype == DType::kF16 ? bench.rates.f32_flops_per_s
-                                                                         : bench.rates.int8_ops_per_s;
+  const double dot_rate = dtype == DType::kBF16 ? bench.rates.bf16_flops_per_s
+                          : dtype == DType::kF32 || dtype == DType::kF16
+                              ? bench.rates.f32_flops_per_s
+                              : bench.rates.int8_ops_per_s;
   for (const Shape& shape : kShapes) {
     const Result result = measure(bench, dtype, shape);
     std::printf("%-9s %-8s %7.1f GB/s %5.1f %%   %8.1f GFLOP/s %5.1f %%\n",

@@ -25,16 +25,22 @@ inline constexpr int kActivationKinds = 4;
 inline constexpr int kGroupTokensMax = 16;
 inline constexpr int kTileSizes = 4;  ///< groups of 1, 2, 4, 8 tokens have tile kernels
 
-constexpr int64_t chunk_count(int64_t cols) { return (cols + 31) / 32; }
+constexpr int64_t chunk_count(int64_t cols) {
+  return (cols + 31) / 32;
+}
 
 /// Bytes of one token; a group of n tokens has n times as many.
 constexpr int64_t activation_token_bytes(ActivationKind kind, int64_t cols) {
   const int64_t chunks = chunk_count(cols);
   switch (kind) {
-    case ActivationKind::kF32: return chunks * 32 * 4;
-    case ActivationKind::kBF16: return chunks * 32 * 2;
-    case ActivationKind::kBlock32: return chunks * (32 + 12);
-    case ActivationKind::kBlock256: return cols + cols / 256 * (4 + 4 + 32 + 16);
+    case ActivationKind::kF32:
+      return chunks * 32 * 4;
+    case ActivationKind::kBF16:
+      return chunks * 32 * 2;
+    case ActivationKind::kBlock32:
+      return chunks * (32 + 12);
+    case ActivationKind::kBlock256:
+      return cols + cols / 256 * (4 + 4 + 32 + 16);
   }
   return 0;
 }
@@ -47,9 +53,7 @@ struct TokenGroups {
   int tile_tokens = 1;   ///< the largest other group
 
   /// Tokens that are in full groups.
-  int64_t in_blocks() const {
-    return block_tokens == 0 ? 0 : tokens / block_tokens * block_tokens;
-  }
+  int64_t in_blocks() const { return block_tokens == 0 ? 0 : tokens / block_tokens * block_tokens; }
   /// Size of the group that starts at `token`, the end of another or 0.
   int size_at(int64_t token) const {
     if (token < in_blocks()) return block_tokens;

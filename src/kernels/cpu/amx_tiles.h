@@ -39,11 +39,17 @@ struct HardwareTiles {
   /// Rows of the tile from memory, `stride` bytes apart.
   template <int tile>
   static void load(const void* from, int64_t stride) {
-    __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(tile), "r"(from), "r"(stride) : "memory");
+    __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0"
+                     :
+                     : "i"(tile), "r"(from), "r"(stride)
+                     : "memory");
   }
   template <int tile>
   static void store(void* to, int64_t stride) {
-    __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(tile), "r"(to), "r"(stride) : "memory");
+    __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)"
+                     :
+                     : "i"(tile), "r"(to), "r"(stride)
+                     : "memory");
   }
   /// c[m][n] += sum over k of a[m][k] * b[k / 4][n][k % 4], int8 into int32.
   template <int c, int a, int b>

@@ -50,15 +50,22 @@ const KernelNames& kernel_names() {
 
 }  // namespace
 
-const char* name(Engine engine) { return kNames.at(static_cast<size_t>(engine)); }
+const char* name(Engine engine) {
+  return kNames.at(static_cast<size_t>(engine));
+}
 
 Engine engine_for(const base::CpuFeatures& features) {
   switch (features.level) {
-    case base::CpuLevel::kGeneric: return Engine::kGeneric;
-    case base::CpuLevel::kAvx2: return Engine::kAvx2;
-    case base::CpuLevel::kAvx512: return Engine::kAvx512;
-    case base::CpuLevel::kVnni: return features.avx512_bf16 ? Engine::kVnniBf16 : Engine::kVnni;
-    case base::CpuLevel::kAmx: return Engine::kAmx;
+    case base::CpuLevel::kGeneric:
+      return Engine::kGeneric;
+    case base::CpuLevel::kAvx2:
+      return Engine::kAvx2;
+    case base::CpuLevel::kAvx512:
+      return Engine::kAvx512;
+    case base::CpuLevel::kVnni:
+      return features.avx512_bf16 ? Engine::kVnniBf16 : Engine::kVnni;
+    case base::CpuLevel::kAmx:
+      return Engine::kAmx;
   }
   return Engine::kGeneric;
 }
@@ -66,13 +73,19 @@ Engine engine_for(const base::CpuFeatures& features) {
 const EngineTable& engine_table(Engine engine) {
   switch (engine) {
 #if defined(__x86_64__)
-    case Engine::kAvx2: return avx2_engine();
-    case Engine::kAvx512: return avx512_engine();
-    case Engine::kVnni: return vnni_engine();
-    case Engine::kVnniBf16: return vnni_bf16_engine();
-    case Engine::kAmx: return amx_engine();
+    case Engine::kAvx2:
+      return avx2_engine();
+    case Engine::kAvx512:
+      return avx512_engine();
+    case Engine::kVnni:
+      return vnni_engine();
+    case Engine::kVnniBf16:
+      return vnni_bf16_engine();
+    case Engine::kAmx:
+      return amx_engine();
 #endif
-    default: return generic_engine();
+    default:
+      return generic_engine();
   }
 }
 

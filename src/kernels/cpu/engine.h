@@ -39,7 +39,7 @@ struct alignas(64) DecodedPair {
   /// [vectors of 4 columns][32 rows] 4 codes; or [pairs of columns][32 rows] two bf16; or
   /// [columns][32 rows] f32
   std::byte codes[kBlockColumnsQuantised / 4 * kPairRowBytes];
-  float scales[kBlockColumnsQuantised / 16][2 * kPanelRows];  ///< [chunks or groups][rows]
+  float scales[kBlockColumnsQuantised / 16][2 * kPanelRows];          ///< [chunks or groups][rows]
   float minimum_values[kBlockColumnsQuantised / 32][2 * kPanelRows];  ///< [chunks][rows]
   /// [pairs of 16 columns][rows] the minima as two int16
   std::byte minimum_pairs[kBlockColumnsQuantised / 32][kPairRowBytes];
@@ -80,8 +80,9 @@ struct PrepareArgs {
 };
 using PrepareFn = void (*)(const PrepareArgs&);
 
-/// Writes finished sums of neighbouring panels: y = sums + bias + residual, token by token. The sums
-/// of panel p, token t start at sums + p / 2 * pair_stride + p % 2 * panel_stride + t * token_stride.
+/// Writes finished sums of neighbouring panels: y = sums + bias + residual, token by token. The
+/// sums of panel p, token t start at sums + p / 2 * pair_stride + p % 2 * panel_stride + t *
+/// token_stride.
 struct FinishArgs {
   const float* sums = nullptr;
   int64_t pair_stride = 0;

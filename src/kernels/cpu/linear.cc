@@ -76,13 +76,12 @@ class Product {
   /// Panels [first, first + panels) times the group of `size` tokens from `token`:
   /// out [panels, size, 16].
   void tile(int64_t first, int panels, int64_t token, int size, float* out) const {
-    tiles_[std::countr_zero(static_cast<unsigned>(size))](
-        {.panel = panel(first),
-         .panel_bytes = panel_bytes_,
-         .panels = panels,
-         .cols = weight_.cols,
-         .group = activations_.group(token),
-         .out = out});
+    tiles_[std::countr_zero(static_cast<unsigned>(size))]({.panel = panel(first),
+                                                           .panel_bytes = panel_bytes_,
+                                                           .panels = panels,
+                                                           .cols = weight_.cols,
+                                                           .group = activations_.group(token),
+                                                           .out = out});
   }
 
   /// One block of columns of panels first and first + 1 times the full groups of tokens
@@ -149,8 +148,8 @@ void for_each_tile(const Activations& activations, int64_t first_token, int64_t 
   }
 }
 
-/// Calls body(first panel, end panel, first token, end token) for passes of the block kernels, of at
-/// most `pairs` pairs of panels.
+/// Calls body(first panel, end panel, first token, end token) for passes of the block kernels, of
+/// at most `pairs` pairs of panels.
 template <typename Body>
 void for_each_pass(const Activations& activations, int64_t begin, int64_t end, int64_t pairs,
                    const Body& body) {
@@ -321,8 +320,7 @@ void linear_swiglu(Engine engine_id, const OpContext& context, const ActivationS
   TokenGroups groups = engine.groups(gate_kind, source.tokens);
   if (up_kind != gate_kind) groups.block_tokens = 0;  // the kinds may like different groups
   const Activations for_gate = preparer.prepare(gate_kind, groups);
-  const Activations for_up =
-      up_kind == gate_kind ? for_gate : preparer.prepare(up_kind, groups);
+  const Activations for_up = up_kind == gate_kind ? for_gate : preparer.prepare(up_kind, groups);
   const Product gates(engine, gate, for_gate), ups(engine, up, for_up);
   const LinearTask task{.weight = gate, .y = out, .y_stride = gate.rows};
   const int64_t grain =

@@ -36,8 +36,7 @@ inline TileShapes int8_shapes(int columns) {
 
 /// sums = activations [16 tokens, 32 apart] times codes of one panel.
 template <typename Tiles>
-NEUROS_INLINE void tile_product(const int8_t* activations, const std::byte* codes,
-                                TileSums& sums) {
+NEUROS_INLINE void tile_product(const int8_t* activations, const std::byte* codes, TileSums& sums) {
   Tiles::template zero<0>();
   Tiles::template load<1>(activations, 32);
   Tiles::template load<2>(codes, kPairRowBytes);
@@ -116,9 +115,8 @@ NEUROS_INLINE void tile_group(const int8_t* activations, const std::byte* codes,
 
 /// Sums of one record, each group of columns times its sub-scale.
 template <PanelFormat format, typename Tiles>
-NEUROS_INLINE void amx_scaled_record(const std::byte* codes,
-                                     const float (*scales)[2 * kPanelRows], int lane,
-                                     const int8_t* activations, F (&totals)[kAmxTokens]) {
+NEUROS_INLINE void amx_scaled_record(const std::byte* codes, const float (*scales)[2 * kPanelRows],
+                                     int lane, const int8_t* activations, F (&totals)[kAmxTokens]) {
   constexpr int groups = format.sub_groups();
   alignas(64) TileSums dots[2];
   NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) totals[t] = f_zero();

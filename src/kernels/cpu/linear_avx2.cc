@@ -27,10 +27,13 @@ inline constexpr int kPlainBlockTokens = 5;
 inline constexpr int kPrefetchBytes = 2048;
 inline constexpr bool kWideCodesAreSigned = true;
 
+// In this order: each uses the ones before.
+// clang-format off
 #include "kernels/cpu/linear_rows-inl.h"
 #include "kernels/cpu/linear_tiles-inl.h"
 #include "kernels/cpu/linear_blocks-inl.h"
 #include "kernels/cpu/linear_table-inl.h"
+// clang-format on
 
 }  // namespace neuros::kernels::cpu::avx2
 NEUROS_TARGET_END

@@ -27,9 +27,9 @@ inline constexpr int kPlainBlockTokens = 12;
 inline constexpr int kPrefetchBytes = 2048;
 inline constexpr bool kWideCodesAreSigned = true;
 
-/// sum + codes (64 unsigned bytes) times activations (int8), in groups of four. Codes below 128 cannot
-/// saturate the 16-bit sums of two products; wide codes are taken as code - 128, and their sign is
-/// moved to the activation.
+/// sum + codes (64 unsigned bytes) times activations (int8), in groups of four. Codes below 128
+/// cannot saturate the 16-bit sums of two products; wide codes are taken as code - 128, and their
+/// sign is moved to the activation.
 template <bool wide>
 NEUROS_INLINE I dot4_vector(I sum, I codes, I activations) {
   if constexpr (wide) {
@@ -53,10 +53,13 @@ NEUROS_INLINE I dot2(I sum, I pairs, const int16_t* x) {
   return i_add(sum, _mm512_madd_epi16(pairs, i_broadcast32(x)));
 }
 
+// In this order: each uses the ones before.
+// clang-format off
 #include "kernels/cpu/linear_rows-inl.h"
 #include "kernels/cpu/linear_tiles-inl.h"
 #include "kernels/cpu/linear_blocks-inl.h"
 #include "kernels/cpu/linear_table-inl.h"
+// clang-format on
 
 }  // namespace neuros::kernels::cpu::avx512
 NEUROS_TARGET_END

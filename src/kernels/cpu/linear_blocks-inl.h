@@ -18,8 +18,7 @@ NEUROS_INLINE void decode_chunk(const std::byte* chunk, std::byte* out) {
 
 /// Scales (and minima) of types without sub-scales: one a chunk.
 template <PanelFormat format>
-NEUROS_INLINE void decode_header(const std::byte* header, int chunk, int lane0,
-                                 DecodedPair& out) {
+NEUROS_INLINE void decode_header(const std::byte* header, int chunk, int lane0, DecodedPair& out) {
   for (int lane = 0; lane < 16; lane += kLanes) {
     const std::byte* scale = header + 2 * lane;
     f_store(out.scales[chunk] + lane0 + lane, f_load_half(scale));
@@ -31,8 +30,8 @@ NEUROS_INLINE void decode_header(const std::byte* header, int chunk, int lane0,
 
 /// Scales and minima of a record of 256 columns, its d and m included.
 template <PanelFormat format>
-NEUROS_INLINE void decode_record_scales(const std::byte* header, const std::byte* record,
-                                        int index, int lane0, DecodedPair& out) {
+NEUROS_INLINE void decode_record_scales(const std::byte* header, const std::byte* record, int index,
+                                        int lane0, DecodedPair& out) {
   constexpr int groups = format.sub_groups();
   for (int lane = 0; lane < 16; lane += kLanes) {
     const std::byte* sub_scales = record + lane;
@@ -287,8 +286,8 @@ NEUROS_INLINE void block256_group(const BlockArgs& args) {
       if constexpr (format.sub_scales == SubScales::kNone) {
         plain_record_block<format>(args, codes, activations, group.negated_sums + at, totals);
       } else {
-        scaled_record_block<format>(args, codes, pair.scales + format.sub_groups() * r,
-                                    activations, sums, lane, totals);
+        scaled_record_block<format>(args, codes, pair.scales + format.sub_groups() * r, activations,
+                                    sums, lane, totals);
       }
       const bool fresh = args.column == 0 && r == 0;
       NEUROS_UNROLL for (int v = 0; v < 2; ++v) {

@@ -106,14 +106,14 @@ TEST_P(LinearCpu, TakesExtremeActivations) {
   expect_product(matrix, as_seen(kind(), x), 1, run(matrix, x, 1, 1), what() + ", ones");
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, LinearCpu,
-    testing::Combine(testing::ValuesIn(engines()), testing::ValuesIn(weight_dtypes())),
-    [](const auto& test) {
-      std::string text = name(std::get<0>(test.param));
-      std::replace(text.begin(), text.end(), '+', '_');
-      return text + "_" + std::string(base::name(std::get<1>(test.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(All, LinearCpu,
+                         testing::Combine(testing::ValuesIn(engines()),
+                                          testing::ValuesIn(weight_dtypes())),
+                         [](const auto& test) {
+                           std::string text = name(std::get<0>(test.param));
+                           std::replace(text.begin(), text.end(), '+', '_');
+                           return text + "_" + std::string(base::name(std::get<1>(test.param)));
+                         });
 
 class FusedCpu : public testing::TestWithParam<Engine> {};
 
@@ -131,13 +131,14 @@ TEST_P(FusedCpu, TasksOfDifferentTypesOverNormalisedRows) {
   std::vector<std::vector<float>> outs;
   std::vector<LinearTask> tasks;
   const std::vector<DType> dtypes{DType::kQ4_K, DType::kF16, DType::kQ8_0, DType::kQ6_K};
-  for (DType dtype : dtypes) matrices.emplace_back(dtype, 70, cols, linear_kernel(GetParam(), dtype));
+  for (DType dtype : dtypes)
+    matrices.emplace_back(dtype, 70, cols, linear_kernel(GetParam(), dtype));
   outs.resize(dtypes.size(), std::vector<float>(static_cast<size_t>(tokens * 70)));
   for (size_t i = 0; i < dtypes.size(); ++i) {
     tasks.push_back({.weight = matrices[i].view, .y = outs[i].data(), .y_stride = 70});
   }
-  const ActivationSource source{.x = x.data(), .rows = rows, .norm_weight = weight.data(),
-                                .tokens = tokens, .cols = cols};
+  const ActivationSource source{
+      .x = x.data(), .rows = rows, .norm_weight = weight.data(), .tokens = tokens, .cols = cols};
   linear_tasks(GetParam(), context_of(2), source, tasks);
   for (size_t i = 0; i < dtypes.size(); ++i) {
     const ActivationKind kind = engine_table(GetParam()).kind(dtypes[i]);
@@ -166,7 +167,7 @@ TEST_P(FusedCpu, SwigluOfTwoMatrices) {
 }
 
 TEST_P(FusedCpu, SwigluOfExtremeValues) {
-  std::vector<float> gate{-1e30f, -100.0f, -88.0f, -20.0f, -1e-8f, 0.0f, 20.0f, 100.0f,
+  std::vector<float> gate{-1e30f, -100.0f, -88.0f, -20.0f, -1e-8f, 0.0f,  20.0f,  100.0f,
                           1e30f,  1.0f,    -1.0f,  0.5f,   3.0f,   88.0f, -87.5f, -50.0f};
   const std::vector<float> before = gate, up(16, 2.0f);
   engine_table(GetParam()).swiglu(gate.data(), up.data(), 16);

@@ -26,10 +26,13 @@ inline constexpr int kPlainBlockTokens = 4;
 inline constexpr int kPrefetchBytes = 0;
 inline constexpr bool kWideCodesAreSigned = false;
 
+// In this order: each uses the ones before.
+// clang-format off
 #include "kernels/cpu/linear_rows-inl.h"
 #include "kernels/cpu/linear_tiles-inl.h"
 #include "kernels/cpu/linear_blocks-inl.h"
 #include "kernels/cpu/linear_table-inl.h"
+// clang-format on
 
 }  // namespace neuros::kernels::cpu::generic
 

@@ -124,8 +124,8 @@ inline void finish(const FinishArgs& args) {
     const float* residual = args.residual == nullptr ? nullptr : args.residual + at;
     for (int64_t row = 0; row < args.rows; row += kPanelRows) {
       const int64_t p = row / kPanelRows;
-      const float* sums = args.sums + p / 2 * args.pair_stride + p % 2 * args.panel_stride +
-                          t * args.token_stride;
+      const float* sums =
+          args.sums + p / 2 * args.pair_stride + p % 2 * args.panel_stride + t * args.token_stride;
       const float* bias = args.bias == nullptr ? nullptr : args.bias + row;
       const float* before = residual == nullptr ? nullptr : residual + row;
       float* y = args.y + at + row;

@@ -19,12 +19,15 @@
 NEUROS_TARGET_BEGIN(NEUROS_TARGET_VNNI)
 namespace neuros::kernels::cpu::vnni {
 
+// In this order: each uses the ones before.
+// clang-format off
 #include "kernels/cpu/simd_avx512-inl.h"
 #include "kernels/cpu/simd_vnni-inl.h"
 #include "kernels/cpu/linear_rows-inl.h"
 #include "kernels/cpu/linear_tiles-inl.h"
 #include "kernels/cpu/linear_blocks-inl.h"
 #include "kernels/cpu/linear_table-inl.h"
+// clang-format on
 
 }  // namespace neuros::kernels::cpu::vnni
 NEUROS_TARGET_END

@@ -29,12 +29,18 @@ const OpTable& table_of() {
 
 const OpTable& cpu_ops(const base::CpuFeatures& features) {
   switch (cpu::engine_for(features)) {
-    case cpu::Engine::kGeneric: return table_of<cpu::Engine::kGeneric>();
-    case cpu::Engine::kAvx2: return table_of<cpu::Engine::kAvx2>();
-    case cpu::Engine::kAvx512: return table_of<cpu::Engine::kAvx512>();
-    case cpu::Engine::kVnni: return table_of<cpu::Engine::kVnni>();
-    case cpu::Engine::kVnniBf16: return table_of<cpu::Engine::kVnniBf16>();
-    case cpu::Engine::kAmx: return table_of<cpu::Engine::kAmx>();
+    case cpu::Engine::kGeneric:
+      return table_of<cpu::Engine::kGeneric>();
+    case cpu::Engine::kAvx2:
+      return table_of<cpu::Engine::kAvx2>();
+    case cpu::Engine::kAvx512:
+      return table_of<cpu::Engine::kAvx512>();
+    case cpu::Engine::kVnni:
+      return table_of<cpu::Engine::kVnni>();
+    case cpu::Engine::kVnniBf16:
+      return table_of<cpu::Engine::kVnniBf16>();
+    case cpu::Engine::kAmx:
+      return table_of<cpu::Engine::kAmx>();
   }
   return table_of<cpu::Engine::kGeneric>();
 }

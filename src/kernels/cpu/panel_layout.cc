@@ -2,7 +2,9 @@
 
 namespace neuros::kernels::cpu {
 
-PanelFormat panel_format(base::DType dtype) { return internal::format_of(dtype); }
+PanelFormat panel_format(base::DType dtype) {
+  return internal::format_of(dtype);
+}
 
 int64_t panel_bytes(base::DType dtype, int64_t cols) {
   const PanelFormat format = panel_format(dtype);

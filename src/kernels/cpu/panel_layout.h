@@ -46,14 +46,14 @@ enum class SubScales : uint8_t {
 };
 
 struct PanelFormat {
-  int columns = 0;         ///< of a record: the file format's block; 0: a plain float type
-  int header_values = 0;   ///< f16 values of a row in a record's header: d, or d and m
-  int low_bits = 0;        ///< 2, 4, 8
-  int high_bits = 0;       ///< 0, 1, 2
-  int offset = 0;          ///< value is proportional to code - offset
+  int columns = 0;        ///< of a record: the file format's block; 0: a plain float type
+  int header_values = 0;  ///< f16 values of a row in a record's header: d, or d and m
+  int low_bits = 0;       ///< 2, 4, 8
+  int high_bits = 0;      ///< 0, 1, 2
+  int offset = 0;         ///< value is proportional to code - offset
   SubScales sub_scales = SubScales::kNone;
-  int sub_columns = 0;     ///< columns that share a sub-scale
-  bool lookup = false;     ///< code is an index: kIq4Values[code] + 128 takes its place
+  int sub_columns = 0;  ///< columns that share a sub-scale
+  bool lookup = false;  ///< code is an index: kIq4Values[code] + 128 takes its place
 
   constexpr int sub_groups() const { return sub_columns == 0 ? 0 : columns / sub_columns; }
   constexpr int sub_bytes() const {
@@ -76,16 +76,22 @@ constexpr PanelFormat format_of(DType dtype) {
   constexpr PanelFormat kSuper{.columns = 256, .header_values = 1};
   PanelFormat f;
   switch (dtype) {
-    case DType::kQ4_0: return {.columns = 32, .header_values = 1, .low_bits = 4, .offset = 8};
-    case DType::kQ4_1: return {.columns = 32, .header_values = 2, .low_bits = 4};
+    case DType::kQ4_0:
+      return {.columns = 32, .header_values = 1, .low_bits = 4, .offset = 8};
+    case DType::kQ4_1:
+      return {.columns = 32, .header_values = 2, .low_bits = 4};
     case DType::kQ5_0:
       return {.columns = 32, .header_values = 1, .low_bits = 4, .high_bits = 1, .offset = 16};
-    case DType::kQ5_1: return {.columns = 32, .header_values = 2, .low_bits = 4, .high_bits = 1};
-    case DType::kQ8_0: return {.columns = 32, .header_values = 1, .low_bits = 8, .offset = 128};
+    case DType::kQ5_1:
+      return {.columns = 32, .header_values = 2, .low_bits = 4, .high_bits = 1};
+    case DType::kQ8_0:
+      return {.columns = 32, .header_values = 1, .low_bits = 8, .offset = 128};
     case DType::kIQ4_NL:
       return {.columns = 32, .header_values = 1, .low_bits = 4, .offset = 128, .lookup = true};
-    case DType::kQ2_0: return {.columns = 64, .header_values = 1, .low_bits = 2, .offset = 1};
-    case DType::kQ2_0_128: return {.columns = 128, .header_values = 1, .low_bits = 2, .offset = 1};
+    case DType::kQ2_0:
+      return {.columns = 64, .header_values = 1, .low_bits = 2, .offset = 1};
+    case DType::kQ2_0_128:
+      return {.columns = 128, .header_values = 1, .low_bits = 2, .offset = 1};
     case DType::kTQ1_0:
     case DType::kTQ2_0:
       f = kSuper;
@@ -116,7 +122,8 @@ constexpr PanelFormat format_of(DType dtype) {
       f.low_bits = 4, f.offset = 128, f.lookup = true;
       f.sub_columns = 32, f.sub_scales = SubScales::kSigned;
       return f;
-    default: return {};
+    default:
+      return {};
   }
 }
 }  // namespace internal
@@ -139,6 +146,8 @@ constexpr int64_t panel_header_bytes(const PanelFormat& format, int64_t cols) {
 /// Bytes of one panel of `cols` columns.
 int64_t panel_bytes(base::DType dtype, int64_t cols);
 
-inline int64_t panel_count(int64_t rows) { return (rows + kPanelRows - 1) / kPanelRows; }
+inline int64_t panel_count(int64_t rows) {
+  return (rows + kPanelRows - 1) / kPanelRows;
+}
 
 }  // namespace neuros::kernels::cpu

@@ -22,9 +22,13 @@ uint32_t load_word(const void* bytes) {
   return word;
 }
 
-void store_word(std::byte* bytes, uint32_t word) { std::memcpy(bytes, &word, sizeof(word)); }
+void store_word(std::byte* bytes, uint32_t word) {
+  std::memcpy(bytes, &word, sizeof(word));
+}
 
-constexpr uint32_t bytes_of_ones(int bits) { return 0x01010101u * ((1u << bits) - 1u); }
+constexpr uint32_t bytes_of_ones(int bits) {
+  return 0x01010101u * ((1u << bits) - 1u);
+}
 
 /// The code vector that part `part` of plane vector `n` holds, for planes of `bits` bits.
 constexpr int code_vector(int bits, int n, int part) {
@@ -193,8 +197,8 @@ void unpack_quantised(const std::byte* panel, int64_t cols, int64_t row, float* 
 template <DType kType>
 void unpack_plain(const std::byte* panel, int64_t cols, int64_t row, float* out) {
   for (int64_t k = 0; k < cols; ++k) {
-    const int64_t slot = kType == DType::kBF16 ? (k / 2 * kPanelRows + row) * 2 + k % 2
-                                               : k * kPanelRows + row;
+    const int64_t slot =
+        kType == DType::kBF16 ? (k / 2 * kPanelRows + row) * 2 + k % 2 : k * kPanelRows + row;
     if constexpr (kType == DType::kF32) {
       std::memcpy(out + k, panel + 4 * slot, sizeof(float));
     } else {
@@ -227,13 +231,19 @@ constexpr std::array<Functions, sizeof...(i)> make_table(std::index_sequence<i..
 }
 constexpr auto kTable = make_table(std::make_index_sequence<base::kWeightDTypeCount>());
 
-const Functions& functions(DType dtype) { return kTable.at(static_cast<size_t>(dtype)); }
+const Functions& functions(DType dtype) {
+  return kTable.at(static_cast<size_t>(dtype));
+}
 
 }  // namespace
 
-PackFn pack_function(DType dtype) { return functions(dtype).pack; }
+PackFn pack_function(DType dtype) {
+  return functions(dtype).pack;
+}
 
-PackedBytesFn packed_bytes_function(DType dtype) { return functions(dtype).packed_bytes; }
+PackedBytesFn packed_bytes_function(DType dtype) {
+  return functions(dtype).packed_bytes;
+}
 
 void unpack_row(const PackedMatrix& matrix, int64_t row, float* out) {
   CHECK(row >= 0 && row < matrix.rows);

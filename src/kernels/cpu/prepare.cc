@@ -11,7 +11,9 @@ namespace {
 /// Tokens a worker prepares at a time; groups never straddle two of them.
 constexpr int64_t kGrainTokens = 12;
 
-int64_t row_bytes(int64_t cols) { return round_up(cols * static_cast<int64_t>(sizeof(float)), 64); }
+int64_t row_bytes(int64_t cols) {
+  return round_up(cols * static_cast<int64_t>(sizeof(float)), 64);
+}
 
 int64_t bytes_of(ActivationKind kind, int64_t tokens, int64_t cols) {
   return round_up(tokens * activation_token_bytes(kind, cols), 64);
@@ -41,8 +43,7 @@ Activations Preparer::prepare(ActivationKind kind, const TokenGroups& groups) {
                          .groups = groups,
                          .token_bytes = activation_token_bytes(kind, source_.cols),
                          .data = data};
-  const int64_t grain =
-      groups.block_tokens == 0 ? 16 : round_up(kGrainTokens, groups.block_tokens);
+  const int64_t grain = groups.block_tokens == 0 ? 16 : round_up(kGrainTokens, groups.block_tokens);
   pool_.parallel_for(source_.tokens, grain, [&](int64_t begin, int64_t end, int worker) {
     prepare_range(made, data, begin, end, worker);
   });
@@ -69,8 +70,7 @@ const float* Preparer::row(int64_t token, int worker) const {
   const int64_t index = source_.rows.empty() ? token : source_.rows[static_cast<size_t>(token)];
   const float* x = source_.x + index * source_.cols;
   if (source_.norm_weight == nullptr) return x;
-  auto* normalised =
-      reinterpret_cast<float*>(rows_.data() + worker * row_bytes(source_.cols));
+  auto* normalised = reinterpret_cast<float*>(rows_.data() + worker * row_bytes(source_.cols));
   engine_.normalise(x, source_.norm_weight, source_.epsilon, source_.cols, normalised);
   return normalised;
 }

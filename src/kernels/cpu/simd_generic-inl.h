@@ -17,13 +17,17 @@ NEUROS_INLINE F f_set(float value) {
   NEUROS_LANES out.v[lane] = value;
   return out;
 }
-NEUROS_INLINE F f_zero() { return f_set(0.0f); }
+NEUROS_INLINE F f_zero() {
+  return f_set(0.0f);
+}
 NEUROS_INLINE F f_load(const void* from) {
   F out;
   std::memcpy(out.v, from, sizeof(out.v));
   return out;
 }
-NEUROS_INLINE void f_store(float* to, const F& a) { std::memcpy(to, a.v, sizeof(a.v)); }
+NEUROS_INLINE void f_store(float* to, const F& a) {
+  std::memcpy(to, a.v, sizeof(a.v));
+}
 NEUROS_INLINE F f_add(F a, const F& b) {
   NEUROS_LANES a.v[lane] += b.v[lane];
   return a;
@@ -77,7 +81,9 @@ NEUROS_INLINE F f_from_i(const I& a) {
   NEUROS_LANES out.v[lane] = static_cast<float>(a.v[lane]);
   return out;
 }
-NEUROS_INLINE F f_cast_i(const I& a) { return f_load(a.v); }
+NEUROS_INLINE F f_cast_i(const I& a) {
+  return f_load(a.v);
+}
 NEUROS_INLINE F f_load_half(const std::byte* from) {
   uint16_t bits[16];
   std::memcpy(bits, from, sizeof(bits));
@@ -91,14 +97,20 @@ NEUROS_INLINE I i_set32(int32_t value) {
   NEUROS_LANES out.v[lane] = value;
   return out;
 }
-NEUROS_INLINE I i_zero() { return i_set32(0); }
-NEUROS_INLINE I i_set8(int value) { return i_set32(value * 0x01010101); }
+NEUROS_INLINE I i_zero() {
+  return i_set32(0);
+}
+NEUROS_INLINE I i_set8(int value) {
+  return i_set32(value * 0x01010101);
+}
 NEUROS_INLINE I i_load(const std::byte* from) {
   I out;
   std::memcpy(out.v, from, sizeof(out.v));
   return out;
 }
-NEUROS_INLINE void i_store(std::byte* to, const I& a) { std::memcpy(to, a.v, sizeof(a.v)); }
+NEUROS_INLINE void i_store(std::byte* to, const I& a) {
+  std::memcpy(to, a.v, sizeof(a.v));
+}
 NEUROS_INLINE I i_cast_f(const F& a) {
   I out;
   std::memcpy(out.v, a.v, sizeof(a.v));
@@ -189,7 +201,8 @@ NEUROS_INLINE I dot4(const I& sum, const I& codes, const int8_t* x) {
 NEUROS_INLINE I dot2(I sum, const I& pairs, const int16_t* x) {
   NEUROS_LANES {
     const auto word = static_cast<uint32_t>(pairs.v[lane]);
-    sum.v[lane] += static_cast<int16_t>(word & 0xffffu) * x[0] + static_cast<int16_t>(word >> 16) * x[1];
+    sum.v[lane] +=
+        static_cast<int16_t>(word & 0xffffu) * x[0] + static_cast<int16_t>(word >> 16) * x[1];
   }
   return sum;
 }

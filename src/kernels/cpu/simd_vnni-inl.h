@@ -7,8 +7,8 @@ inline constexpr int kPlainBlockTokens = 12;
 inline constexpr int kPrefetchBytes = 2048;
 inline constexpr bool kWideCodesAreSigned = false;
 
-/// sum + codes (64 unsigned bytes) times four int8 at x, in every lane. Written out because GCC does
-/// not fold the broadcast into the instruction.
+/// sum + codes (64 unsigned bytes) times four int8 at x, in every lane. Written out because GCC
+/// does not fold the broadcast into the instruction.
 template <bool wide>
 NEUROS_INLINE I dot4(I sum, I codes, const int8_t* x) {
   struct Four {

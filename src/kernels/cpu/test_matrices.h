@@ -75,7 +75,8 @@ struct Aligned {
 };
 
 struct Matrix {
-  Matrix(base::DType dtype, int64_t rows, int64_t cols, const LinearKernel& kernel, uint32_t seed = 3)
+  Matrix(base::DType dtype, int64_t rows, int64_t cols, const LinearKernel& kernel,
+         uint32_t seed = 3)
       : source(random_matrix(dtype, rows, cols, seed)),
         packed(kernel.packed_bytes(rows, cols)),
         values(static_cast<size_t>(rows * cols)),
@@ -109,15 +110,16 @@ inline std::vector<float> as_seen(ActivationKind kind, std::vector<float> x) {
 }
 
 inline void expect_product(const Matrix& matrix, const std::vector<float>& x, int64_t tokens,
-                    const std::vector<float>& y, const std::string& what,
+                           const std::vector<float>& y, const std::string& what,
                            double tolerance = 4e-6) {
   const int64_t rows = matrix.view.rows, cols = matrix.view.cols;
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t r = 0; r < rows; ++r) {
       double sum = 0, magnitude = 0;
       for (int64_t k = 0; k < cols; ++k) {
-        const double product = static_cast<double>(matrix.values[static_cast<size_t>(r * cols + k)]) *
-                               static_cast<double>(x[static_cast<size_t>(t * cols + k)]);
+        const double product =
+            static_cast<double>(matrix.values[static_cast<size_t>(r * cols + k)]) *
+            static_cast<double>(x[static_cast<size_t>(t * cols + k)]);
         sum += product;
         magnitude += std::fabs(product);
       }
