@@ -295,6 +295,40 @@ TEST(Engine, AFullQueueIsUnavailable) {
   EXPECT_EQ(machine.start({4}, 1)->wait().reason, EndReason::kLength);
 }
 
+TEST(Engine, ManyThreadsSubmitAndCancel) {
+  Machine machine({.batch_tokens = 9, .sequences = 3, .pages = 9}, "ref", 8);
+  std::atomic<int> ended = 0, accepted = 0, refused = 0;
+  const auto submitter = [&](uint32_t seed) {
+    std::mt19937 random(seed);
+    for (uint32_t i = 0; i < 12; ++i) {
+      auto client = std::make_shared<Greedy>();
+      const auto id =
+          machine.engine->submit({.prompt = random_prompt(seed + i % 3, 1 + random() % 20),
+                                  .max_new_tokens = static_cast<int32_t>(random() % 12),
+                                  .priority = static_cast<sched::Priority>(random() % 3),
+                                  .prompt_logits = random() % 4 == 0,
+                                  .client = client});
+      ++(id ? accepted : refused);
+      if (!id) continue;
+      if (random() % 3 == 0) machine.engine->cancel(*id);
+      if (random() % 2 == 0 || i == 11) {
+        client->wait();
+        ++ended;
+      }
+      EXPECT_GE(machine.engine->stats().scheduler.pages_free, 0);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < 4; ++t) threads.emplace_back(submitter, 100 * t);
+  for (std::thread& thread : threads) thread.join();
+  machine.engine->drain();
+  EXPECT_EQ(accepted + refused, 48);
+  EXPECT_GE(accepted.load(), ended.load());
+  const sched::SchedulerStats stats = machine.engine->stats().scheduler;
+  EXPECT_EQ(stats.waiting + stats.running + stats.pages_used, 0);
+  EXPECT_EQ(stats.pages_free + stats.pages_cached, 9);
+}
+
 TEST(Engine, AThrowingClientFailsAlone) {
   Machine machine;
   const auto good = machine.start({1, 2}, 20);
