@@ -43,22 +43,26 @@ base::Result<Scaling> read_scaling(const formats::Checkpoint& checkpoint,
   return scaling;
 }
 
-/// Wavelengths far beyond the original context are stretched by the factor, short ones kept, those
-/// between blended: Llama 3.1's rule.
-void apply_llama3(const Scaling& scaling, std::vector<double>& inverse) {
+/// By what Llama 3.1's rule divides a frequency: wavelengths far beyond the original context are
+/// stretched by the factor, short ones kept, those between blended.
+double llama3_divisor(const Scaling& scaling, double frequency) {
   const double long_wave = scaling.original_context / scaling.low_frequency_factor;
   const double short_wave = scaling.original_context / scaling.high_frequency_factor;
-  for (double& frequency : inverse) {
-    const double wave = 2.0 * std::numbers::pi / frequency;
-    if (wave < short_wave) continue;
-    if (wave > long_wave) {
-      frequency /= scaling.factor;
-      continue;
-    }
-    const double blend = (scaling.original_context / wave - scaling.low_frequency_factor) /
-                         (scaling.high_frequency_factor - scaling.low_frequency_factor);
-    frequency = (1.0 - blend) * frequency / scaling.factor + blend * frequency;
+  const double wave = 2.0 * std::numbers::pi / frequency;
+  if (wave < short_wave) return 1.0;
+  if (wave > long_wave) return scaling.factor;
+  const double blend = (scaling.original_context / wave - scaling.low_frequency_factor) /
+                       (scaling.high_frequency_factor - scaling.low_frequency_factor);
+  return 1.0 / ((1.0 - blend) / scaling.factor + blend);
+}
+
+/// base^(-2i/dims) for every pair i.
+std::vector<double> unscaled_frequencies(const Scaling& scaling, int32_t dims) {
+  std::vector<double> inverse(static_cast<size_t>(dims / 2));
+  for (size_t i = 0; i < inverse.size(); ++i) {
+    inverse[i] = std::pow(scaling.base, -2.0 * static_cast<double>(i) / dims);
   }
+  return inverse;
 }
 
 /// The pair index whose frequency turns `rotations` times within the original context.
@@ -100,15 +104,12 @@ base::Result<> apply_divisors(const base::TensorView& tensor, std::vector<double
 base::Result<RopeFrequencies> read_rope(const formats::Checkpoint& checkpoint,
                                         const std::string& prefix, int32_t dims) {
   const Scaling scaling = TRY(read_scaling(checkpoint, prefix));
-  std::vector<double> inverse(static_cast<size_t>(dims / 2));
-  for (size_t i = 0; i < inverse.size(); ++i) {
-    inverse[i] = std::pow(scaling.base, -2.0 * static_cast<double>(i) / dims);
-  }
+  std::vector<double> inverse = unscaled_frequencies(scaling, dims);
   RopeFrequencies out;
   if (scaling.type == "linear") {
     for (double& frequency : inverse) frequency /= scaling.factor;
   } else if (scaling.type == "llama3") {
-    apply_llama3(scaling, inverse);
+    for (double& frequency : inverse) frequency /= llama3_divisor(scaling, frequency);
   } else if (scaling.type == "yarn") {
     out.magnitude = apply_yarn(scaling, dims, inverse);
   } else if (scaling.type != "none") {
@@ -121,6 +122,17 @@ base::Result<RopeFrequencies> read_rope(const formats::Checkpoint& checkpoint,
   }
   for (double frequency : inverse) out.inverse.push_back(static_cast<float>(frequency));
   return out;
+}
+
+base::Result<std::vector<float>> read_llama3_divisors(const formats::Checkpoint& checkpoint,
+                                                      const std::string& prefix, int32_t dims) {
+  const Scaling scaling = TRY(read_scaling(checkpoint, prefix));
+  std::vector<float> divisors;
+  if (scaling.type != "llama3") return divisors;
+  for (double frequency : unscaled_frequencies(scaling, dims)) {
+    divisors.push_back(static_cast<float>(llama3_divisor(scaling, frequency)));
+  }
+  return divisors;
 }
 
 }  // namespace neuros::models

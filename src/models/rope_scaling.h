@@ -20,4 +20,9 @@ struct RopeFrequencies {
 base::Result<RopeFrequencies> read_rope(const formats::Checkpoint& checkpoint,
                                         const std::string& prefix, int32_t dims);
 
+/// The llama3 scaling of a checkpoint that states it as parameters, as GGUF files state it: what
+/// each of the dims/2 frequencies is divided by. Empty if the scaling is not llama3.
+base::Result<std::vector<float>> read_llama3_divisors(const formats::Checkpoint& checkpoint,
+                                                      const std::string& prefix, int32_t dims);
+
 }  // namespace neuros::models
