@@ -3,6 +3,7 @@
 #include "base/dtype.h"
 #include "base/tensor_view.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@ struct TypeMix {
   base::DType head = base::DType::kF16;   ///< output.weight, or a tied token_embd.weight
   base::DType table = base::DType::kF16;  ///< token_embd.weight with a head of its own
   bool more_bits = false;                 ///< attn_v and ffn_down of some layers get q6_k
+  int32_t file_type = 1;                  ///< its number in GGUF's general.file_type
 };
 
 /// By name, case-insensitive; nullopt if there is none.

@@ -1,5 +1,6 @@
 #include "pipeline/gguf_vocabulary.h"
 
+#include "builder/vocabulary_extras.h"
 #include "text/vocabulary_gguf.h"
 
 #include <optional>
@@ -76,7 +77,9 @@ base::Result<text::Vocabulary> read_gguf_vocabulary(const formats::Checkpoint& c
   read_switches(metadata, fields);
   fields.chat_template = metadata.text_or_none("tokenizer.chat_template").value_or("");
   fields.model_name = metadata.text_or_none("general.name").value_or("");
-  return text::vocabulary_from_gguf(std::move(fields));
+  text::Vocabulary vocabulary = TRY(text::vocabulary_from_gguf(std::move(fields)));
+  TRY(builder::read_vocabulary_extras(metadata, vocabulary));
+  return vocabulary;
 }
 
 }  // namespace neuros::pipeline

@@ -45,8 +45,10 @@ SamplingParams read_sampling_defaults(const formats::Checkpoint& checkpoint) {
     }
   }
   return read([&](const std::string& key) {
-    return checkpoint.metadata.number_or_none(key == "temperature" ? "general.sampling.temp"
-                                                                   : "general.sampling." + key);
+    const std::string name = key == "temperature"          ? "temp"
+                             : key == "repetition_penalty" ? "penalty_repeat"
+                                                           : key;
+    return checkpoint.metadata.number_or_none("general.sampling." + name);
   });
 }
 
