@@ -11,7 +11,7 @@ Generation::Generation(GenerationRequest request, std::shared_ptr<const text::To
       tokenizer_(std::move(tokenizer)),
       sink_(std::move(sink)),
       sampler_(request_.sampling, request_.prompt),
-      decoder_(tokenizer_, request_.show_special),
+      decoder_(tokenizer_, request_.show_special, text::StreamStart::kContinuation),
       stops_(request_.stop) {}
 
 bool Generation::ends_answer(int32_t id) const {

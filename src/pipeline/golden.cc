@@ -61,6 +61,12 @@ void compare_step(const std::vector<TokenLogprob>& reference, const TokenInfo& o
   }
 }
 
+/// How much more likely the best token was than the second, as a log-probability.
+double margin(const std::vector<TokenLogprob>& top) {
+  if (top.size() < 2) return std::numeric_limits<double>::infinity();
+  return static_cast<double>(top[0].logprob) - static_cast<double>(top[1].logprob);
+}
+
 std::string lower(std::string text) {
   for (char& c : text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
@@ -103,7 +109,10 @@ base::Result<GoldenOutcome> run_golden(LanguageModel& model, const GoldenCase& g
   const Answer answered = TRY(answer(model, std::move(request)));
   for (size_t i = 0; i < std::min(answered.tokens.size(), golden.ids.size()); ++i) {
     if (i < golden.top.size()) compare_step(golden.top[i], answered.tokens[i], outcome);
-    if (answered.tokens[i].id != golden.ids[i]) break;
+    if (answered.tokens[i].id != golden.ids[i]) {
+      if (i < golden.top.size()) outcome.margin_at_difference = margin(golden.top[i]);
+      break;
+    }
     ++outcome.ids_equal;
   }
   return outcome;

@@ -4,6 +4,7 @@
 #include "pipeline/language_model.h"
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,13 @@ struct GoldenOutcome {
   bool prompt_ids_equal = false;
   int32_t ids_equal = 0, ids_total = 0;  ///< equal up to the first difference
   double logprob_difference_max = 0.0;   ///< over the reference's top tokens of the equal steps
+  /// By how much the reference preferred its token where the ids part; infinite if they do not.
+  double margin_at_difference = std::numeric_limits<double>::infinity();
   bool passed() const { return prompt_ids_equal && ids_equal == ids_total; }
+  /// Passed, or parted where two tokens were equally likely but for rounding.
+  bool passed_or_tied(double margin) const {
+    return prompt_ids_equal && (ids_equal == ids_total || margin_at_difference < margin);
+  }
 };
 
 /// Reads the JSON list [{prompt, prompt_ids, ids, top5: [[[id, logprob], ...], ...]}, ...].

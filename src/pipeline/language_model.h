@@ -65,6 +65,10 @@ class GenerationSink {
   virtual void on_end(GenerationEnd end) = 0;
 };
 
+/// ModelOptions::op_table for the best kernels with llama.cpp's attention arithmetic
+/// (kernels/f16_sums.h).
+inline constexpr const char* kF16SumsOps = "f16-sums";
+
 struct ModelOptions {
   std::string device = "cpu";
   int32_t threads = 0;       ///< 0: one per physical core
@@ -73,7 +77,7 @@ struct ModelOptions {
   int32_t parallel = 0;      ///< sequences in one batch; 0: by the plan
   int32_t batch_tokens = 0;  ///< rows of one forward pass; 0: by the plan
   std::string kv_dtype = "f16";
-  std::string op_table;  ///< "": best; "ref": the oracle
+  std::string op_table;  ///< "": best; "ref": the oracle; kF16SumsOps
   int32_t queue_max = 256;
   std::string name;  ///< id in the API; "": from the file
   std::function<void(const std::string& stage, double fraction)> on_progress;
