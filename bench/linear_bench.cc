@@ -154,10 +154,10 @@ Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string flag = argv[i];
-    if (flag == "--threads") options.threads = std::atoi(argv[i + 1]);
-    if (flag == "--tokens") options.tokens = std::atoi(argv[i + 1]);
+    if (flag == "--threads") options.threads = std::stoi(argv[i + 1]);
+    if (flag == "--tokens") options.tokens = std::stoi(argv[i + 1]);
     if (flag == "--types") options.types = argv[i + 1];
-    if (flag == "--seconds") options.seconds = std::atof(argv[i + 1]);
+    if (flag == "--seconds") options.seconds = std::stod(argv[i + 1]);
   }
   return options;
 }

@@ -22,8 +22,8 @@ struct SamplingParams {
   float repetition_penalty = 1.0f;  ///< divides (multiplies negative) logits of tokens seen
   float presence_penalty = 0.0f;
   float frequency_penalty = 0.0f;
-  std::map<int32_t, float> logit_bias;  ///< added; -100 or less bans
-  std::optional<uint64_t> seed;
+  std::map<int32_t, float> logit_bias{};  ///< added; -100 or less bans
+  std::optional<uint64_t> seed{};
 };
 
 /// Checks ranges; the error names the field, the value and the range.

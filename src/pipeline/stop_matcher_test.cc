@@ -28,7 +28,8 @@ TEST(StopMatcher, AnyChunkingGivesTheTextBeforeTheFirstStop) {
     size_t first = text.size();
     for (const std::string& stop : stops) first = std::min(first, text.find(stop));
     StopMatcher whole(stops);
-    const std::string at_once = whole.push(text) + whole.finish();
+    std::string at_once = whole.push(text);
+    at_once += whole.finish();
     EXPECT_EQ(at_once, text.substr(0, first));
     const std::string pieces = seen(text, stops, random);
     // A stop that ends earlier may be seen before one that begins earlier but is longer.

@@ -10,13 +10,13 @@ int main(int argc, char** argv) {
   using namespace neuros::serve;
   FakeModel::Options model;
   model.context = 4096;
-  model.delay = std::chrono::milliseconds(argc > 2 ? std::atoi(argv[2]) : 2);
+  model.delay = std::chrono::milliseconds(argc > 2 ? std::stoi(argv[2]) : 2);
   model.answer = [](const std::string& prompt) {
     return "You said " + std::to_string(prompt.size()) + " bytes. " + prompt;
   };
   const FakeBackend backend(std::move(model));
   ServerOptions options{.handle_signals = true};
-  options.port = static_cast<uint16_t>(argc > 1 ? std::atoi(argv[1]) : 0);
+  options.port = static_cast<uint16_t>(argc > 1 ? std::stoi(argv[1]) : 0);
   auto server = Server::create(backend, options);
   if (!server) {
     std::fprintf(stderr, "%s\n", server.error().message.c_str());
