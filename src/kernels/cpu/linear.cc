@@ -13,7 +13,7 @@ namespace neuros::kernels::cpu {
 namespace {
 
 /// Weights one worker takes at a time: long enough to stream, short enough to balance.
-constexpr int64_t kGrainBytes = 128 << 10;
+constexpr int64_t kGrainBytes = 256 << 10;
 /// Activations of this many bytes stay in a core's second-level cache while panels pass over them.
 constexpr int64_t kBlockBytes = 384 << 10;
 constexpr int64_t kPairRows = 2 * kPanelRows;

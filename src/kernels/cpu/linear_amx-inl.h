@@ -241,7 +241,7 @@ template <int kPanels>
 NEUROS_INLINE void prefetch_tiles(const std::byte* weights, int64_t panel_bytes) {
   for (int p = 0; p < kPanels; ++p) {
     for (int line = 0; line < kBf16TileBytes; line += 64) {
-      prefetch(weights + p * panel_bytes + kPrefetchBytes + line);
+      prefetch(weights + p * panel_bytes + kPrefetchBytes / kPanels + line);
     }
   }
 }

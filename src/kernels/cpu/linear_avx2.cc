@@ -24,7 +24,7 @@ namespace neuros::kernels::cpu::avx2 {
 inline constexpr int kTileTokens = 4;
 inline constexpr int kBlockTokens = 3;
 inline constexpr int kPlainBlockTokens = 5;
-inline constexpr int kPrefetchBytes = 2048;
+inline constexpr int kPrefetchBytes = 8192;
 inline constexpr bool kWideCodesAreSigned = true;
 
 // In this order: each uses the ones before.

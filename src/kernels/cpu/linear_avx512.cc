@@ -24,7 +24,7 @@ namespace neuros::kernels::cpu::avx512 {
 inline constexpr int kTileTokens = 8;
 inline constexpr int kBlockTokens = 6;
 inline constexpr int kPlainBlockTokens = 12;
-inline constexpr int kPrefetchBytes = 2048;
+inline constexpr int kPrefetchBytes = 8192;
 inline constexpr bool kWideCodesAreSigned = true;
 
 /// sum + codes (64 unsigned bytes) times activations (int8), in groups of four. Codes below 128

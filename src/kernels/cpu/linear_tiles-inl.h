@@ -364,7 +364,9 @@ NEUROS_INLINE void plain_slice(const TileArgs& args, int first, int slice) {
     for (int s = 0; s < count; ++s, panel += Step::kBytes) {
       NEUROS_UNROLL for (int p = 0; p < kPanels; ++p) {
         const std::byte* at = panel + p * args.panel_bytes;
-        if constexpr (kTokens <= 4 && kPrefetchBytes != 0) prefetch(at + kPrefetchBytes);
+        if constexpr (kTokens <= 4 && kPrefetchBytes != 0) {
+          prefetch(at + kPrefetchBytes / kPanels);
+        }
         const auto weights = Step::load(at);
         NEUROS_UNROLL for (int t = 0; t < kTokens; ++t) {
           sums[p][t] = Step::add(sums[p][t], weights, x + 32 * t + Step::kColumns * s);
@@ -383,7 +385,7 @@ NEUROS_INLINE void plain_slice(const TileArgs& args, int first, int slice) {
 /// TileFn of a plain type.
 template <typename Step, int kTokens>
 void plain_tile(const TileArgs& args) {
-  constexpr int kPanels = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
+  constexpr int kPanels = kTokens <= 2 ? 2 : 1;
   for (int slice = 0; slice < kSlices; ++slice) {
     int p = 0;
     for (; p + kPanels <= args.panels; p += kPanels) {

@@ -4,7 +4,7 @@
 inline constexpr int kTileTokens = 8;
 inline constexpr int kBlockTokens = 6;
 inline constexpr int kPlainBlockTokens = 12;
-inline constexpr int kPrefetchBytes = 2048;
+inline constexpr int kPrefetchBytes = 8192;
 inline constexpr bool kWideCodesAreSigned = false;
 
 /// sum + codes (64 unsigned bytes) times four int8 at x, in every lane. Written out because GCC
