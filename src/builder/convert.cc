@@ -69,7 +69,7 @@ void drop_pages(const formats::Checkpoint& checkpoint, std::span<const std::byte
 std::vector<std::string> notes_on_loss(const std::string& type, const RoundingLoss& loss) {
   if (loss.squared_values <= 0.0) return {};
   const double share = std::sqrt(loss.squared_error / loss.squared_values);
-  if (share < kNotableLoss) return {};
+  if (!std::isfinite(share) || share < kNotableLoss) return {};
   return {type + " is made for ternary weights; rounding these changed them by " +
           std::to_string(static_cast<int>(std::lround(100.0 * share))) + " % (RMS)"};
 }

@@ -10,7 +10,8 @@ namespace neuros::builder {
 namespace {
 
 std::string folder_of(const std::string& path) {
-  if (std::filesystem::is_directory(path)) return path;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return path;
   const std::string parent = std::filesystem::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
 }
