@@ -1,4 +1,4 @@
-// Plain C++ for whatever the compiler's baseline is.
+// Vector extensions of the compiler, for whatever its baseline is.
 
 #include "base/float16.h"
 #include "kernels/cpu/engine.h"
@@ -12,9 +12,9 @@
 #include <type_traits>
 #include <utility>
 
-// Lanes are arrays here: unrolling loops over vectors of them gains nothing and costs much code.
-#undef NEUROS_UNROLL
-#define NEUROS_UNROLL
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace neuros::kernels::cpu::generic {
 
