@@ -8,7 +8,9 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 
 say() { printf '\n== %s\n' "$*"; }
 
+chat=
 if [ -z "$model" ]; then
+  chat=yes
   model=$here/zoo/assistant/assistant.gguf
   questions=("What is the capital of France?" "What is twelve plus thirty?" "Who are you?")
 else
@@ -39,15 +41,20 @@ for _ in $(seq 100); do
   sleep 0.1
 done
 [ -n "$url" ] || { cat "$log"; echo "the server did not come up"; exit 1; }
-body='{"prompt": "'${questions[0]}'", "max_tokens": 32, "temperature": 0}'
-echo "POST $url/v1/completions $body"
-"$neuros" --version >/dev/null
+if [ -n "$chat" ]; then
+  path=/v1/chat/completions
+  body='{"messages": [{"role": "user", "content": "'${questions[0]}'"}], "max_tokens": 32, "temperature": 0}'
+else
+  path=/v1/completions
+  body='{"prompt": "'${questions[0]}'", "max_tokens": 32, "temperature": 0}'
+fi
+echo "POST $url$path $body"
 if command -v curl >/dev/null; then
-  curl -sS -H 'Content-Type: application/json' -d "$body" "$url/v1/completions"
+  curl -sS -H 'Content-Type: application/json' -d "$body" "$url$path"
   echo
 else
   exec 3<>"/dev/tcp/127.0.0.1/${url##*:}"
-  printf 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' "${#body}" "$body" >&3
+  printf 'POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' "$path" "${#body}" "$body" >&3
   sed '1,/^\r$/d' <&3
 fi
 kill -TERM "$server"
