@@ -118,13 +118,33 @@ void pack_quantised_row(const std::byte* source, int64_t cols, int64_t row, std:
   }
 }
 
-/// [cols] elements of `element_bytes`, `group` neighbours kept together: 1, or 2 for bf16.
-void pack_plain_row(const std::byte* source, int64_t cols, int64_t row, int64_t element_bytes,
-                    int64_t group, std::byte* panel) {
-  for (int64_t k = 0; k < cols; ++k) {
-    const int64_t slot = (k / group * kPanelRows + row) * group + k % group;
-    std::memcpy(panel + slot * element_bytes, source + k * element_bytes,
-                static_cast<size_t>(element_bytes));
+/// Rows of a panel of a plain type. What a row has of a vector is `kUnit` bytes: one f32, one f16
+/// or a pair of bf16. Columns go in runs short enough that their part of the panel stays in cache
+/// until all rows have written to it.
+template <int64_t kUnit>
+void pack_plain_panel(const std::byte* source, int64_t row_bytes, int64_t rows, std::byte* panel) {
+  constexpr int64_t run = 128 * kUnit;
+  for (int64_t start = 0; start < row_bytes; start += run) {
+    const int64_t end = std::min(start + run, row_bytes);
+    for (int64_t row = 0; row < rows; ++row) {
+      const std::byte* from = source + row * row_bytes;
+      std::byte* to = panel + row * kUnit;
+      int64_t at = start;
+      for (; at + kUnit <= end; at += kUnit) std::memcpy(to + at * kPanelRows, from + at, kUnit);
+      std::memcpy(to + at * kPanelRows, from + at, static_cast<size_t>(end - at));
+    }
+  }
+}
+
+template <DType kType>
+void pack_panel(const std::byte* source, int64_t rows, int64_t cols, std::byte* panel) {
+  const int64_t row_bytes = base::bytes_of(kType, cols);
+  if constexpr (kPanelFormat<kType>.columns == 0) {
+    pack_plain_panel<kType == DType::kF16 ? 2 : 4>(source, row_bytes, rows, panel);
+  } else {
+    for (int64_t row = 0; row < rows; ++row) {
+      pack_quantised_row<kType>(source + row * row_bytes, cols, row, panel);
+    }
   }
 }
 
@@ -136,16 +156,10 @@ void pack(const std::byte* source, int64_t rows, int64_t cols, int64_t first, in
   CHECK(count % kPanelRows == 0 || first + count == rows);
   const int64_t bytes = panel_bytes(kType, cols);
   const int64_t row_bytes = base::bytes_of(kType, cols);
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t row = (first + i) % kPanelRows;
-    std::byte* panel = packed + (first + i) / kPanelRows * bytes;
-    if (row == 0) std::memset(panel, 0, static_cast<size_t>(bytes));
-    if constexpr (kPanelFormat<kType>.columns != 0) {
-      pack_quantised_row<kType>(source + i * row_bytes, cols, row, panel);
-    } else {
-      pack_plain_row(source + i * row_bytes, cols, row, base::info(kType).block_bytes,
-                     kType == DType::kBF16 ? 2 : 1, panel);
-    }
+  for (int64_t row = 0; row < count; row += kPanelRows) {
+    std::byte* panel = packed + (first + row) / kPanelRows * bytes;
+    std::memset(panel, 0, static_cast<size_t>(bytes));
+    pack_panel<kType>(source + row * row_bytes, std::min(kPanelRows, count - row), cols, panel);
   }
 }
 
