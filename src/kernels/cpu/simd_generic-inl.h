@@ -79,7 +79,7 @@ NEUROS_INLINE I i_zero() {
   return i_set32(0);
 }
 NEUROS_INLINE I i_set8(int value) {
-  return i_set32(value * 0x01010101);
+  return i_set32(static_cast<int32_t>(static_cast<uint32_t>(value) * 0x01010101u));
 }
 NEUROS_INLINE I i_load(const std::byte* from) {
   return load_vector<I>(from);
