@@ -1,5 +1,7 @@
 #include "serve/testing/api_fixture.h"
 
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -278,6 +280,7 @@ TEST_F(Chat, ClientGoneCancels) {
   }
   EXPECT_EQ(model().cancelled(), 1);
   EXPECT_FALSE(writer->done);
+  writer->drop_tasks();
 }
 
 /// What a client puts together from a stream.
@@ -391,6 +394,7 @@ TEST_F(Chat, StreamHasKeepaliveAndHeaders) {
             .id = ""},
            writer);
   writer->run();
+  writer->drop_tasks();
   EXPECT_EQ(writer->keepalive, ": waiting\n\n");
   EXPECT_THAT(writer->response.content_type, HasSubstr("text/event-stream"));
 }

@@ -28,6 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto writer = std::make_shared<RecordingWriter>();
     dispatch(api, parser->take(), writer);
     writer->run();
+    writer->drop_tasks();
     parser = std::make_unique<RequestParser>(RequestLimits{.head_bytes = 1024, .body_bytes = 4096});
   }
   return 0;

@@ -38,6 +38,7 @@ ApiReply ApiFixture::call(Request request) {
   dispatch(*api_, request, writer);
   writer->run();
   EXPECT_TRUE(writer->done) << "no answer";
+  writer->drop_tasks();
   const Response& response = writer->response;
   return {response.status, response.headers, response.body, writer->streamed};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -55,7 +56,8 @@ FakeModel::~FakeModel() {
     for (uint64_t id = 0; id < next_id_; ++id) stopped_.insert(id);
   }
   changed_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return playing_ == 0; });
 }
 
 ModelStats FakeModel::stats() const {
@@ -206,9 +208,14 @@ base::Result<uint64_t> FakeModel::generate(pipeline::GenerationRequest request,
     play(id, request, *sink);
     return id;
   }
-  threads_.emplace_back([this, id, request = std::move(request), sink = std::move(sink)] {
+  ++playing_;
+  std::thread([this, id, request = std::move(request), sink = std::move(sink)] {
     play(id, request, *sink);
-  });
+    // Letting go of the sink may destroy this model, so it comes last.
+    const std::lock_guard done(mutex_);
+    --playing_;
+    changed_.notify_all();
+  }).detach();
   return id;
 }
 

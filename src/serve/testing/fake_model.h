@@ -12,7 +12,6 @@
 #include <mutex>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace neuros::serve {
@@ -69,7 +68,7 @@ class FakeModel final : public ServedModel {
   std::condition_variable changed_;
   pipeline::GenerationRequest last_;
   std::set<uint64_t> stopped_;
-  std::vector<std::thread> threads_;
+  int playing_ = 0;  ///< threads inside play()
   uint64_t next_id_ = 1;
   std::atomic<int> running_{0}, cancelled_{0};
 };

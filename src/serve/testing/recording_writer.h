@@ -28,6 +28,7 @@ class RecordingWriter final : public ResponseWriter {
   void on_client_gone(std::function<void()> callback) override { gone = std::move(callback); }
   void post(std::function<void()> task) override {
     const std::lock_guard lock(mutex_);
+    if (dropping_) return;
     tasks_.push_back(std::move(task));
     posted_.notify_one();
   }
@@ -50,6 +51,14 @@ class RecordingWriter final : public ResponseWriter {
     run_until([] { return false; });
   }
 
+  /// Nothing posted from now on is kept. Tasks hold the request, which holds this writer.
+  void drop_tasks() {
+    std::deque<std::function<void()>> dropped;  // destroyed after the lock
+    const std::lock_guard lock(mutex_);
+    dropping_ = true;
+    dropped.swap(tasks_);
+  }
+
   Response response;
   std::string keepalive;
   bool streamed = false, done = false;
@@ -57,6 +66,7 @@ class RecordingWriter final : public ResponseWriter {
 
  private:
   std::mutex mutex_;
+  bool dropping_ = false;
   std::condition_variable posted_;
   std::deque<std::function<void()>> tasks_;
 };
