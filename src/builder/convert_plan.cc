@@ -52,6 +52,7 @@ class Planner {
     });
     describe_types();
     note_requantised();
+    note_odd_rows();
     return std::move(plan_);
   }
 
@@ -124,6 +125,20 @@ class Planner {
     plan_.notes.push_back(std::to_string(count) + " tensors were quantised before (" + names +
                           "): what they lost then stays lost; convert from the original weights "
                           "where there are any");
+  }
+
+  void note_odd_rows() {
+    const int64_t block = base::info(mix_.most).block_elements;
+    const auto count = std::count_if(
+        plan_.tensors.begin(), plan_.tensors.end(), [&](const ConvertedTensor& tensor) {
+          const base::TensorView& view = tensor.source;
+          return view.shape.size() > 1 && holds_weights(view.dtype) && view.cols() % block != 0;
+        });
+    if (count == 0) return;
+    plan_.notes.push_back(std::to_string(count) +
+                          " tensors have rows that are not whole blocks of " +
+                          std::string(base::name(mix_.most)) + " (" + std::to_string(block) +
+                          " elements): they got other types");
   }
 
   const Checkpoint& checkpoint_;

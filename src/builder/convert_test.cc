@@ -26,8 +26,8 @@ namespace {
 namespace fs = std::filesystem;
 using base::DType;
 using formats::Checkpoint;
+using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 /// A folder of its own, removed with everything in it.
 class Folder {
@@ -217,7 +217,7 @@ TEST(Convert, SaysWhatTheResultLost) {
   std::vector<std::string> notes;
   ConvertOptions options;
   options.on_note = [&](const std::string& note) { notes.push_back(note); };
-  std::vector<NamedValues> tensors = example_tensors();
+  std::vector<NamedValues> tensors = example_tensors();  // one has rows of 96
   write_model(folder.file("in.gguf"), tensors, DType::kQ4_0);
   ASSERT_TRUE(convert(folder.file("in.gguf"), folder.file("out.gguf"), "q8_0", options));
   ASSERT_EQ(notes.size(), 1U);
@@ -225,15 +225,16 @@ TEST(Convert, SaysWhatTheResultLost) {
   notes.clear();
   write_model(folder.file("in.gguf"), tensors, DType::kF32);
   ASSERT_TRUE(convert(folder.file("in.gguf"), folder.file("out.gguf"), "tq2_0", options));
-  ASSERT_EQ(notes.size(), 1U);
-  EXPECT_THAT(notes[0], HasSubstr("ternary"));
+  ASSERT_EQ(notes.size(), 2U);
+  EXPECT_THAT(notes[0], HasSubstr("1 tensors have rows that are not whole blocks of tq2_0"));
+  EXPECT_THAT(notes[1], HasSubstr("ternary"));
   notes.clear();
   for (NamedValues& tensor : tensors) {
     for (float& value : tensor.values) value = value < -0.02f ? -0.5f : value > 0.02f ? 0.5f : 0.0f;
   }
   write_model(folder.file("in.gguf"), tensors, DType::kF32);
   ASSERT_TRUE(convert(folder.file("in.gguf"), folder.file("out.gguf"), "tq2_0", options));
-  EXPECT_THAT(notes, IsEmpty());
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("whole blocks")));
 }
 
 TEST(Convert, AKnownModelStillMakesAProgram) {

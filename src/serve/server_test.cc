@@ -268,13 +268,19 @@ TEST_F(ServerTest, CancelsWhenAWaitingClientGoes) {
 TEST_F(ServerTest, DropsAClientThatDoesNotRead) {
   ServerOptions options;
   options.write_timeout = milliseconds(200);
-  start(options, {.context = 200'000,
-                  .answer = [](const std::string&) { return std::string(100'000, 'a'); }});
+  constexpr int32_t kBytes = 20'000'000;  // more than the kernel holds for a socket
+  start(options, {.context = kBytes + 10,
+                  .answer = [](const std::string&) { return std::string(kBytes, 'a'); },
+                  .tokens_per_piece = 1'000'000});
   Client client = this->client();
   client.send(post("/v1/completions", R"({"prompt":"hi","stream":true})"));
-  EXPECT_TRUE(soon([&] { return model().running() == 0; }));
-  std::this_thread::sleep_for(milliseconds(600));
-  const std::string part = client.read_until("[DONE]", milliseconds(2000));
+  EXPECT_TRUE(soon([&] {
+    Client other = this->client();
+    other.send("GET /metrics HTTP/1.1\r\n\r\n");
+    return other.read_until("process_start_time_seconds ").find("neuros_http_connections 1\n") !=
+           std::string::npos;
+  }));
+  const std::string part = client.read_until("[DONE]");
   EXPECT_EQ(part.find("[DONE]"), part.npos);
   EXPECT_TRUE(client.closed());
 }

@@ -165,7 +165,8 @@ void FakeModel::play(uint64_t id, const pipeline::GenerationRequest& request,
     infos.front().top.clear();
     sink.on_prompt(std::move(infos));
   }
-  std::string rest = script.text, open;
+  std::string open;  // text of tokens that were handed over, not itself yet
+  size_t at = 0;
   for (size_t begin = 0; begin < script.ids.size(); begin += options_.tokens_per_piece) {
     if (!pause(id)) {
       end.reason = pipeline::FinishReason::kCancelled;
@@ -176,8 +177,8 @@ void FakeModel::play(uint64_t id, const pipeline::GenerationRequest& request,
     for (size_t i = begin; i < past; ++i) {
       infos.push_back(token_info(script.ids[i], request.logprobs.value_or(0)));
       const size_t bytes = piece_bytes(script.ids[i], request.show_special).size();
-      open += rest.substr(0, bytes);
-      rest.erase(0, std::min(bytes, rest.size()));
+      open.append(script.text, std::min(at, script.text.size()), bytes);
+      at += bytes;
     }
     end.completion_tokens = static_cast<int32_t>(past);
     const size_t held = past < script.ids.size() ? open_bytes(open) : 0;
