@@ -3,9 +3,11 @@
 /// A place where models run: its memory, and the order in which it does things.
 /// The CPU is a device whose memory is the host's; CUDA devices implement the same seam.
 
+#include "base/function_ref.h"
 #include "base/result.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -42,7 +44,17 @@ class Buffer {
 class Stream {
  public:
   virtual ~Stream() = default;
-  virtual void synchronize() = 0;
+  /// Returns when all work is done; the first error of any of it, which then stays.
+  virtual base::Result<> synchronize() = 0;
+  /// Copies between host and device memory, either way. Host memory stays as it is until the work
+  /// is done; from Device::reserve_host() it moves at full speed and beside the host's own work.
+  virtual void copy(std::byte* to, const std::byte* from, size_t bytes) = 0;
+  /// Does `work`, which under the same key always launches the same kernels with the same
+  /// arguments: a device may replay what it recorded the first time instead of calling it.
+  virtual void run_recorded(uint64_t key, base::FunctionRef<void()> work) {
+    static_cast<void>(key);
+    work();
+  }
   /// Workers of a CPU stream; null on other devices.
   virtual base::ThreadPool* cpu_workers() { return nullptr; }
   /// The backend's own handle (cudaStream_t); null on the CPU.
@@ -59,6 +71,12 @@ class Device {
   /// and what is free.
   virtual base::Result<Buffer> reserve(size_t bytes, const std::string& what) = 0;
   virtual base::Result<std::unique_ptr<Stream>> create_stream() = 0;
+  /// Whether what reserve() gives is memory that the host reads and writes like its own.
+  virtual bool memory_is_host() const { return true; }
+  /// Host memory for copies to and from this device: pinned where that is faster. Zeroed.
+  virtual base::Result<Buffer> reserve_host(size_t bytes, const std::string& what) {
+    return reserve(bytes, what);
+  }
 
  protected:
   friend class Buffer;

@@ -16,6 +16,7 @@ struct GateUpArgs {
   PackedMatrix gate, up;  ///< [ffn, hidden]
   float* out = nullptr;   ///< [tokens, ffn]
   int64_t tokens = 0;
+  int64_t decode_tokens = 0;  ///< the first of them are decode steps (OpTable)
 };
 using GateUpFn = void (*)(const OpContext&, const GateUpArgs&);
 

@@ -15,7 +15,7 @@ namespace neuros::kernels {
 /// by element, with no horizontal additions.
 struct KvLayout {
   base::DType dtype = base::DType::kF16;  ///< kF16, kBF16 or kF32
-  int32_t page_tokens = 32;  ///< a multiple of 16, at most 64
+  int32_t page_tokens = 32;               ///< a multiple of 16, at most 64
   int32_t layers = 0;
   int32_t kv_heads = 0;
   int32_t head_dim = 0;
@@ -56,6 +56,7 @@ struct SequenceSlice {
   int32_t rows = 0;
   int32_t first_position = 0;
   std::span<const int32_t> pages;
+  bool decodes = false;  ///< one generated token, not part of a prompt (OpTable)
 };
 
 }  // namespace neuros::kernels

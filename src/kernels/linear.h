@@ -16,6 +16,7 @@ struct LinearArgs {
   const float* residual = nullptr;  ///< [tokens, rows] or null; may be y
   float* y = nullptr;               ///< [tokens, rows]
   int64_t tokens = 0;
+  int64_t decode_tokens = 0;  ///< the first of them are decode steps (OpTable)
 };
 
 /// One element type's row of an OpTable: how its matrices are laid out and multiplied.

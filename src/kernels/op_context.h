@@ -8,13 +8,6 @@
 
 namespace neuros::kernels {
 
-/// What every op runs with: where, and scratch memory reserved at boot (aligned to 64 bytes, at
-/// least OpTable::scratch_bytes of the limits the plan was made for). Ops allocate nothing.
-struct OpContext {
-  device::Stream& stream;
-  std::span<std::byte> scratch;
-};
-
 /// The largest sizes any call of a plan will have; decides scratch.
 struct OpLimits {
   int64_t tokens = 0;     ///< rows of one batch
@@ -23,8 +16,18 @@ struct OpLimits {
   int64_t rows = 0;       ///< widest output of a linear layer, vocabulary included
   int64_t heads = 0;
   int64_t head_dim = 0;
-  int64_t context = 0;  ///< positions of one sequence
-  int workers = 1;      ///< workers of a CPU stream
+  int64_t context = 0;     ///< positions of one sequence
+  int64_t logit_rows = 0;  ///< rows of one batch that get logits
+  int workers = 1;         ///< workers of a CPU stream
+};
+
+/// What every op runs with: where, and memory reserved at boot for the limits the plan was made
+/// for. Ops allocate nothing.
+struct OpContext {
+  device::Stream& stream;
+  std::span<std::byte> scratch;  ///< of the device: OpTable::scratch_bytes, aligned to 64 bytes
+  std::span<std::byte> host{};   ///< of the host: OpTable::host_bytes
+  OpLimits limits{};
 };
 
 }  // namespace neuros::kernels

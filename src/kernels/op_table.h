@@ -5,6 +5,7 @@
 
 #include "base/cpu_features.h"
 #include "kernels/attention.h"
+#include "kernels/batch_view.h"
 #include "kernels/embed.h"
 #include "kernels/gate_up.h"
 #include "kernels/linear.h"
@@ -20,12 +21,18 @@
 namespace neuros::kernels {
 
 /// Every op is batch-invariant: the result for one row (or one sequence) has the same bits whatever
-/// else is in the batch, however a prompt is cut into chunks, and for any number of workers.
+/// else is in the batch, however a prompt is cut into chunks, and for any number of workers. A
+/// table may compute decode steps and prompt rows by different kernels (arguments say which rows
+/// are which); the bits then depend on which of the two a row is, and on nothing else.
 struct OpTable {
-  std::string name;  ///< "ref", "cpu-vnni+bf16"
+  std::string name;  ///< "ref", "cpu-vnni+bf16", "cuda"
 
   /// Scratch that suffices for every op of this table within the limits.
   int64_t (*scratch_bytes)(const OpLimits&) = nullptr;
+  /// Host memory that stage_batch needs; null: none.
+  int64_t (*host_bytes)(const OpLimits&) = nullptr;
+  /// Null where ops read the spans in their arguments.
+  StageBatchFn stage_batch = nullptr;
 
   EmbedFn embed = nullptr;
   RmsNormFn rms_norm = nullptr;
@@ -47,5 +54,9 @@ const OpTable& ref_ops();
 
 /// The fastest this processor has at `features.level`; one table per level, made once.
 const OpTable& cpu_ops(const base::CpuFeatures& features);
+
+/// The kernels for NVIDIA GPUs; null in a program built without them. Where there is no GPU the
+/// table can be read, so that a plan can be made, but its ops not run.
+const OpTable* cuda_ops();
 
 }  // namespace neuros::kernels

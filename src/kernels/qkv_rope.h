@@ -32,6 +32,7 @@ struct QkvRopeArgs {
   int32_t layer = 0;   ///< which layer of the pages
   float* q = nullptr;  ///< out: [tokens, heads * head_dim]
   int64_t tokens = 0;
+  int64_t decode_tokens = 0;  ///< the first of them are decode steps (OpTable)
 };
 using QkvRopeFn = void (*)(const OpContext&, const QkvRopeArgs&);
 

@@ -123,7 +123,8 @@ BatchItem Scheduler::State::start(const Chunk& chunk) {
           .tokens = {first + chunk.begin, first + chunk.end},
           .pages = process.pages,
           .logits_all = chunk.logits_all(),
-          .logits_last = chunk.logits_last()};
+          .logits_last = chunk.logits_last(),
+          .decodes = chunk.begin >= process.prompt_tokens && chunk.rows() == 1};
 }
 
 void Scheduler::batch_done(std::span<const ItemResult> results, int64_t now_us) {

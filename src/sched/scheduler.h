@@ -48,6 +48,7 @@ struct BatchItem {
   std::vector<PageId> pages;  ///< page numbers by position / page_tokens, up to the last token
   bool logits_all = false;    ///< a logit row for each token
   bool logits_last = false;   ///< a logit row for the last token: a new token is wanted
+  bool decodes = false;       ///< one token that was generated, not part of a prompt
 
   int32_t logit_rows() const {
     return logits_all ? static_cast<int32_t>(tokens.size()) : logits_last ? 1 : 0;

@@ -3,6 +3,7 @@
 #include "base/thread_pool.h"
 #include "device/cpu/topology.h"
 
+#include <cstring>
 #include <fstream>
 #include <string>
 
@@ -17,7 +18,10 @@ constexpr size_t kHugePageBytes = size_t{2} << 20;
 class CpuStream final : public Stream {
  public:
   explicit CpuStream(base::ThreadPoolOptions options) : pool_(std::move(options)) {}
-  void synchronize() override {}
+  base::Result<> synchronize() override { return {}; }
+  void copy(std::byte* to, const std::byte* from, size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
   base::ThreadPool* cpu_workers() override { return &pool_; }
 
  private:

@@ -2,8 +2,10 @@
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "base/thread_pool.h"
 #include "kernels/blocks.h"
 #include "kernels/quantise.h"
+#include "kernels/testing/cuda_table.h"
 
 #include <algorithm>
 #include <cmath>
@@ -73,28 +75,40 @@ void fill(Random& random, DType dtype, float size, std::vector<std::byte>& bytes
   quantise(dtype, Floats::normal(random, plain, size).span(), {}, bytes.data());
 }
 
-}  // namespace
-
-class Bench::Workers final : public device::Stream {
+class Workers final : public device::Stream {
  public:
   explicit Workers(int count) : pool_({.threads = count, .cpus = {}, .spin_us = 5}) {}
-  void synchronize() override {}
+  base::Result<> synchronize() override { return {}; }
+  void copy(std::byte* to, const std::byte* from, size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
   base::ThreadPool* cpu_workers() override { return &pool_; }
 
  private:
   base::ThreadPool pool_;
 };
 
+std::unique_ptr<device::Stream> stream_for(const OpTable& table, const OpLimits& limits) {
+  if (&table != synchronous_cuda_ops()) return std::make_unique<Workers>(limits.workers);
+  auto stream = test_gpu()->create_stream();
+  CHECK(stream.has_value(), stream.error().message.c_str());
+  return std::move(*stream);
+}
+
+}  // namespace
+
 Bench::Bench(const OpTable& table, const OpLimits& limits)
     : table_(table),
-      stream_(std::make_unique<Workers>(limits.workers)),
-      scratch_(table.scratch_bytes(limits)) {}
+      limits_(limits),
+      stream_(stream_for(table, limits)),
+      scratch_(table.scratch_bytes(limits)),
+      host_(table.host_bytes == nullptr ? 0 : table.host_bytes(limits)) {}
 
 Bench::~Bench() = default;
 
 OpContext Bench::context() {
   std::memset(scratch_.data(), 0xff, scratch_.span().size());
-  return {*stream_, scratch_.span()};
+  return {*stream_, scratch_.span(), host_.span(), limits_};
 }
 
 FileMatrix FileMatrix::random(Random& random, DType dtype, int64_t rows, int64_t cols) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/thread_pool.h"
+#include "device/device.h"
 #include "kernels/op_table.h"
 #include "kernels/testing/buffers.h"
 
@@ -20,10 +20,10 @@ class Bench {
   OpContext context();
 
  private:
-  class Workers;
   const OpTable& table_;
-  std::unique_ptr<Workers> stream_;
-  AlignedBytes scratch_;
+  OpLimits limits_;
+  std::unique_ptr<device::Stream> stream_;
+  AlignedBytes scratch_, host_;
 };
 
 /// A matrix as its file has it.

@@ -1,11 +1,14 @@
 #include "kernels/testing/buffers.h"
 
+#include "kernels/testing/memory.h"
+
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 
 namespace neuros::kernels::testing {
 namespace {
+
+constexpr size_t kAlignment = 64;
 
 const float kPoison = std::bit_cast<float>(0x7fc0beefu);
 
@@ -15,7 +18,8 @@ bool is_poison(float value) {
 
 }  // namespace
 
-Floats::Floats(int64_t count) : storage_(static_cast<size_t>(kBefore + count + kAfter), kPoison) {}
+Floats::Floats(int64_t count)
+    : storage_(static_cast<size_t>(kBefore + count + kAfter), kPoison, &buffer_memory()) {}
 
 Floats Floats::normal(Random& random, int64_t count, float sigma) {
   Floats out(count);
@@ -32,13 +36,14 @@ bool Floats::guards_are_intact() const {
 
 AlignedBytes::AlignedBytes(int64_t count)
     : size_(count),
-      bytes_(static_cast<std::byte*>(
-          std::aligned_alloc(64, (static_cast<size_t>(count) + 63) / 64 * 64))) {
+      bytes_(
+          static_cast<std::byte*>(buffer_memory().allocate(static_cast<size_t>(count), kAlignment)),
+          Free{static_cast<size_t>(count)}) {
   std::memset(bytes_.get(), 0xff, static_cast<size_t>(count));
 }
 
-void AlignedBytes::Free::operator()(std::byte* bytes) const {
-  std::free(bytes);
+void AlignedBytes::Free::operator()(std::byte* at) const {
+  buffer_memory().deallocate(at, bytes, kAlignment);
 }
 
 bool same_bits(std::span<const float> a, std::span<const float> b) {

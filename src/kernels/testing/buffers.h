@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <vector>
 
@@ -31,7 +32,7 @@ class Floats {
  private:
   static constexpr int64_t kBefore = 17;
   static constexpr int64_t kAfter = 1;
-  std::vector<float> storage_;
+  std::pmr::vector<float> storage_;
 };
 
 /// Memory aligned to 64 bytes, no longer than asked for; all bits set.
@@ -44,7 +45,8 @@ class AlignedBytes {
 
  private:
   struct Free {
-    void operator()(std::byte* bytes) const;
+    size_t bytes;
+    void operator()(std::byte* at) const;
   };
   int64_t size_;
   std::unique_ptr<std::byte[], Free> bytes_;

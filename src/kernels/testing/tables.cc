@@ -1,6 +1,7 @@
 #include "kernels/testing/tables.h"
 
 #include "base/cpu_features.h"
+#include "kernels/testing/cuda_table.h"
 
 #include <algorithm>
 
@@ -20,6 +21,7 @@ std::vector<const OpTable*> find_tables() {
       if (std::find(out.begin(), out.end(), table) == out.end()) out.push_back(table);
     }
   }
+  if (const OpTable* gpu = synchronous_cuda_ops()) out.push_back(gpu);
   return out;
 }
 

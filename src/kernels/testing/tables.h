@@ -6,7 +6,7 @@
 
 namespace neuros::kernels::testing {
 
-/// Every table that this processor can run: ref, then the CPU's at each level.
+/// Every table that this machine can run: ref, the CPU's at each level, the GPU's.
 const std::vector<const OpTable*>& tables();
 
 }  // namespace neuros::kernels::testing

@@ -1,0 +1,56 @@
+#include "device/cuda/cuda_stream.h"
+
+#include "device/cuda/cuda_error.h"
+
+namespace neuros::device {
+
+base::Result<std::unique_ptr<Stream>> CudaStream::create(int device) {
+  const std::string name = "cuda:" + std::to_string(device);
+  TRY(cuda_result(cudaSetDevice(device), name));
+  cudaStream_t stream = nullptr;
+  TRY(cuda_result(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), name + ": stream"));
+  return std::unique_ptr<Stream>(new CudaStream(device, stream));
+}
+
+CudaStream::~CudaStream() {
+  for (const auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
+  cudaStreamDestroy(stream_);
+}
+
+base::Result<> CudaStream::synchronize() {
+  note(cudaStreamSynchronize(stream_));
+  return cuda_result(first_error_, "cuda:" + std::to_string(device_));
+}
+
+void CudaStream::copy(std::byte* to, const std::byte* from, size_t bytes) {
+  note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_));
+}
+
+void CudaStream::run_recorded(uint64_t key, base::FunctionRef<void()> work) {
+  const auto [place, is_new] = graphs_.try_emplace(key, nullptr);
+  if (is_new) place->second = record(work);
+  if (place->second == nullptr) return work();  // it could not be recorded
+  note(cudaGraphLaunch(place->second, stream_));
+}
+
+cudaGraphExec_t CudaStream::record(base::FunctionRef<void()> work) {
+  if (cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) != cudaSuccess) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  work();
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  if (cudaStreamEndCapture(stream_, &graph) == cudaSuccess) {
+    if (cudaGraphInstantiate(&executable, graph, 0) != cudaSuccess) executable = nullptr;
+    cudaGraphDestroy(graph);
+  }
+  cudaGetLastError();
+  return executable;
+}
+
+void CudaStream::note(cudaError_t error) {
+  if (first_error_ == cudaSuccess) first_error_ = error;
+}
+
+}  // namespace neuros::device

@@ -1,0 +1,21 @@
+#pragma once
+
+/// The ops of the CUDA table, beside the products in linear.h; each in a file of its name.
+
+#include "kernels/op_table.h"
+
+namespace neuros::kernels::cuda {
+
+void embed(const OpContext& context, const EmbedArgs& args);
+void rms_norm(const OpContext& context, const RmsNormArgs& args);
+void rope_table(const OpContext& context, const RopeTableArgs& args);
+void qkv_rope(const OpContext& context, const QkvRopeArgs& args);
+void attention(const OpContext& context, const AttentionArgs& args);
+void gate_up(const OpContext& context, const GateUpArgs& args);
+void logits(const OpContext& context, const LogitsArgs& args);
+
+/// Scratch of qkv_rope beside that of its products, and of attention.
+int64_t qkv_rope_scratch_bytes(const OpLimits& limits);
+int64_t attention_scratch_bytes(const OpLimits& limits);
+
+}  // namespace neuros::kernels::cuda

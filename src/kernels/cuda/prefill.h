@@ -1,0 +1,18 @@
+#pragma once
+
+/// Products for the rows of prompts: matrix times matrix.
+
+#include "kernels/cuda/linear.h"
+
+namespace neuros::kernels::cuda {
+
+/// All rows of the source are prompt rows. Row t of y has the same bits whatever the number of
+/// rows.
+void prefill_tasks(const OpContext& context, const ActivationSource& source,
+                   std::span<const LinearTask> tasks, std::span<std::byte> scratch);
+void prefill_swiglu(const OpContext& context, const ActivationSource& source,
+                    const PackedMatrix& gate, const PackedMatrix& up, float* out,
+                    std::span<std::byte> scratch);
+int64_t prefill_scratch_bytes(const OpLimits& limits);
+
+}  // namespace neuros::kernels::cuda

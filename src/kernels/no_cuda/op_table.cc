@@ -1,0 +1,9 @@
+#include "kernels/op_table.h"
+
+namespace neuros::kernels {
+
+const OpTable* cuda_ops() {
+  return nullptr;
+}
+
+}  // namespace neuros::kernels
