@@ -52,6 +52,10 @@ struct OpTable {
 /// Plain and readable: the oracle of every other table. Weights stay in their file format.
 const OpTable& ref_ops();
 
+/// The arithmetic of llama.cpp on CPU, to compare answers with that program's; not batch-invariant
+/// (llama_cpp/ops.h).
+const OpTable& llama_cpp_ops();
+
 /// The fastest this processor has at `features.level`; one table per level, made once.
 const OpTable& cpu_ops(const base::CpuFeatures& features);
 

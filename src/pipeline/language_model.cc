@@ -4,7 +4,6 @@
 #include "builder/builder.h"
 #include "device/cpu/cpu_device.h"
 #include "formats/checkpoint.h"
-#include "kernels/f16_sums.h"
 #include "kernels/op_table.h"
 #include "models/registry.h"
 #include "pipeline/generation.h"
@@ -50,7 +49,7 @@ base::Result<const kernels::OpTable*> choose_ops(const std::string& name) {
   if (name == "ref") return &kernels::ref_ops();
   const kernels::OpTable& best = kernels::cpu_ops(features);
   if (name.empty() || name == best.name) return &best;
-  if (name == kF16SumsOps) return &kernels::with_f16_sums(best);
+  if (name == kernels::llama_cpp_ops().name) return &kernels::llama_cpp_ops();
   return base::fail("kernels " + name + ": expected ref or " + best.name,
                     base::ErrorKind::kUnsupported);
 }
