@@ -1,6 +1,7 @@
 #include "builder/builder.h"
 
 #include "builder/activation_layout.h"
+#include "builder/process_estimate.h"
 #include "builder/weight_layout.h"
 #include "kernels/kv_layout.h"
 
@@ -126,6 +127,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   plan.workers = request.workers;
   plan.limits = first_limits(request, plan.program);
   TRY(lay_out_weights(checkpoint, ops, plan));
+  estimate_process(checkpoint, plan);
   size_kv(request, plan);
   for (;;) {
     size_for_limits(ops, plan);

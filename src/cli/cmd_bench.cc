@@ -1,6 +1,7 @@
 #include "base/cpu_features.h"
 #include "builder/synth.h"
 #include "cli/command.h"
+#include "cli/memory_report.h"
 #include "cli/model_flags.h"
 #include "cli/terminal.h"
 #include "device/cpu/cpu_device.h"
@@ -54,6 +55,11 @@ base::Result<std::unique_ptr<TemporaryModel>> synthesise(const std::string& spec
   return model;
 }
 
+struct Measured {
+  pipeline::BenchmarkResult rates;
+  base::ProcessMemory memory;  ///< before the roofs were looked for: that takes a buffer of its own
+};
+
 struct Roofs {
   device::CpuRates rates;
   pipeline::TokenCost cost;
@@ -81,7 +87,8 @@ base::Result<Roofs> find_roofs(const plan::Plan& plan, const BenchFlags& flags) 
 }
 
 void print(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
-           const pipeline::BenchmarkResult& result) {
+           const Measured& measured) {
+  const pipeline::BenchmarkResult& result = measured.rates;
   std::printf("model     %s, %d threads, %s\n", flags.model.path.c_str(), plan.workers,
               plan.op_table.c_str());
   std::printf(
@@ -96,10 +103,12 @@ void print(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
   std::printf("decode    %9.1f tok/s  (%d tokens)   roof %9.1f   %5.1f %%\n", result.best_decode(),
               flags.request.generated_tokens, roofs.decode,
               100.0 * result.best_decode() / roofs.decode);
+  std::printf("%s\n", memory_report(plan.memory, measured.memory).c_str());
 }
 
 void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
-                const pipeline::BenchmarkResult& result) {
+                const Measured& measured) {
+  const pipeline::BenchmarkResult& result = measured.rates;
   const nlohmann::ordered_json json{
       {"model", flags.model.path},
       {"threads", plan.workers},
@@ -114,7 +123,8 @@ void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& ro
       {"bf16_flops_per_s", roofs.rates.bf16_flops_per_s},
       {"int8_ops_per_s", roofs.rates.int8_ops_per_s},
       {"decode_bytes", roofs.cost.decode_bytes},
-      {"prefill_flops", roofs.cost.prefill_flops}};
+      {"prefill_flops", roofs.cost.prefill_flops},
+      {"memory_bytes", memory_report_json(plan.memory, measured.memory)}};
   std::cout << json.dump(2) << "\n";
 }
 
@@ -129,12 +139,14 @@ base::Result<> run_bench(BenchFlags flags) {
   if (model_flags.options.context == 0) model_flags.options.context = needed;
   model_flags.options.batch_tokens = std::max(model_flags.options.batch_tokens, 512);
   const auto model = TRY(model_flags.open());
-  const Roofs roofs = TRY(find_roofs(model->plan(), flags));
   Progress progress;
   flags.request.on_progress = [&](double f) { progress.update("bench", f); };
-  const auto result = TRY(pipeline::run_benchmark(model->engine(), flags.request));
+  Measured measured;
+  measured.rates = TRY(pipeline::run_benchmark(model->engine(), flags.request));
+  measured.memory = base::process_memory();
   progress.clear();
-  (flags.json ? print_json : print)(flags, model->plan(), roofs, result);
+  const Roofs roofs = TRY(find_roofs(model->plan(), flags));
+  (flags.json ? print_json : print)(flags, model->plan(), roofs, measured);
   return {};
 }
 

@@ -1,6 +1,7 @@
 #include "pipeline/language_model.h"
 
 #include "base/cpu_features.h"
+#include "base/process_memory.h"
 #include "builder/builder.h"
 #include "device/cpu/cpu_device.h"
 #include "formats/checkpoint.h"
@@ -120,7 +121,8 @@ base::Result<plan::Plan> plan_model(const std::string& path, const ModelOptions&
 
 base::Result<std::unique_ptr<LanguageModel>> LanguageModel::open(const std::string& path,
                                                                  ModelOptions options) {
-  const formats::Checkpoint checkpoint = TRY(formats::open_checkpoint(path));
+  std::optional<formats::Checkpoint> opened = TRY(formats::open_checkpoint(path));
+  const formats::Checkpoint& checkpoint = *opened;
   auto state = std::make_unique<State>();
   state->device = TRY(open_device(options));
   plan::Plan plan = TRY(plan_for(checkpoint, options, *state->device));
@@ -130,8 +132,11 @@ base::Result<std::unique_ptr<LanguageModel>> LanguageModel::open(const std::stri
   state->default_sampling = read_sampling_defaults(checkpoint);
   state->id = model_id(options, path);
   if (options.on_plan) options.on_plan(plan);
+  base::release_free_heap();  // of reading the vocabulary: it is not in the plan
   state->engine = TRY(
       runtime::Engine::boot(std::move(plan), checkpoint, *state->device, engine_options(options)));
+  opened.reset();
+  base::release_free_heap();
   state->created_unix_s = unix_now_s();
   return std::unique_ptr<LanguageModel>(new LanguageModel(std::move(state)));
 }

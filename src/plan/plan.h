@@ -51,11 +51,16 @@ struct KvPlan {
   int64_t page_bytes = 0;  ///< all layers
 };
 
-/// Predicted memory, bytes; what boot reserves is exactly arena_bytes().
+/// Predicted memory, bytes; what boot reserves is exactly arena_bytes(). The rest of the process
+/// has no arena and is an estimate.
 struct MemoryPlan {
   int64_t weights = 0, kv = 0, activations = 0, scratch = 0;
-  int64_t staging = 0;  ///< most file bytes mapped at one time while weights are packed
+  int64_t staging = 0;   ///< most file bytes mapped at one time while weights are packed
+  int64_t metadata = 0;  ///< the file's header as read, until boot is done
+  int64_t process = 0;   ///< vocabulary tables, the program's code, stacks
   int64_t arena_bytes() const { return weights + kv + activations + scratch; }
+  int64_t steady_bytes() const { return arena_bytes() + process; }
+  int64_t peak_bytes() const { return steady_bytes() + staging + metadata; }
 };
 
 struct Plan {
