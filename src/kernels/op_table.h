@@ -33,6 +33,9 @@ struct OpTable {
   int64_t (*host_bytes)(const OpLimits&) = nullptr;
   /// Null where ops read the spans in their arguments.
   StageBatchFn stage_batch = nullptr;
+  /// Batches of equal keys make the ops launch the same kernels with the same arguments, so that
+  /// Stream::run_recorded may replay them; 0: not to be recorded. Null: never.
+  uint64_t (*recording_key)(const BatchView&) = nullptr;
 
   EmbedFn embed = nullptr;
   RmsNormFn rms_norm = nullptr;

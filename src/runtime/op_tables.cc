@@ -1,6 +1,7 @@
 #include "runtime/op_tables.h"
 
 #include "base/cpu_features.h"
+#include "device/cuda_device.h"
 
 #include <algorithm>
 
@@ -18,6 +19,7 @@ std::vector<const kernels::OpTable*> op_tables() {
       if (std::ranges::find(tables, table) == tables.end()) tables.push_back(table);
     }
   }
+  if (!device::cuda_devices().empty()) tables.push_back(kernels::cuda_ops());
   return tables;
 }
 
