@@ -3,9 +3,8 @@
 #include "cli/command.h"
 #include "cli/memory_report.h"
 #include "cli/model_flags.h"
+#include "cli/roofs.h"
 #include "cli/terminal.h"
-#include "device/cpu/cpu_device.h"
-#include "device/cpu/cpu_rates.h"
 #include "pipeline/benchmark.h"
 
 #include <cstdio>
@@ -60,49 +59,19 @@ struct Measured {
   base::ProcessMemory memory;  ///< before the roofs were looked for: that takes a buffer of its own
 };
 
-struct Roofs {
-  device::CpuRates rates;
-  pipeline::TokenCost cost;
-  double decode = 0, prefill = 0;  ///< tokens/s
-};
-
-/// Prefill is bound by the fastest multiplication this machine has for 16-bit or 8-bit operands.
-base::Result<Roofs> find_roofs(const plan::Plan& plan, const BenchFlags& flags) {
-  Roofs roofs;
-  auto cpu = TRY(device::open_cpu_device({.threads = plan.workers, .memory_bytes = 0}));
-  auto stream = TRY(cpu->create_stream());
-  roofs.rates = TRY(device::measure_cpu_rates(*cpu, *stream, TRY(base::chosen_cpu())));
-  roofs.cost = pipeline::token_cost(plan, flags.request);
-  roofs.decode = roofs.rates.read_bytes_per_s / roofs.cost.decode_bytes;
-  const bool quantised = [&] {
-    for (const auto& weight : plan.weights) {
-      if (base::is_quantised(weight.dtype)) return true;
-    }
-    return false;
-  }();
-  double rate = std::max(roofs.rates.f32_flops_per_s, roofs.rates.bf16_flops_per_s);
-  if (quantised) rate = std::max(rate, roofs.rates.int8_ops_per_s);
-  roofs.prefill = rate / roofs.cost.prefill_flops;
-  return roofs;
-}
-
 void print(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
            const Measured& measured) {
   const pipeline::BenchmarkResult& result = measured.rates;
-  std::printf("model     %s, %d threads, %s\n", flags.model.path.c_str(), plan.workers,
-              plan.op_table.c_str());
-  std::printf(
-      "roof      read %.1f GB/s, f32 %.0f, bf16 %.0f GFLOP/s, int8 %.0f GOP/s; a token reads %.1f "
-      "MB, costs %.2f GFLOP\n",
-      roofs.rates.read_bytes_per_s / 1e9, roofs.rates.f32_flops_per_s / 1e9,
-      roofs.rates.bf16_flops_per_s / 1e9, roofs.rates.int8_ops_per_s / 1e9,
-      roofs.cost.decode_bytes / 1e6, roofs.cost.prefill_flops / 1e9);
+  std::printf("model     %s, %s, %d threads, %s\n", flags.model.path.c_str(), plan.device.c_str(),
+              plan.workers, plan.op_table.c_str());
+  std::printf("roof      %s; a token reads %.1f MB, costs %.2f GFLOP\n", roofs.text.c_str(),
+              roofs.cost.decode_bytes / 1e6, roofs.cost.prefill_flops / 1e9);
   std::printf("prefill   %9.1f tok/s  (%d tokens)   roof %9.1f   %5.1f %%\n", result.best_prefill(),
-              flags.request.prompt_tokens, roofs.prefill,
-              100.0 * result.best_prefill() / roofs.prefill);
+              flags.request.prompt_tokens, roofs.prefill_tokens_per_s(),
+              100.0 * result.best_prefill() / roofs.prefill_tokens_per_s());
   std::printf("decode    %9.1f tok/s  (%d tokens)   roof %9.1f   %5.1f %%\n", result.best_decode(),
-              flags.request.generated_tokens, roofs.decode,
-              100.0 * result.best_decode() / roofs.decode);
+              flags.request.generated_tokens, roofs.decode_tokens_per_s(),
+              100.0 * result.best_decode() / roofs.decode_tokens_per_s());
   std::printf("%s\n", memory_report(plan.memory, measured.memory).c_str());
 }
 
@@ -111,6 +80,7 @@ void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& ro
   const pipeline::BenchmarkResult& result = measured.rates;
   const nlohmann::ordered_json json{
       {"model", flags.model.path},
+      {"device", plan.device},
       {"threads", plan.workers},
       {"kernels", plan.op_table},
       {"prompt_tokens", flags.request.prompt_tokens},
@@ -118,10 +88,10 @@ void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& ro
       {"prefill_tokens_per_s", result.prefill_tokens_per_s},
       {"decode_tokens_per_s", result.decode_tokens_per_s},
       {"best", {{"prefill", result.best_prefill()}, {"decode", result.best_decode()}}},
-      {"roof", {{"prefill", roofs.prefill}, {"decode", roofs.decode}}},
-      {"read_bytes_per_s", roofs.rates.read_bytes_per_s},
-      {"bf16_flops_per_s", roofs.rates.bf16_flops_per_s},
-      {"int8_ops_per_s", roofs.rates.int8_ops_per_s},
+      {"roof",
+       {{"prefill", roofs.prefill_tokens_per_s()}, {"decode", roofs.decode_tokens_per_s()}}},
+      {"read_bytes_per_s", roofs.bytes_per_s},
+      {"operations_per_s", roofs.operations_per_s},
       {"decode_bytes", roofs.cost.decode_bytes},
       {"prefill_flops", roofs.cost.prefill_flops},
       {"memory_bytes", memory_report_json(plan.memory, measured.memory)}};
@@ -145,7 +115,7 @@ base::Result<> run_bench(BenchFlags flags) {
   measured.rates = TRY(pipeline::run_benchmark(model->engine(), flags.request));
   measured.memory = base::process_memory();
   progress.clear();
-  const Roofs roofs = TRY(find_roofs(model->plan(), flags));
+  const Roofs roofs = TRY(measure_roofs(model->plan(), flags.request));
   (flags.json ? print_json : print)(flags, model->plan(), roofs, measured);
   return {};
 }
