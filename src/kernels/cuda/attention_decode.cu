@@ -188,7 +188,7 @@ __device__ void leave(const AttentionView& view, const DecodePlan& plan,
 
 /// Block (split, KV head and part of its heads, sequence).
 template <typename T, int kHeadDim>
-__global__ void __launch_bounds__(kTileThreads) decode_kernel(AttentionView view, DecodePlan plan) {
+__global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3) decode_kernel(AttentionView view, DecodePlan plan) {
   using KvTile = Tile<T, kHeadDim, kTilePositions>;
   extern __shared__ __align__(128) std::byte shared[];
   let_next_start();

@@ -48,6 +48,7 @@ struct PromptWarp {
     const int32_t first = range.first + kWarpQueries * warp;
     lowest = range.position(min(first, range.last));
     highest = range.position(min(first + kWarpQueries - 1, range.last));
+#pragma unroll
     for (int i = 0; i < 2; ++i) {
       queries[i] = first + lane / 4 + 8 * i;
       positions[i] = range.position(min(queries[i], range.last));
@@ -95,6 +96,7 @@ struct PromptWarp {
     if (view.soft_cap > 0.0f) {
 #pragma unroll
       for (FragmentC& c : scores) {
+#pragma unroll
         for (float& score : c.x) score = finish_score(score, view.soft_cap);
       }
     }
@@ -131,6 +133,7 @@ struct PromptWarp {
       factors[i] = softmax[i].raise(quad_max(highest_score));
 #pragma unroll
       for (FragmentC& c : scores) {
+#pragma unroll
         for (int j = 2 * i; j < 2 * i + 2; ++j) {
           c.x[j] = power_of_two(c.x[j] - softmax[i].reference);
           softmax[i].sum += c.x[j];
@@ -141,6 +144,7 @@ struct PromptWarp {
     if (__any_sync(0xffffffffu, factors[0] != 1.0f || factors[1] != 1.0f)) {
 #pragma unroll
       for (FragmentC& c : out) {
+#pragma unroll
         for (int j = 0; j < 4; ++j) c.x[j] *= factors[j / 2];
       }
     }
@@ -180,7 +184,7 @@ struct PromptWarp {
 
 /// Block (64 queries from the last ones on, KV head, sequence): long walks start first.
 template <typename T, int kHeadDim>
-__global__ void __launch_bounds__(kTileThreads) prompt_kernel(AttentionView view, int stages) {
+__global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3) prompt_kernel(AttentionView view, int stages) {
   using Warp = PromptWarp<T, kHeadDim>;
   using KvTile = typename Warp::KvTile;
   extern __shared__ __align__(128) std::byte shared[];

@@ -62,43 +62,58 @@ struct Tile {
 
   /// Starts the copies of positions [start, start + kPositions), by kTileThreads whole warps.
   __device__ void load(const AttentionView& view, const HeadPages& from, int32_t start) const {
-    static_assert(kPositions * kHeadDim / 8 % kTileThreads == 0);
-    constexpr int kRounds = kPositions * kHeadDim / 8 / kTileThreads;
-    const int thread = static_cast<int>(threadIdx.x);
-    // Every lane finds the page of one granule; the others ask it.
-    const int32_t granule = start + kGranule * (thread % (kPositions / kGranule));
-    const bool exists = granule < from.end && granule + kGranule > from.first;
-    const int32_t in_order = exists ? granule / view.page_tokens : 0;
-    const int32_t place = exists ? granule - in_order * view.page_tokens : 0;
-    const int64_t page = exists ? __ldg(from.pages + in_order) : 0;
-    const std::byte* base = from.keys + page * view.page_bytes;
-    const auto key_at = reinterpret_cast<unsigned long long>(base + 2 * place);
-    const auto value_at =
-        reinterpret_cast<unsigned long long>(base + view.values_bytes + 2 * place * kHeadDim);
+    load_keys(view, from, start);
+    load_values(view, from, start);
+  }
 
-    constexpr int kChunks = kPositions / 8;  // of a row of keys
-    const int chunk = thread % kChunks;
-    const int32_t position = start + 8 * chunk;
-    const bool key_exists = position < from.end && position + 8 > from.first;
-    const auto* key =
-        reinterpret_cast<const std::byte*>(__shfl_sync(0xffffffffu, key_at, chunk * 8 / kGranule)) +
-        16 * (chunk % 2);
+  /// A thread has 8 positions of every kRows-th dimension.
+  __device__ void load_keys(const AttentionView& view, const HeadPages& from, int32_t start) const {
+    constexpr int kChunks = kPositions / 8, kRows = kTileThreads / kChunks;
+    static_assert(kHeadDim % kRows == 0);
+    const int row = static_cast<int>(threadIdx.x) / kChunks;
+    const int column = 8 * (static_cast<int>(threadIdx.x) % kChunks);
+    const int32_t position = start + column;
+    const bool exists = position < from.end && position + 8 > from.first;
+    const std::byte* key = from.keys;
+    if (exists) key = place_of(view, from, position, view.page_tokens, row, 1);
+    const int64_t step = exists ? int64_t{2} * kRows * view.page_tokens : 0;
+    T* to = keys + row * kKeyStride + column;
 #pragma unroll
-    for (int round = 0; round < kRounds; ++round) {
-      const int row = (thread + kTileThreads * round) / kChunks;
-      copy_16(keys + row * kKeyStride + 8 * chunk,
-              key_exists ? key + int64_t{2} * row * view.page_tokens : key, key_exists);
+    for (int round = 0; round < kHeadDim / kRows; ++round) {
+      copy_16(to + round * kRows * kKeyStride, key, exists);
+      key += step;
+    }
+  }
+
+  /// A warp has a granule, or half of one: one run of bytes.
+  __device__ void load_values(const AttentionView& view, const HeadPages& from,
+                              int32_t start) const {
+    constexpr int kParts = kTileThreads / 32 / (kPositions / kGranule);
+    constexpr int kRowChunks = kHeadDim / 8, kChunks = kGranule * kRowChunks / kParts;
+    static_assert(kChunks % 32 == 0);
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+    const int granule = kGranule * (warp / kParts), first_chunk = warp % kParts * kChunks + lane;
+    const std::byte* value = from.keys;
+    if (start + granule < from.end && start + granule + kGranule > from.first) {
+      value = place_of(view, from, start + granule, 1, 0, kHeadDim) + view.values_bytes;
     }
 #pragma unroll
-    for (int round = 0; round < kRounds; ++round) {
-      const int index = thread + kTileThreads * round;
-      const int row = index / (kHeadDim / 8), column = 8 * (index % (kHeadDim / 8));
-      const auto* value =
-          reinterpret_cast<const std::byte*>(__shfl_sync(0xffffffffu, value_at, row / kGranule));
-      const bool value_exists = start + row < from.end && start + row >= from.first;
-      copy_16(values + row * kValueStride + column,
-              value + 2 * ((row % kGranule) * kHeadDim + column), value_exists);
+    for (int round = 0; round < kChunks / 32; ++round) {
+      const int chunk = first_chunk + 32 * round;
+      const int row = granule + chunk / kRowChunks;
+      const bool exists = start + row < from.end && start + row >= from.first;
+      copy_16(values + row * kValueStride + 8 * (chunk % kRowChunks), value + 16 * chunk, exists);
     }
+  }
+
+  /// Where element `row` of a position lies, in bytes, where rows and positions are so far apart.
+  __device__ static const std::byte* place_of(const AttentionView& view, const HeadPages& from,
+                                              int32_t position, int row_step, int row,
+                                              int position_step) {
+    const int32_t in_order = position / view.page_tokens;
+    const int64_t page = __ldg(from.pages + in_order);
+    const int32_t place = position - in_order * view.page_tokens;
+    return from.keys + page * view.page_bytes + 2 * (row * row_step + place * position_step);
   }
 
   /// This lane's rows of the 16 x 16 blocks at (dimension, position) of the keys, and at
