@@ -33,8 +33,8 @@ class BlockChunk {
                                                   float (&acc)[kTiles][4]) {
     const int lane = threadIdx.x % kLanes;
     constexpr int kParts = kFormat.steps / kStepsAtOnce;
-#pragma unroll
-    for (int part = 0; part < kParts; ++part) {
+#pragma unroll 1
+    for (int part = 0; part < kParts; ++part) {  // one after another: registers
       const StepCodes codes = read_codes<kFormat>(weights, part, lane);
       const RowScales<kFormat> scales = read_scales<kFormat>(weights, part, lane / 4);
 #pragma unroll

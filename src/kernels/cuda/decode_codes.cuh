@@ -104,6 +104,10 @@ __device__ __forceinline__ void add_high_plane(const std::byte* chunk, int part,
   } else {
     to_words(reinterpret_cast<const uint4*>(plane)[(kBits == 2 ? part * kLanes : 0) + lane], words);
   }
+  if constexpr (kBits == 1 && kFormat.steps == 8) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) words[i] >>= 4 * part;
+  }
 #pragma unroll
   for (int s = 0; s < 4; ++s) {
 #pragma unroll
@@ -113,7 +117,7 @@ __device__ __forceinline__ void add_high_plane(const std::byte* chunk, int part,
       } else if constexpr (kFormat.steps == 4) {
         out.a[s][i] |= move_bits<1>(words[i / 2], s + 4 * (i % 2), kPlace);
       } else {
-        out.a[s][i] |= move_bits<1>(words[i], 4 * part + s, kPlace);
+        out.a[s][i] |= move_bits<1>(words[i], s, kPlace);
       }
     }
   }
