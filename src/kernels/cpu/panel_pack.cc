@@ -2,8 +2,8 @@
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "kernels/block_codes.h"
 #include "kernels/blocks.h"
-#include "kernels/cpu/block_codes.h"
 #include "kernels/cpu/panel_layout.h"
 
 #include <algorithm>

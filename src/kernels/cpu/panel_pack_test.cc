@@ -2,10 +2,10 @@
 
 #include "kernels/cpu/panel_layout.h"
 #include "kernels/cpu/test_matrices.h"
+#include "kernels/testing/random_blocks.h"
 
 #include <algorithm>
 #include <cstring>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -15,26 +15,9 @@ namespace neuros::kernels::cpu {
 namespace {
 
 using base::DType;
+using kernels::testing::random_blocks;
 
-/// Blocks of random bytes whose values are all finite: every code and every sub-scale occurs.
-std::vector<std::byte> random_blocks(DType dtype, int64_t elements, uint32_t seed) {
-  const base::DTypeInfo& type = base::info(dtype);
-  std::mt19937 random(seed);
-  std::vector<std::byte> blocks(static_cast<size_t>(base::bytes_of(dtype, elements)));
-  std::vector<float> values(static_cast<size_t>(type.block_elements));
-  const auto finite = [](float value) { return std::isfinite(value); };
-  for (size_t at = 0; at < blocks.size(); at += static_cast<size_t>(type.block_bytes)) {
-    do {
-      for (int64_t i = 0; i < type.block_bytes; ++i) {
-        blocks[at + static_cast<size_t>(i)] = static_cast<std::byte>(random() & 255u);
-      }
-      dequantise(dtype, blocks.data() + at, values);
-    } while (!std::all_of(values.begin(), values.end(), finite));
-  }
-  return blocks;
-}
-
-class PanelPack : public testing::TestWithParam<DType> {};
+class PanelPack : public ::testing::TestWithParam<DType> {};
 
 TEST_P(PanelPack, GivesBackEveryValueToTheBit) {
   const DType dtype = GetParam();
@@ -67,7 +50,7 @@ TEST_P(PanelPack, IsNotMuchLargerThanTheFile) {
   EXPECT_EQ(packed_bytes_function(dtype)(2048, 2048) % 64, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllTypes, PanelPack, testing::ValuesIn(weight_dtypes()),
+INSTANTIATE_TEST_SUITE_P(AllTypes, PanelPack, ::testing::ValuesIn(weight_dtypes()),
                          [](const auto& test) { return std::string(base::name(test.param)); });
 
 }  // namespace

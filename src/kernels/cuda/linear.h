@@ -23,6 +23,9 @@ struct ActivationSource {
   int64_t cols = 0;
 };
 
+/// Tokens [first, first + count) of a source, all of one class.
+ActivationSource rows_of(const ActivationSource& source, int64_t first, int64_t count);
+
 /// y = W x + bias + residual for the tokens of a source.
 struct LinearTask {
   PackedMatrix weight;              ///< [rows, cols]

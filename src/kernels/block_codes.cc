@@ -1,8 +1,8 @@
-#include "kernels/cpu/block_codes.h"
+#include "kernels/block_codes.h"
 
 #include <cstring>
 
-namespace neuros::kernels::cpu {
+namespace neuros::kernels {
 namespace {
 
 using base::DType;
@@ -29,11 +29,26 @@ void crumbs(const uint8_t* bytes, int count, uint8_t* codes) {
   }
 }
 
-/// Adds bit i of 32 bits as the fifth bit of code i.
+/// Adds bit i of 32 bits as the fifth bit of code i, eight codes at a time: each byte of a word
+/// keeps its own bit of the eight, and is then nonzero or not.
 void add_fifth_bits(const uint8_t (&bits)[4], uint8_t* codes) {
-  uint32_t word = 0;
-  std::memcpy(&word, bits, sizeof(word));
-  for (int i = 0; i < 32; ++i) codes[i] |= static_cast<uint8_t>(((word >> i) & 1u) << 4);
+  constexpr uint64_t kEach = 0x0101010101010101u;
+  for (int n = 0; n < 4; ++n) {
+    const uint64_t own = (bits[n] * kEach) & 0x8040201008040201u;
+    uint64_t eight = 0;
+    std::memcpy(&eight, codes + 8 * n, sizeof(eight));
+    eight |= ((own + 0x7f * kEach) >> 3) & (0x10 * kEach);
+    std::memcpy(codes + 8 * n, &eight, sizeof(eight));
+  }
+}
+
+/// Adds bit e / 32 of byte e % 32 to the 256 codes, at `place`.
+void add_high_bits(const uint8_t (&bytes)[32], int place, uint8_t* codes) {
+  for (int n = 0; n < 8; ++n) {
+    for (int i = 0; i < 32; ++i) {
+      codes[32 * n + i] |= static_cast<uint8_t>(((bytes[i] >> n) & 1) << place);
+    }
+  }
 }
 
 void scale_min_groups(const uint8_t (&scales)[12], BlockCodes& out) {
@@ -107,10 +122,7 @@ void read_block<DType::kQ3_K>(const std::byte* bytes, BlockCodes& out) {
   const auto block = load<BlockQ3_K>(bytes);
   crumbs(block.qs, 32, out.codes.data());
   crumbs(block.qs + 32, 32, out.codes.data() + 128);
-  for (int e = 0; e < 256; ++e) {
-    const int third = (block.hmask[e % 32] >> (e / 32)) & 1;
-    out.codes[static_cast<size_t>(e)] |= static_cast<uint8_t>(third << 2);
-  }
+  add_high_bits(block.hmask, 2, out.codes.data());
   for (int g = 0; g < 16; ++g) {
     out.sub[static_cast<size_t>(g)] = static_cast<uint8_t>(scale_q3_k(block.scales, g));
   }
@@ -134,10 +146,7 @@ void read_block<DType::kQ5_K>(const std::byte* bytes, BlockCodes& out) {
   for (int quarter = 0; quarter < 4; ++quarter) {
     nibbles(block.qs + 32 * quarter, 32, out.codes.data() + 64 * quarter);
   }
-  for (int e = 0; e < 256; ++e) {
-    const int fifth = (block.qh[e % 32] >> (e / 32)) & 1;
-    out.codes[static_cast<size_t>(e)] |= static_cast<uint8_t>(fifth << 4);
-  }
+  add_high_bits(block.qh, 4, out.codes.data());
   scale_min_groups(block.scales, out);
   out.d = block.d;
   out.m = block.dmin;
@@ -191,7 +200,11 @@ namespace {
 
 /// Codes of four consecutive elements in each byte.
 void quads(const uint8_t* bytes, int count, uint8_t* codes) {
-  for (int i = 0; i < 4 * count; ++i) codes[i] = (bytes[i / 4] >> (2 * (i % 4))) & 3;
+  for (int i = 0; i < count; ++i) {
+    const uint32_t byte = bytes[i];
+    const uint32_t four = (byte | byte << 6 | byte << 12 | byte << 18) & 0x03030303u;
+    std::memcpy(codes + 4 * i, &four, sizeof(four));
+  }
 }
 
 }  // namespace
@@ -210,4 +223,4 @@ void read_block<DType::kQ2_0_128>(const std::byte* bytes, BlockCodes& out) {
   out.d = block.d;
 }
 
-}  // namespace neuros::kernels::cpu
+}  // namespace neuros::kernels

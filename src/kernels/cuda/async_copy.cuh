@@ -1,0 +1,45 @@
+#pragma once
+
+/// Copies from global to shared memory that go on while a thread does other things. On Turing,
+/// which has none, a copy is done when start_copy() returns.
+
+#include <cstdint>
+
+namespace neuros::kernels::cuda {
+
+/// Brings the 128 bytes around an address to the second-level cache.
+__device__ __forceinline__ void prefetch_line(const void* global) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(global));
+}
+
+#if __CUDA_ARCH__ >= 800
+
+/// 16 bytes, both aligned; not kept in the first-level cache.
+__device__ __forceinline__ void start_copy(void* shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                   static_cast<uint32_t>(__cvta_generic_to_shared(shared))),
+               "l"(global)
+               : "memory");
+}
+/// Ends a group of copies, which may be empty.
+__device__ __forceinline__ void end_copy_group() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+/// Waits until all of this thread's groups but the newest `kNewest` have arrived.
+template <int kNewest>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kNewest) : "memory");
+}
+
+#else
+
+__device__ __forceinline__ void start_copy(void* shared, const void* global) {
+  *static_cast<uint4*>(shared) = *static_cast<const uint4*>(global);
+}
+__device__ __forceinline__ void end_copy_group() {}
+template <int kNewest>
+__device__ __forceinline__ void wait_for_copies() {}
+
+#endif
+
+}  // namespace neuros::kernels::cuda

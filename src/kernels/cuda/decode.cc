@@ -1,0 +1,157 @@
+#include "kernels/cuda/decode.h"
+
+#include "base/check.h"
+#include "kernels/cuda/decode_parameters.h"
+#include "kernels/cuda/prepare.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace neuros::kernels::cuda {
+namespace {
+
+using base::DType;
+
+/// Tokens go through the scratch in batches; a multiple of the tokens a launch reads weights for.
+constexpr int64_t kBatchTokens = 256;
+
+using LaunchFn = void (*)(const OpContext&, const DecodeBatch&, const PreparedActivations*);
+
+template <size_t... i>
+constexpr std::array<LaunchFn, sizeof...(i)> make_launches(std::index_sequence<i...>) {
+  return {launch_decode<static_cast<DType>(i)>...};
+}
+constexpr auto kLaunches = make_launches(std::make_index_sequence<base::kWeightDTypeCount>());
+
+/// The launches of one batch of tokens. Activations are prepared once for each kind, in the same
+/// scratch: launches follow one another.
+class BatchLauncher {
+ public:
+  BatchLauncher(const OpContext& context, const ActivationSource& source,
+                std::span<std::byte> scratch)
+      : context_(context), source_(source), scratch_(scratch) {}
+
+  void run(DType dtype, DecodeBatch batch) {
+    batch.source = source_;
+    const bool alone = prepares_itself(dtype, source_);
+    if (!alone) prepare_for(activation_kind(dtype));
+    kLaunches.at(static_cast<size_t>(dtype))(context_, batch, alone ? nullptr : &prepared_);
+  }
+
+ private:
+  void prepare_for(ActivationKind kind) {
+    if (is_prepared_ && kind_ == kind) return;
+    const int64_t values = prepared_value_bytes(kind, source_.tokens, source_.cols);
+    const int64_t scales = prepared_scale_bytes(kind, source_.tokens, source_.cols);
+    CHECK(values + scales <= std::ssize(scratch_), "activations need more than the scratch");
+    prepared_ = {scratch_.data(), reinterpret_cast<float*>(scratch_.data() + values)};
+    prepare(context_, {source_, kind, prepared_});
+    kind_ = kind;
+    is_prepared_ = true;
+  }
+
+  const OpContext& context_;
+  const ActivationSource& source_;
+  std::span<std::byte> scratch_;
+  PreparedActivations prepared_;
+  ActivationKind kind_ = ActivationKind::kQ8;
+  bool is_prepared_ = false;
+};
+
+DecodeTask decode_task(const LinearTask& task, int64_t first) {
+  const int64_t offset = first * task.weight.rows;
+  return {.weight = task.weight.data,
+          .bias = task.bias,
+          .residual = task.residual == nullptr ? nullptr : task.residual + offset,
+          .gate = nullptr,
+          .y = task.y + offset,
+          .rows = static_cast<int>(task.weight.rows)};
+}
+
+void run_tasks(BatchLauncher& launcher, std::span<const LinearTask> tasks, int64_t first) {
+  std::array<bool, kTasksMax> done{};
+  CHECK(tasks.size() <= done.size());
+  // Types of one kind after another, so that each kind is prepared once.
+  for (const auto kind :
+       {ActivationKind::kQ8, ActivationKind::kBF16, ActivationKind::kF16, ActivationKind::kF32}) {
+    for (size_t i = 0; i < tasks.size(); ++i) {
+      const DType dtype = tasks[i].weight.dtype;
+      if (done[i] || activation_kind(dtype) != kind) continue;
+      DecodeBatch batch;
+      for (size_t j = i; j < tasks.size(); ++j) {
+        if (tasks[j].weight.dtype != dtype) continue;
+        batch.tasks[batch.task_count++] = decode_task(tasks[j], first);
+        done[j] = true;
+      }
+      launcher.run(dtype, batch);
+    }
+  }
+}
+
+/// Gate and up in one launch where the type can; else gate to `out`, then up with out as its gate.
+void run_swiglu(BatchLauncher& launcher, const PackedMatrix& gate, const PackedMatrix& up,
+                float* out, int64_t first) {
+  const DecodeTask gate_task =
+      decode_task({.weight = gate, .bias = nullptr, .residual = nullptr, .y = out}, first);
+  DecodeTask up_task =
+      decode_task({.weight = up, .bias = nullptr, .residual = nullptr, .y = out}, first);
+  DecodeBatch batch;
+  if (gate.dtype == up.dtype && can_pair(gate.dtype)) {
+    batch.tasks[0] = gate_task, batch.tasks[1] = up_task;
+    batch.task_count = 2;
+    batch.gated = true;
+    return launcher.run(gate.dtype, batch);
+  }
+  batch.task_count = 1;
+  batch.tasks[0] = gate_task;
+  launcher.run(gate.dtype, batch);
+  up_task.gate = up_task.y;
+  batch.tasks[0] = up_task;
+  launcher.run(up.dtype, batch);
+}
+
+template <typename Run>
+void in_batches(const OpContext& context, const ActivationSource& source,
+                std::span<std::byte> scratch, Run run) {
+  for (int64_t first = 0; first < source.tokens; first += kBatchTokens) {
+    const ActivationSource batch =
+        rows_of(source, first, std::min(kBatchTokens, source.tokens - first));
+    BatchLauncher launcher(context, batch, scratch);
+    run(launcher, first);
+  }
+}
+
+}  // namespace
+
+bool prepares_itself(DType dtype, const ActivationSource& source) {
+  if (activation_kind(dtype) == ActivationKind::kF32 || source.tokens > kTileTokens) return false;
+  return source.tokens * source.cols <= (source.tokens == 1 ? kOwnColumnsMax : kOwnColumnsMax / 2);
+}
+
+void decode_tasks(const OpContext& context, const ActivationSource& source,
+                  std::span<const LinearTask> tasks, std::span<std::byte> scratch) {
+  in_batches(context, source, scratch,
+             [&](BatchLauncher& launcher, int64_t first) { run_tasks(launcher, tasks, first); });
+}
+
+void decode_swiglu(const OpContext& context, const ActivationSource& source,
+                   const PackedMatrix& gate, const PackedMatrix& up, float* out,
+                   std::span<std::byte> scratch) {
+  in_batches(context, source, scratch, [&](BatchLauncher& launcher, int64_t first) {
+    run_swiglu(launcher, gate, up, out, first);
+  });
+}
+
+int64_t decode_scratch_bytes(const OpLimits& limits) {
+  const int64_t tokens = std::min(std::max(limits.tokens, limits.logit_rows), kBatchTokens);
+  int64_t most = 0;
+  for (const auto kind :
+       {ActivationKind::kQ8, ActivationKind::kBF16, ActivationKind::kF16, ActivationKind::kF32}) {
+    most = std::max(most, prepared_value_bytes(kind, tokens, limits.cols) +
+                              prepared_scale_bytes(kind, tokens, limits.cols));
+  }
+  return round_up(most, 256);
+}
+
+}  // namespace neuros::kernels::cuda

@@ -1,0 +1,171 @@
+#pragma once
+
+/// What a warp does with one chunk of a panel: multiply its 16 rows by the tokens of a group. One
+/// class for quantised types and one for 16-bit floats; a kernel takes either.
+///
+/// Bits: for a row and a token the sequence of float operations is the same wherever the token
+/// stands in its tile and whatever the other tokens are, and no operation is left to the compiler
+/// to fuse.
+
+#include "kernels/cuda/activations.h"
+#include "kernels/cuda/decode_codes.cuh"
+#include "kernels/cuda/mma.cuh"
+
+namespace neuros::kernels::cuda {
+
+/// Prepared activations of a group of up to kTiles tiles, from its first token on.
+struct GroupActivations {
+  PreparedActivations at;
+  int tokens;   ///< of the group
+  int columns;  ///< padded columns of a token
+};
+
+template <FragmentFormat kFormat>
+class BlockChunk {
+ public:
+  static constexpr ActivationKind kKind = ActivationKind::kQ8;
+  static constexpr int kBytes = kFormat.chunk_bytes();
+  static constexpr int kColumns = kFormat.columns();
+
+  template <int kTiles>
+  static __device__ __forceinline__ void multiply(const std::byte* weights, int chunk,
+                                                  const GroupActivations& x,
+                                                  float (&acc)[kTiles][4]) {
+    const int lane = threadIdx.x % kLanes;
+    constexpr int kParts = kFormat.steps / kStepsAtOnce;
+#pragma unroll 1
+    for (int part = 0; part < kParts; ++part) {  // one after another: registers
+      const StepCodes codes = read_codes<kFormat>(weights, part, lane);
+      const RowScales<kFormat> scales = read_scales<kFormat>(weights, part, lane / 4);
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile) {
+        if (tile * kTileTokens >= x.tokens) break;
+        const TileValues values = read_tile(x, chunk * kParts + part, tile, lane);
+        multiply_tile(codes, scales, values, acc[tile]);
+      }
+    }
+  }
+
+ private:
+  static constexpr bool kUnsigned = kFormat.offset != -1;
+  static constexpr bool kHasOffset = kFormat.offset > 0;
+  static constexpr bool kNeedsSums = kHasOffset || kFormat.minimum;
+
+  /// What a lane needs of 128 columns of a tile: codes of token g, scales of tokens 2 t, 2 t + 1.
+  struct TileValues {
+    uint2 codes[kStepsAtOnce];
+    float2 dx[kStepsAtOnce];
+    float2 sum[kStepsAtOnce][kPieces<kFormat>];  ///< dx * sum of codes
+  };
+
+  static __device__ __forceinline__ void to_pairs(float4 from, float2& first, float2& second) {
+    first = make_float2(from.x, from.y);
+    second = make_float2(from.z, from.w);
+  }
+
+  /// Lanes whose tokens are not there load nothing: the results they work on are nobody's.
+  static __device__ __forceinline__ TileValues read_tile(const GroupActivations& x, int chunk,
+                                                         int tile, int lane) {
+    TileValues out{};
+    const int place = tile * (x.columns / kChunkColumns) + chunk;
+    if (tile * kTileTokens + lane / 4 < x.tokens) {
+      const auto* codes =
+          reinterpret_cast<const uint4*>(x.at.values + place * x.at.chunk_bytes() + lane * 32);
+      const uint4 first = codes[0], second = codes[1];
+      out.codes[0] = make_uint2(first.x, first.y), out.codes[1] = make_uint2(first.z, first.w);
+      out.codes[2] = make_uint2(second.x, second.y), out.codes[3] = make_uint2(second.z, second.w);
+    }
+    if (tile * kTileTokens + lane % 4 * 2 < x.tokens) {
+      const auto* scales = reinterpret_cast<const float4*>(
+          x.at.scales + place * x.at.chunk_floats() + lane % 4 * kPairFloats);
+      to_pairs(scales[0], out.dx[0], out.dx[1]);
+      to_pairs(scales[1], out.dx[2], out.dx[3]);
+      if constexpr (kNeedsSums && kPieces<kFormat> == 1) {
+        to_pairs(scales[2], out.sum[0][0], out.sum[1][0]);
+        to_pairs(scales[3], out.sum[2][0], out.sum[3][0]);
+      } else if constexpr (kNeedsSums) {
+#pragma unroll
+        for (int s = 0; s < kStepsAtOnce; ++s)
+          to_pairs(scales[4 + s], out.sum[s][0], out.sum[s][1]);
+      }
+    }
+    return out;
+  }
+
+  static __device__ __forceinline__ void multiply_tile(const StepCodes& codes,
+                                                       const RowScales<kFormat>& scales,
+                                                       const TileValues& x, float (&acc)[4]) {
+#pragma unroll
+    for (int s = 0; s < kStepsAtOnce; ++s) {
+      int sums[4];
+      if constexpr (kPieces<kFormat> == 1) {
+        mma_32_columns<kUnsigned>(sums, codes.a[s], x.codes[s]);
+        add(sums, scales.scale[s][0], scales.minimum[s][0], x.dx[s], x.sum[s][0], acc);
+      } else {
+        mma_16_columns<kUnsigned>(sums, codes.a[s][0], codes.a[s][1], x.codes[s].x);
+        add(sums, scales.scale[s][0], scales.minimum[s][0], x.dx[s], x.sum[s][0], acc);
+        mma_16_columns<kUnsigned>(sums, codes.a[s][2], codes.a[s][3], x.codes[s].y);
+        add(sums, scales.scale[s][1], scales.minimum[s][1], x.dx[s], x.sum[s][1], acc);
+      }
+    }
+  }
+
+  static __device__ __forceinline__ void add(const int (&sums)[4], RowPair scale, RowPair minimum,
+                                             float2 dx, float2 sum, float (&acc)[4]) {
+    const float dx_of[2]{dx.x, dx.y}, sum_of[2]{sum.x, sum.y};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int row = i / 2, token = i % 2;
+      float product;
+      if constexpr (kHasOffset) {
+        const float moved = __fmul_rn(static_cast<float>(-kFormat.offset), sum_of[token]);
+        product = __fmaf_rn(dx_of[token], sum_as_float(sums[i]), moved);
+      } else {
+        product = __fmul_rn(dx_of[token], sum_as_float(sums[i]));
+      }
+      acc[i] = __fmaf_rn(scale.at[row], product, acc[i]);
+      if constexpr (kFormat.minimum) acc[i] = __fmaf_rn(minimum.at[row], sum_of[token], acc[i]);
+    }
+  }
+};
+
+/// Four steps of 16 columns of f16 or bf16; the last chunk of a panel may have fewer.
+template <ActivationKind kActivations>
+class HalfChunk {
+ public:
+  static constexpr ActivationKind kKind = kActivations;
+  static constexpr int kStepBytes = kLanes * 16;
+  static constexpr int kSteps = 4;
+  static constexpr int kBytes = kSteps * kStepBytes;
+  static constexpr int kColumns = kSteps * 16;
+
+  template <int kTiles>
+  static __device__ __forceinline__ void multiply(const std::byte* weights, int chunk,
+                                                  const GroupActivations& x,
+                                                  float (&acc)[kTiles][4]) {
+    const int lane = threadIdx.x % kLanes;
+    const int steps = x.columns / 16 - chunk * kSteps;
+#pragma unroll
+    for (int s = 0; s < kSteps; ++s) {
+      if (s >= steps) break;
+      const uint4 a = reinterpret_cast<const uint4*>(weights + s * kStepBytes)[lane];
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile) {
+        if (tile * kTileTokens >= x.tokens) break;
+        const int token = tile * kTileTokens + lane / 4;
+        uint2 b = make_uint2(0, 0);
+        if (token < x.tokens) {
+          const std::byte* row = x.at.values + token * x.columns * 2;
+          b = *reinterpret_cast<const uint2*>(row + (chunk * kColumns + s * 16 + lane % 4 * 4) * 2);
+        }
+        if constexpr (kKind == ActivationKind::kBF16) {
+          mma_bf16(acc[tile], a, b);
+        } else {
+          mma_f16(acc[tile], a, b);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace neuros::kernels::cuda

@@ -1,0 +1,316 @@
+#pragma once
+
+/// The decode kernel. A block of 8 warps takes panels of 16 rows, one after another; each warp has
+/// its share of the columns (contiguous chunks, by a rule of type and columns only), reads them
+/// once through its ring, and keeps sums of 16 rows and up to 32 tokens in registers. At the end of
+/// a panel the warps' sums meet in shared memory and are added in the order of the warps. Meanwhile
+/// the rings fill with the next panel's chunks.
+///
+/// Grids are no larger than what fits on the chip at once, so that a following kernel may start its
+/// own first copies while this one still runs.
+
+#include "kernels/cuda/decode_chunks.cuh"
+#include "kernels/cuda/decode_parameters.h"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/prepare.cuh"
+#include "kernels/cuda/residency.h"
+#include "kernels/cuda/weight_ring.cuh"
+
+#include <algorithm>
+
+namespace neuros::kernels::cuda {
+
+/// DecodeBatch in the words of the kernel.
+struct DecodeParameters {
+  DecodeTask tasks[kTasksMax];
+  int first_panel[kTasksMax];  ///< of each task, among the panels of all
+  int task_count = 0;
+  int passes = 1;  ///< 2: gate and up, panel by panel
+  int panels = 0;  ///< of one pass
+  int groups = 0;  ///< of tokens
+  int tokens = 0;
+  int chunks = 0;  ///< of a panel
+  int64_t panel_bytes = 0;
+  int columns = 0;    ///< padded columns of a token
+  SourceRows source;  ///< where the kernel prepares itself
+  PreparedActivations prepared;
+};
+
+/// A panel of a task for a group of tokens.
+struct DecodeUnit {
+  int task = -1;  ///< -1: there are no more
+  int panel = 0;
+  int group = 0;
+};
+
+/// The index-th unit of this block.
+__device__ __forceinline__ DecodeUnit unit_at(const DecodeParameters& p, int index) {
+  const int pass = p.passes == 2 ? index % 2 : 0;
+  const int place = static_cast<int>(blockIdx.x) +
+                    (p.passes == 2 ? index / 2 : index) * static_cast<int>(gridDim.x);
+  if (place >= p.panels * p.groups) return {};
+  DecodeUnit unit{.task = pass, .panel = place / p.groups, .group = place % p.groups};
+  if (p.passes == 1) {
+    while (unit.task + 1 < p.task_count && unit.panel >= p.first_panel[unit.task + 1]) ++unit.task;
+    unit.panel -= p.first_panel[unit.task];
+  }
+  return unit;
+}
+
+/// The chunks of a warp's share, panel after panel: what its ring is filled from.
+template <typename Chunk>
+class ChunkWalk {
+ public:
+  __device__ ChunkWalk(const DecodeParameters& p, int first, int last)
+      : p_(p), first_(first), last_(last), chunk_(first) {
+    if (first < last) enter_panel();
+  }
+
+  __device__ const std::byte* next(int& bytes) {
+    if (panel_ == nullptr) return nullptr;
+    const int64_t offset = static_cast<int64_t>(chunk_) * Chunk::kBytes;
+    const std::byte* chunk = panel_ + offset;
+    if constexpr (Chunk::kKind != ActivationKind::kQ8) {  // the last one may be short
+      bytes = static_cast<int>(min(static_cast<int64_t>(bytes), p_.panel_bytes - offset));
+    }
+    if (++chunk_ == last_) {
+      chunk_ = first_;
+      ++index_;
+      enter_panel();
+    }
+    return chunk;
+  }
+
+ private:
+  __device__ void enter_panel() {
+    const DecodeUnit unit = unit_at(p_, index_);
+    panel_ = unit.task < 0 ? nullptr : p_.tasks[unit.task].weight + unit.panel * p_.panel_bytes;
+  }
+
+  const DecodeParameters& p_;
+  int first_, last_, chunk_;
+  int index_ = 0;
+  const std::byte* panel_ = nullptr;
+};
+
+/// Shared memory of a block, in bytes: rings, sums of the warps, prepared activations.
+struct DecodeShared {
+  int ring_bytes, sums, values, scales, end;
+};
+template <typename Chunk, int kTiles>
+constexpr DecodeShared decode_shared(bool asynchronous, int64_t value_bytes, int64_t scale_bytes) {
+  DecodeShared shared{};
+  shared.ring_bytes = ring_slots(Chunk::kBytes, asynchronous) * Chunk::kBytes;
+  shared.sums = kBlockWarps * shared.ring_bytes;
+  shared.values = shared.sums + kBlockWarps * kTiles * 4 * kLanes * static_cast<int>(sizeof(float));
+  shared.scales = shared.values + static_cast<int>(value_bytes);
+  shared.end = shared.scales + static_cast<int>(scale_bytes);
+  return shared;
+}
+
+/// Bytes of activations that a block prepares for itself; tiles have room for what is there.
+template <ActivationKind kKind>
+__host__ __device__ constexpr int64_t own_value_bytes(int tokens, int64_t columns) {
+  return tokens * columns * (kKind == ActivationKind::kQ8 ? 1 : 2);
+}
+template <ActivationKind kKind>
+__host__ __device__ constexpr int64_t own_scale_bytes(int tokens, int64_t columns) {
+  if (kKind == ActivationKind::kF16) return round_up(tokens * 4, 16);
+  if (kKind != ActivationKind::kQ8) return 0;
+  return (tokens + 1) / 2 * (columns / kChunkColumns) * kPairFloats * 4;
+}
+
+/// Prepares all tokens; ends with a barrier.
+template <ActivationKind kKind>
+__device__ __forceinline__ void prepare_in_block(const SourceRows& source,
+                                                 const PreparedActivations& out, int tokens,
+                                                 int columns) {
+  for (int token = 0; token < tokens; ++token) {
+    const float* row = source.row(token);
+    const RowFactors factors = row_factors<kKind>(source, row);
+    if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
+      out.scales[token] = inverse_power(factors.scale);
+    }
+#pragma unroll 2
+    for (int column = 4 * threadIdx.x; column < columns; column += 4 * kBlockThreads) {
+      const Four values = prepared_values(source, row, column, factors);
+      store_prepared<kKind>(out, token, column, columns, values);
+    }
+  }
+  __syncthreads();
+}
+
+__device__ __forceinline__ float silu(float value) {
+  return value / (1.0f + expf(-value));
+}
+
+/// Bias, residual or gate, and the store. `gate` is the sum of the pass before.
+__device__ __forceinline__ void finish(const DecodeParameters& p, const DecodeTask& task, int row,
+                                       int token, float sum, float gate) {
+  const int64_t at = static_cast<int64_t>(token) * task.rows + row;
+  if (task.bias != nullptr) sum = __fadd_rn(sum, task.bias[row]);
+  if (task.residual != nullptr) sum = __fadd_rn(sum, task.residual[at]);
+  if (task.gate != nullptr) gate = task.gate[at];
+  if (p.passes == 2 || task.gate != nullptr) sum = __fmul_rn(silu(gate), sum);
+  task.y[at] = sum;
+}
+
+/// Adds the warps' sums of a panel, in their order.
+template <ActivationKind kKind, int kTiles>
+class PanelSums {
+ public:
+  __device__ PanelSums(float* shared, const DecodeParameters& p, const float* token_scales)
+      : shared_(shared), p_(p), token_scales_(token_scales) {}
+
+  __device__ void finish_panel(const DecodeUnit& unit, const float (&acc)[kTiles][4]) {
+    float* own = shared_ + threadIdx.x / kLanes * kFloats + threadIdx.x % kLanes;
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) own[(tile * 4 + i) * kLanes] = acc[tile][i];
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < kResults; ++i) finish_result(unit, i);
+    __syncthreads();  // before the next panel's sums
+  }
+
+ private:
+  static constexpr int kFloats = kTiles * 4 * kLanes;                             ///< of a warp
+  static constexpr int kResults = (kFloats + kBlockThreads - 1) / kBlockThreads;  ///< of a thread
+
+  __device__ void finish_result(const DecodeUnit& unit, int i) {
+    const int result = i * kBlockThreads + static_cast<int>(threadIdx.x);
+    const int in_panel = result % kPanelRows, in_group = result / kPanelRows;
+    const DecodeTask& task = p_.tasks[unit.task];
+    const int row = unit.panel * kPanelRows + in_panel;
+    const int token = unit.group * kTiles * kTileTokens + in_group;
+    if (result >= kFloats || token >= p_.tokens || row >= task.rows) return;
+    const int lane = in_panel % 8 * 4 + in_group % kTileTokens / 2;
+    const int place = in_group / kTileTokens * 4 + in_panel / 8 * 2 + in_group % 2;
+    const float* sums = shared_ + place * kLanes + lane;
+    float sum = sums[0];
+#pragma unroll
+    for (int warp = 1; warp < kBlockWarps; ++warp) sum = __fadd_rn(sum, sums[warp * kFloats]);
+    if (kKind == ActivationKind::kF16) sum = __fmul_rn(sum, token_scales_[token]);
+    if (p_.passes == 2 && unit.task == 0) {
+      gates_[i] = sum;
+    } else {
+      finish(p_, task, row, token, sum, gates_[i]);
+    }
+  }
+
+  float* shared_;
+  const DecodeParameters& p_;
+  const float* token_scales_;
+  float gates_[kResults]{};
+};
+
+/// Where a group's activations start.
+template <typename Chunk, int kTiles>
+__device__ __forceinline__ GroupActivations group_activations(const DecodeParameters& p,
+                                                              PreparedActivations x, int group) {
+  constexpr int kTokens = kTiles * kTileTokens;
+  if constexpr (Chunk::kKind == ActivationKind::kQ8) {
+    const int64_t chunks = static_cast<int64_t>(group) * kTiles * (p.columns / kChunkColumns);
+    x.values += chunks * x.chunk_bytes();
+    x.scales += chunks * x.chunk_floats();
+  } else {
+    x.values += static_cast<int64_t>(group) * kTokens * p.columns * 2;
+  }
+  return {x, min(p.tokens - group * kTokens, kTokens), p.columns};
+}
+
+/// One tile of tokens, prepared by the block itself, or four, prepared by another kernel.
+template <typename Chunk, int kTiles, bool kPrepares>
+__global__ void __launch_bounds__(kBlockThreads, kTiles == 1 ? 3 : 2)
+    decode_kernel(const __grid_constant__ DecodeParameters p) {
+  extern __shared__ uint4 dynamic_shared[];
+  auto* const shared = reinterpret_cast<std::byte*>(dynamic_shared);
+#if __CUDA_ARCH__ >= 800
+  constexpr bool kAsynchronous = true;
+#else
+  constexpr bool kAsynchronous = false;
+#endif
+  const DecodeShared place = decode_shared<Chunk, kTiles>(
+      kAsynchronous, kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0, 0);
+  const int warp = threadIdx.x / kLanes;
+  const int first = warp * p.chunks / kBlockWarps, last = (warp + 1) * p.chunks / kBlockWarps;
+  WeightRing<Chunk::kBytes, ChunkWalk<Chunk>> ring(shared + warp * place.ring_bytes,
+                                                   ChunkWalk<Chunk>(p, first, last));
+  let_next_start();
+  ring.fill();
+  if constexpr (kPrepares) p.source.prefetch_norm();
+  wait_for_previous();
+
+  PreparedActivations x = p.prepared;
+  if constexpr (kPrepares) {
+    x = {shared + place.values, reinterpret_cast<float*>(shared + place.scales), p.tokens,
+         (p.tokens + 1) / 2};
+    prepare_in_block<Chunk::kKind>(p.source, x, p.tokens, p.columns);
+  }
+  PanelSums<Chunk::kKind, kTiles> sums(reinterpret_cast<float*>(shared + place.sums), p, x.scales);
+  for (int index = 0;; ++index) {
+    const DecodeUnit unit = unit_at(p, index);
+    if (unit.task < 0) break;
+    const GroupActivations group = group_activations<Chunk, kTiles>(p, x, unit.group);
+    float acc[kTiles][4] = {};
+    for (int chunk = first; chunk < last; ++chunk) {
+      Chunk::template multiply<kTiles>(ring.take(), chunk, group, acc);
+    }
+    sums.finish_panel(unit, acc);
+  }
+}
+
+inline DecodeParameters decode_parameters(const DecodeBatch& batch, base::DType dtype) {
+  DecodeParameters p;
+  p.task_count = batch.task_count;
+  p.passes = batch.gated ? 2 : 1;
+  for (int i = 0; i < batch.task_count; ++i) {
+    p.tasks[i] = batch.tasks[i];
+    p.first_panel[i] = batch.gated ? 0 : p.panels;
+    const auto panels = static_cast<int>(panel_count(batch.tasks[i].rows));
+    p.panels = batch.gated ? panels : p.panels + panels;
+  }
+  p.tokens = static_cast<int>(batch.source.tokens);
+  p.panel_bytes = panel_bytes(dtype, batch.source.cols);
+  p.columns = static_cast<int>(padded_columns(activation_kind(dtype), batch.source.cols));
+  p.source = source_rows(batch.source);
+  return p;
+}
+
+template <typename Chunk, int kTiles, bool kPrepares>
+void launch_kernel(const OpContext& context, DecodeParameters p) {
+  static Residency residency;
+  constexpr auto kKernel = decode_kernel<Chunk, kTiles, kPrepares>;
+  p.groups = (p.tokens + kTiles * kTileTokens - 1) / (kTiles * kTileTokens);
+  p.chunks = static_cast<int>((p.panel_bytes + Chunk::kBytes - 1) / Chunk::kBytes);
+  const DecodeShared shared = decode_shared<Chunk, kTiles>(
+      device_limits().compute_major >= 8,
+      kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0,
+      kPrepares ? own_scale_bytes<Chunk::kKind>(p.tokens, p.columns) : 0);
+  const int resident =
+      residency.blocks(reinterpret_cast<const void*>(kKernel), kBlockThreads, shared.end);
+  const int blocks = std::min(resident, p.panels * p.groups);
+  launch(
+      context,
+      {dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads), static_cast<size_t>(shared.end)},
+      kKernel, p);
+}
+
+template <typename Chunk>
+void launch_chunks(const OpContext& context, DecodeParameters p,
+                   const PreparedActivations* prepared) {
+  if (prepared == nullptr) return launch_kernel<Chunk, 1, true>(context, p);
+  p.prepared = *prepared;
+  launch_kernel<Chunk, 4, false>(context, p);
+}
+
+template <base::DType kType>
+void launch_decode(const OpContext& context, const DecodeBatch& batch,
+                   const PreparedActivations* prepared) {
+  launch_chunks<BlockChunk<fragment_format(kType)>>(context, decode_parameters(batch, kType),
+                                                    prepared);
+}
+
+}  // namespace neuros::kernels::cuda
