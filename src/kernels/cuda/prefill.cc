@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 namespace neuros::kernels::cuda {
@@ -47,6 +48,7 @@ struct Card {
   int compute_capability = 0;
   int multiprocessors = 0;
   bool wgmma = false;
+  int tile_width = 0;  ///< of wgmma; 0: the best
 };
 
 int attribute(cudaDeviceAttr which) {
@@ -57,14 +59,18 @@ int attribute(cudaDeviceAttr which) {
   return value;
 }
 
-/// NEUROS_CUDA_PATH=generic keeps to the instructions that every card has.
+/// NEUROS_CUDA_PATH, for tests: "generic" keeps to the instructions that every card has, "wgmma64",
+/// "wgmma128" and "wgmma256" to tiles of that width.
 Card this_card() {
-  const char* path = std::getenv("NEUROS_CUDA_PATH");
-  const bool generic = path != nullptr && std::string_view(path) == "generic";
+  const char* given = std::getenv("NEUROS_CUDA_PATH");
+  const std::string_view path = given == nullptr ? "" : given;
   Card card{.compute_capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
                                   attribute(cudaDevAttrComputeCapabilityMinor),
             .multiprocessors = attribute(cudaDevAttrMultiProcessorCount)};
-  card.wgmma = card.compute_capability == 90 && !generic;
+  card.wgmma = card.compute_capability == 90 && path != "generic";
+  for (const int width : {64, 128, 256}) {
+    if (path == "wgmma" + std::to_string(width)) card.tile_width = width;
+  }
   return card;
 }
 
@@ -72,6 +78,7 @@ Card this_card() {
 /// times the time of a tile, for which a narrow one needs more than its share, as its weights serve
 /// fewer tokens. Results do not depend on it (prefill_tile.cuh).
 int tile_width(const Card& card, int row_tiles, int64_t tokens) {
+  if (card.tile_width > 0) return card.tile_width;
   struct Width {
     int tokens, time;
   };
