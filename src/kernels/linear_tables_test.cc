@@ -49,19 +49,33 @@ Product random_product(Random& random, DType dtype, int64_t rows, int64_t cols, 
   return out;
 }
 
-/// Tokens [first, first + count) of the product, alone.
+/// Activations that eight bits hold exactly: whole numbers up to 127, which appears in every 32.
+void fill_with_whole_numbers(Random& random, Product& product) {
+  for (int64_t i = 0; i < product.x.size(); ++i) {
+    const auto whole = static_cast<float>(random.between(-127, 127));
+    product.x[i] = i % 32 == 9 ? 127.0f : whole;
+  }
+}
+
+/// Tokens [first, first + count) of the product, the first `decode` of them as decode steps.
+struct Rows {
+  int64_t first = 0, count = 0, decode = 0;
+};
+
+/// Some tokens of the product, alone.
 Floats multiply(const OpTable& table, const PackedWeight& packed, const Product& product,
-                int workers, int64_t first, int64_t count) {
+                int workers, Rows part) {
   Bench bench(table, product.limits(workers));
   const int64_t rows = product.weight.rows;
-  Floats y(count * rows);
+  Floats y(part.count * rows);
   LinearArgs args{.weight = packed.matrix(),
-                  .x = product.x.data() + first * product.weight.cols,
+                  .x = product.x.data() + part.first * product.weight.cols,
                   .y = y.data(),
-                  .tokens = count};
+                  .tokens = part.count,
+                  .decode_tokens = part.decode};
   if (product.bias.size() > 0) args.bias = product.bias.data();
   if (product.residual.size() > 0) {  // in place, as models add to the residual stream
-    std::copy_n(product.residual.data() + first * rows, count * rows, y.data());
+    std::copy_n(product.residual.data() + part.first * rows, part.count * rows, y.data());
     args.residual = y.data();
   }
   table.linear_for(product.weight.dtype).run(bench.context(), args);
@@ -69,8 +83,9 @@ Floats multiply(const OpTable& table, const PackedWeight& packed, const Product&
   return y;
 }
 
-Floats multiply(const OpTable& table, const PackedWeight& packed, const Product& product) {
-  return multiply(table, packed, product, 1, 0, product.tokens);
+Floats multiply(const OpTable& table, const PackedWeight& packed, const Product& product,
+                int64_t decode = 0) {
+  return multiply(table, packed, product, 1, {0, product.tokens, decode});
 }
 
 Floats expected(const Product& product) {
@@ -153,18 +168,14 @@ TEST_P(EveryLinear, MultipliesManyRows) {
   }
 }
 
-/// Whole numbers up to 127, which appears in every 32: eight bits hold them exactly, so that what
-/// is left of the error is the kernel's own.
+/// What is left of the error is the kernel's own.
 TEST_P(EveryLinear, IsExactWhereEightBitsHoldTheActivations) {
   if (!base::is_quantised(dtype())) GTEST_SKIP() << "activations stay floats";
   SCOPED_TRACE(random_.trace());
   for (const int64_t tokens : {1, 2, 5, 16, 19}) {
     const int64_t cols = testing::random_cols(random_, dtype(), 800);
     Product product = random_product(random_, dtype(), random_.between(1, 40), cols, tokens);
-    for (int64_t i = 0; i < product.x.size(); ++i) {
-      const auto whole = static_cast<float>(random_.between(-127, 127));
-      product.x[i] = i % 32 == 9 ? 127.0f : whole;
-    }
+    fill_with_whole_numbers(random_, product);
     const Floats y = multiply(table(), PackedWeight(table(), product.weight), product);
     expect_close(product, y, expected(product), true);
     if (HasFatalFailure()) return;
@@ -180,10 +191,68 @@ TEST_P(EveryLinear, RowsDoNotDependOnTheirBatch) {
   const int64_t rows = product.weight.rows;
   for (int64_t first = 0; first < product.tokens;) {
     const int64_t count = std::min(random_.between(1, 9), product.tokens - first);
-    const Floats part = multiply(table(), packed, product, 1, first, count);
+    const Floats part = multiply(table(), packed, product, 1, {first, count});
     ASSERT_TRUE(testing::same_bits(part.span(), {whole.data() + first * rows, part.span().size()}))
         << "tokens " << first << " to " << first + count << ", cols " << cols;
     first += count;
+  }
+}
+
+TEST_P(EveryLinear, DecodeStepsAgreeWithTheReference) {
+  SCOPED_TRACE(random_.trace());
+  for (const int64_t tokens : {1, 2, 3, 8, 9, 16, 31, 33, 70}) {
+    const int64_t cols = testing::random_cols(random_, dtype(), random_.coin() ? 67 : 2400);
+    const Product product = random_product(random_, dtype(), random_.between(1, 100), cols, tokens);
+    const int64_t decode = random_.coin() ? tokens : random_.between(1, tokens);
+    const Floats y = multiply(table(), PackedWeight(table(), product.weight), product, decode);
+    expect_close(product, y, expected(product), false);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(EveryLinear, DecodeStepsAreExactWhereEightBitsHoldTheActivations) {
+  if (!base::is_quantised(dtype())) GTEST_SKIP() << "activations stay floats";
+  SCOPED_TRACE(random_.trace());
+  for (const int64_t tokens : {1, 4, 12, 40}) {
+    const int64_t cols = testing::random_cols(random_, dtype(), 2400);
+    Product product = random_product(random_, dtype(), random_.between(1, 40), cols, tokens);
+    fill_with_whole_numbers(random_, product);
+    const Floats y = multiply(table(), PackedWeight(table(), product.weight), product, tokens);
+    expect_close(product, y, expected(product), true);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(EveryLinear, DecodeStepsDoNotDependOnTheirBatch) {
+  SCOPED_TRACE(random_.trace());
+  const int64_t cols = testing::random_cols(random_, dtype(), 2400);
+  const Product product = random_product(random_, dtype(), random_.between(1, 70), cols, 75);
+  const PackedWeight packed(table(), product.weight);
+  const Floats whole = multiply(table(), packed, product, product.tokens);
+  const int64_t rows = product.weight.rows;
+  for (int64_t first = 0; first < product.tokens;) {
+    const int64_t count =
+        std::min(random_.between(1, random_.coin() ? 3 : 40), product.tokens - first);
+    const Floats part = multiply(table(), packed, product, 1, {first, count, count});
+    ASSERT_TRUE(testing::same_bits(part.span(), {whole.data() + first * rows, part.span().size()}))
+        << "tokens " << first << " to " << first + count << ", cols " << cols;
+    first += count;
+  }
+}
+
+/// The bits of a row depend on whether it is a decode step, and on nothing else.
+TEST_P(EveryLinear, DecodeStepsAndPromptRowsShareABatch) {
+  SCOPED_TRACE(random_.trace());
+  const int64_t cols = testing::random_cols(random_, dtype(), 600);
+  const Product product = random_product(random_, dtype(), random_.between(1, 70), cols, 21);
+  const PackedWeight packed(table(), product.weight);
+  const Floats steps = multiply(table(), packed, product, product.tokens);
+  const Floats prompt = multiply(table(), packed, product, 0);
+  for (const int64_t decode : {1, 8, 20}) {
+    const Floats mixed = multiply(table(), packed, product, decode);
+    const auto split = static_cast<size_t>(decode * product.weight.rows);
+    EXPECT_TRUE(testing::same_bits(mixed.span().first(split), steps.span().first(split)));
+    EXPECT_TRUE(testing::same_bits(mixed.span().subspan(split), prompt.span().subspan(split)));
   }
 }
 
@@ -195,7 +264,7 @@ TEST_P(EveryLinear, WorkersDoNotChangeTheResult) {
   const PackedWeight packed(table(), product.weight);
   const Floats alone = multiply(table(), packed, product);
   for (const int workers : {2, 3}) {
-    const Floats shared = multiply(table(), packed, product, workers, 0, product.tokens);
+    const Floats shared = multiply(table(), packed, product, workers, {0, product.tokens});
     EXPECT_TRUE(testing::same_bits(alone.span(), shared.span())) << workers << " workers";
   }
 }

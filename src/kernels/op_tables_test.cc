@@ -194,17 +194,23 @@ struct PackedFeedForward {
       : gate(table, ffn.gate), up(table, ffn.up) {}
 };
 
+/// Tokens [first, first + count), the first `decode` of them as decode steps.
+struct Rows {
+  int64_t first = 0, count = 0, decode = 0;
+};
+
 Floats run_gate_up(const OpTable& table, const PackedFeedForward& packed, const FeedForward& ffn,
-                   int workers, int64_t first, int64_t count) {
+                   int workers, Rows part) {
   const int64_t cols = ffn.gate.cols, rows = ffn.gate.rows;
-  Bench bench(table, limits_of(count, cols, rows, workers));
-  Floats out(count * rows);
-  table.gate_up(bench.context(), {.x = ffn.x.data() + first * cols,
+  Bench bench(table, limits_of(part.count, cols, rows, workers));
+  Floats out(part.count * rows);
+  table.gate_up(bench.context(), {.x = ffn.x.data() + part.first * cols,
                                   .norm_weight = ffn.norm_weight.data(),
                                   .gate = packed.gate.matrix(),
                                   .up = packed.up.matrix(),
                                   .out = out.data(),
-                                  .tokens = count});
+                                  .tokens = part.count,
+                                  .decode_tokens = part.decode});
   EXPECT_TRUE(out.guards_are_intact());
   return out;
 }
@@ -247,13 +253,19 @@ TEST_P(EveryTable, FeedForwardsAgree) {
     if (!multiplies(dtype) || !multiplies(other)) continue;
     const FeedForward ffn = random_feed_forward(random_, dtype, other);
     const PackedFeedForward packed(table(), ffn);
-    const Floats out = run_gate_up(table(), packed, ffn, 1, 0, ffn.tokens);
-    expect_swiglu(ffn, out);
-    if (HasFatalFailure()) return;
-    const int64_t first = random_.between(0, ffn.tokens - 1);
-    EXPECT_TRUE(is_part(run_gate_up(table(), packed, ffn, 1, first, ffn.tokens - first), out, first,
-                        ffn.gate.rows));
-    EXPECT_TRUE(same_bits(out.span(), run_gate_up(table(), packed, ffn, 3, 0, ffn.tokens).span()));
+    for (const bool decodes : {false, true}) {
+      const auto rows = [&](int64_t first) {
+        const int64_t count = ffn.tokens - first;
+        return Rows{first, count, decodes ? count : 0};
+      };
+      const Floats out = run_gate_up(table(), packed, ffn, 1, rows(0));
+      expect_swiglu(ffn, out);
+      if (HasFatalFailure()) return;
+      const int64_t first = random_.between(0, ffn.tokens - 1);
+      EXPECT_TRUE(
+          is_part(run_gate_up(table(), packed, ffn, 1, rows(first)), out, first, ffn.gate.rows));
+      EXPECT_TRUE(same_bits(out.span(), run_gate_up(table(), packed, ffn, 3, rows(0)).span()));
+    }
   }
 }
 

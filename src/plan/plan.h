@@ -51,6 +51,10 @@ struct KvPlan {
   int64_t page_bytes = 0;  ///< all layers
 };
 
+/// Weights go to a device with memory of its own through pinned parts of this size, in turns.
+inline constexpr int64_t kUploadPartBytes = int64_t{64} << 20;
+inline constexpr int kUploadParts = 2;
+
 /// Predicted memory, bytes; what boot reserves is exactly arena_bytes(), on the device, and `host`.
 /// The rest of the process has no arena and is an estimate.
 struct MemoryPlan {

@@ -36,7 +36,7 @@ class BlockChunk {
 #pragma unroll 1
     for (int part = 0; part < kParts; ++part) {  // one after another: registers
       const StepCodes codes = read_codes<kFormat>(weights, part, lane);
-      const RowScales<kFormat> scales = read_scales<kFormat>(weights, part, lane / 4);
+      const RowScales<kFormat> scales(weights, part, lane / 4);
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         if (tile * kTileTokens >= x.tokens) break;
@@ -100,17 +100,17 @@ class BlockChunk {
       int sums[4];
       if constexpr (kPieces<kFormat> == 1) {
         mma_32_columns<kUnsigned>(sums, codes.a[s], x.codes[s]);
-        add(sums, scales.scale[s][0], scales.minimum[s][0], x.dx[s], x.sum[s][0], acc);
+        add(sums, scales.factors(s, 0), x.dx[s], x.sum[s][0], acc);
       } else {
         mma_16_columns<kUnsigned>(sums, codes.a[s][0], codes.a[s][1], x.codes[s].x);
-        add(sums, scales.scale[s][0], scales.minimum[s][0], x.dx[s], x.sum[s][0], acc);
+        add(sums, scales.factors(s, 0), x.dx[s], x.sum[s][0], acc);
         mma_16_columns<kUnsigned>(sums, codes.a[s][2], codes.a[s][3], x.codes[s].y);
-        add(sums, scales.scale[s][1], scales.minimum[s][1], x.dx[s], x.sum[s][1], acc);
+        add(sums, scales.factors(s, 1), x.dx[s], x.sum[s][1], acc);
       }
     }
   }
 
-  static __device__ __forceinline__ void add(const int (&sums)[4], RowPair scale, RowPair minimum,
+  static __device__ __forceinline__ void add(const int (&sums)[4], const PieceFactors& factors,
                                              float2 dx, float2 sum, float (&acc)[4]) {
     const float dx_of[2]{dx.x, dx.y}, sum_of[2]{sum.x, sum.y};
 #pragma unroll
@@ -123,8 +123,9 @@ class BlockChunk {
       } else {
         product = __fmul_rn(dx_of[token], sum_as_float(sums[i]));
       }
-      acc[i] = __fmaf_rn(scale.at[row], product, acc[i]);
-      if constexpr (kFormat.minimum) acc[i] = __fmaf_rn(minimum.at[row], sum_of[token], acc[i]);
+      acc[i] = __fmaf_rn(factors.scale.at[row], product, acc[i]);
+      if constexpr (kFormat.minimum)
+        acc[i] = __fmaf_rn(factors.minimum.at[row], sum_of[token], acc[i]);
     }
   }
 };

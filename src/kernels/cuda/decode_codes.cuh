@@ -140,12 +140,10 @@ struct RowPair {
   float at[2];
 };
 
-/// Factors of the four steps: a row's result is the sum over the pieces of
+/// Factors of a piece for rows g and g + 8. A row's result is the sum over the pieces of
 ///   scale * dx * sum((code - offset) * activation) + minimum * dx * sum(activation).
-template <FragmentFormat kFormat>
-struct RowScales {
-  RowPair scale[kStepsAtOnce][kPieces<kFormat>];
-  RowPair minimum[kStepsAtOnce][kPieces<kFormat>];
+struct PieceFactors {
+  RowPair scale, minimum;
 };
 
 __device__ __forceinline__ RowPair halves_to_floats(uint32_t pair) {
@@ -164,83 +162,85 @@ __device__ __forceinline__ float scale_signed_byte(float d, uint32_t word, int i
   return __fmul_rn(d, __fsub_rn(shifted, 8388608.0f + 128.0f));
 }
 
-/// Types without sub-scales.
+/// What the factors of four steps are made of: little, so that they can be made where they are used
+/// and take no registers before.
 template <FragmentFormat kFormat>
-__device__ __forceinline__ void read_plain_scales(const std::byte* chunk, int g,
-                                                  RowScales<kFormat>& out) {
-  constexpr int kScales = kFormat.scales();
-  const auto* words = reinterpret_cast<const uint32_t*>(chunk) + g * kScales;
-  uint32_t scale[kScales], minimum[kScales];
-  if constexpr (kScales == 4) {
-    to_words(*reinterpret_cast<const uint4*>(words), scale);
-    if constexpr (kFormat.minimum) {
-      to_words(*reinterpret_cast<const uint4*>(words + 8 * kScales), minimum);
+class RowScales;
+
+/// Types without sub-scales: a pair of f16 for one to four steps.
+template <FragmentFormat kFormat>
+requires(kFormat.sub_scales == SubScales::kNone) class RowScales<kFormat> {
+ public:
+  __device__ __forceinline__ RowScales(const std::byte* chunk, int /*part*/, int g) {
+    const auto* words = reinterpret_cast<const uint32_t*>(chunk) + g * kScales;
+    if constexpr (kScales == 4) {
+      to_words(*reinterpret_cast<const uint4*>(words), scale_);
+      if constexpr (kFormat.minimum) {
+        to_words(*reinterpret_cast<const uint4*>(words + 8 * kScales), minimum_);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kScales; ++i) scale_[i] = words[i];
     }
-  } else {
-#pragma unroll
-    for (int i = 0; i < kScales; ++i) scale[i] = words[i];
   }
-#pragma unroll
-  for (int s = 0; s < kStepsAtOnce; ++s) {
+
+  __device__ __forceinline__ PieceFactors factors(int step, int /*piece*/) const {
     constexpr int kStepsOfScale = kStepsAtOnce / kScales;
-    out.scale[s][0] = halves_to_floats(scale[s / kStepsOfScale]);
-    if constexpr (kFormat.minimum) {
-      out.minimum[s][0] = halves_to_floats(minimum[s / kStepsOfScale]);
-    }
+    PieceFactors out{halves_to_floats(scale_[step / kStepsOfScale]), {}};
+    if constexpr (kFormat.minimum) out.minimum = halves_to_floats(minimum_[step / kStepsOfScale]);
+    return out;
   }
-}
+
+ private:
+  static constexpr int kScales = kFormat.scales();
+  uint32_t scale_[kScales], minimum_[kScales];
+};
 
 /// Types of 256 values with sub-scales.
 template <FragmentFormat kFormat>
-__device__ __forceinline__ void read_sub_scales(const std::byte* chunk, int part, int g,
-                                                RowScales<kFormat>& out) {
-  const auto* words = reinterpret_cast<const uint32_t*>(chunk) + g * (kFormat.minimum ? 2 : 1);
-  const RowPair d = halves_to_floats(words[0]);
-  RowPair m{};
-  if constexpr (kFormat.minimum) m = halves_to_floats(words[1]);
-  const std::byte* of_rows = chunk + kFormat.scale_bytes() + g * (kFormat.sub_bytes() / 8) +
-                             part * (kFormat.sub_bytes() / 16);
-  uint32_t sub[4];  // of each step; of two where a step has but two bytes
-  if constexpr (kFormat.sub_bytes() == 256) {
-    to_words(*reinterpret_cast<const uint4*>(of_rows), sub);
-  } else {
-    const uint2 both = *reinterpret_cast<const uint2*>(of_rows);
-    sub[0] = both.x, sub[1] = both.y;
-  }
-#pragma unroll
-  for (int s = 0; s < kStepsAtOnce; ++s) {
-#pragma unroll
-    for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
-#pragma unroll
-      for (int row = 0; row < 2; ++row) {
-        float& scale = out.scale[s][piece].at[row];
-        float& minimum = out.minimum[s][piece].at[row];
-        if constexpr (kFormat.sub_scales == SubScales::kMinimum) {
-          scale = scale_byte(d.at[row], sub[s], row);
-          minimum = scale_byte(-m.at[row], sub[s], 2 + row);
-        } else if constexpr (kFormat.sub_scales == SubScales::kNibbles) {
-          scale = scale_byte(d.at[row], sub[s] & 0x0f0f0f0fu, 2 * piece + row);
-          minimum = scale_byte(-m.at[row], (sub[s] >> 4) & 0x0f0f0f0fu, 2 * piece + row);
-        } else if constexpr (kFormat.sub_columns == 16) {
-          scale = scale_signed_byte(d.at[row], sub[s] ^ 0x80808080u, 2 * piece + row);
-        } else {
-          scale = scale_signed_byte(d.at[row], sub[s / 2] ^ 0x80808080u, s % 2 * 2 + row);
-        }
-      }
+requires(kFormat.sub_scales != SubScales::kNone) class RowScales<kFormat> {
+ public:
+  __device__ __forceinline__ RowScales(const std::byte* chunk, int part, int g) {
+    const auto* words = reinterpret_cast<const uint32_t*>(chunk) + g * (kFormat.minimum ? 2 : 1);
+    d_ = halves_to_floats(words[0]);
+    if constexpr (kFormat.minimum) {
+      const RowPair m = halves_to_floats(words[1]);
+      minus_m_ = {{-m.at[0], -m.at[1]}};
+    }
+    const std::byte* of_rows = chunk + kFormat.scale_bytes() + g * (kFormat.sub_bytes() / 8) +
+                               part * (kFormat.sub_bytes() / 16);
+    if constexpr (kFormat.sub_bytes() == 256) {
+      to_words(*reinterpret_cast<const uint4*>(of_rows), sub_);
+    } else {
+      const uint2 both = *reinterpret_cast<const uint2*>(of_rows);
+      sub_[0] = both.x, sub_[1] = both.y;
     }
   }
-}
 
-/// The factors of steps 4 part .. 4 part + 3 for rows g and g + 8.
-template <FragmentFormat kFormat>
-__device__ __forceinline__ RowScales<kFormat> read_scales(const std::byte* chunk, int part, int g) {
-  RowScales<kFormat> out;
-  if constexpr (kFormat.sub_scales != SubScales::kNone) {
-    read_sub_scales<kFormat>(chunk, part, g, out);
-  } else {
-    read_plain_scales<kFormat>(chunk, g, out);
+  __device__ __forceinline__ PieceFactors factors(int step, int piece) const {
+    PieceFactors out{};
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      float& scale = out.scale.at[row];
+      if constexpr (kFormat.sub_scales == SubScales::kMinimum) {
+        scale = scale_byte(d_.at[row], sub_[step], row);
+        out.minimum.at[row] = scale_byte(minus_m_.at[row], sub_[step], 2 + row);
+      } else if constexpr (kFormat.sub_scales == SubScales::kNibbles) {
+        const uint32_t low = sub_[step] & 0x0f0f0f0fu, high = (sub_[step] >> 4) & 0x0f0f0f0fu;
+        scale = scale_byte(d_.at[row], low, 2 * piece + row);
+        out.minimum.at[row] = scale_byte(minus_m_.at[row], high, 2 * piece + row);
+      } else if constexpr (kFormat.sub_columns == 16) {
+        scale = scale_signed_byte(d_.at[row], sub_[step] ^ 0x80808080u, 2 * piece + row);
+      } else {
+        scale = scale_signed_byte(d_.at[row], sub_[step / 2] ^ 0x80808080u, step % 2 * 2 + row);
+      }
+    }
+    return out;
   }
-  return out;
-}
+
+ private:
+  RowPair d_, minus_m_;
+  uint32_t sub_[4];  ///< of each step; of two where a step has but two bytes
+};
 
 }  // namespace neuros::kernels::cuda
