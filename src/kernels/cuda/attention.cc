@@ -74,7 +74,7 @@ void attention(const OpContext& context, const AttentionArgs& args) {
     const auto slices = args.sequences.subspan(first, end - first);
     attend(context, {.view = view_of(args, batch, first),
                      .dtype = args.kv.layout.dtype,
-                     .sequences = static_cast<int32_t>(slices.size()),
+                     .slices = slices,
                      .rows_max = rows_max,
                      .longest = longest_of(slices),
                      .decodes = decodes});

@@ -33,7 +33,7 @@ __host__ __device__ constexpr int32_t split_positions(int32_t visible) {
 }
 
 struct DecodePlan {
-  int32_t splits = 1;       ///< of the grid, and between a head's sums
+  int32_t splits = 1;       ///< the most that a row has
   int32_t head_blocks = 1;  ///< of a KV head
   int32_t stages = 1;
   float* sums = nullptr;            ///< [sequences, heads, splits, head_dim]
@@ -167,17 +167,25 @@ struct WarpSums {
   }
 };
 
+/// One split of one KV head, for some of its query heads.
+struct DecodeWork {
+  int sequence, split;
+  int kv_head;
+  int first_head, heads;  ///< of all query heads
+};
+
 /// Writes a split's sums, or the row itself where it has one split only.
 template <int kHeadDim>
-__device__ void leave(const AttentionView& view, const DecodePlan& plan,
-                      const WarpSums<kHeadDim>& warps, int first_head, int heads, bool only) {
-  const int sequence = static_cast<int>(blockIdx.z);
-  for (int h = 0; h < heads; ++h) {
+__device__ void leave(const AttentionView& view, const DecodePlan& plan, const DecodeWork& work,
+                      const WarpSums<kHeadDim>& warps, bool only) {
+  for (int h = 0; h < work.heads; ++h) {
     const auto by = warps.head(h);
-    const int64_t head = first_head + h;
-    const int64_t at = (int64_t{sequence} * view.heads + head) * plan.splits + blockIdx.x;
+    const int64_t head = work.first_head + h;
+    const int64_t at = (int64_t{work.sequence} * view.heads + head) * plan.splits + work.split;
     float* to = plan.sums + at * kHeadDim;
-    if (only) to = view.out + (int64_t{view.first_row[sequence]} * view.heads + head) * kHeadDim;
+    if (only) {
+      to = view.out + (int64_t{view.first_row[work.sequence]} * view.heads + head) * kHeadDim;
+    }
     for (int i = static_cast<int>(threadIdx.x); i < kHeadDim; i += kTileThreads) {
       const float sum = warps.sum(by, h, i);
       to[i] = only ? sum / by.total : sum;
@@ -186,41 +194,52 @@ __device__ void leave(const AttentionView& view, const DecodePlan& plan,
   }
 }
 
-/// Block (split, KV head and part of its heads, sequence).
 template <typename T, int kHeadDim>
-__global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3) decode_kernel(AttentionView view, DecodePlan plan) {
+__device__ void attend(const AttentionView& view, const DecodePlan& plan, const RowRange& row,
+                       const DecodeWork& work, std::byte* shared) {
   using KvTile = Tile<T, kHeadDim, kTilePositions>;
-  extern __shared__ __align__(128) std::byte shared[];
-  let_next_start();
-  wait_for_previous();
-  const int sequence = static_cast<int>(blockIdx.z);
-  const RowRange row(view, sequence);
-  const int32_t start = row.begin + static_cast<int32_t>(blockIdx.x) * row.split;
-  if (start >= row.end) return;
-  const int kv_head = static_cast<int>(blockIdx.y) / plan.head_blocks;
-  const int first_head = static_cast<int>(blockIdx.y) % plan.head_blocks * kBlockHeads;
-  const int heads = min(kBlockHeads, view.group - first_head);
-  const int head = kv_head * view.group + first_head;
-
-  HeadPages pages = pages_of(view, sequence, kv_head);
+  const int32_t start = row.begin + work.split * row.split;
+  HeadPages pages = pages_of(view, work.sequence, work.kv_head);
   pages.first = row.first;
   pages.end = min(row.end, start + row.split);
   const int tiles = (pages.end - start + kTilePositions - 1) / kTilePositions;
   const auto tile = [&](int n) { return KvTile(shared + n % plan.stages * KvTile::kBytes); };
-  const float* q = view.q + (int64_t{view.first_row[sequence]} * view.heads + head) * kHeadDim;
+  TileStream stream{tiles, plan.stages,
+                    [&](int n) { tile(n).load(view, pages, start + n * kTilePositions); }};
+  stream.start();
+  const int64_t head = int64_t{view.first_row[work.sequence]} * view.heads + work.first_head;
+  DecodeWarp<T, kHeadDim> warp(view.q + head * kHeadDim, work.heads, query_scale(view));
   const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
-  DecodeWarp<T, kHeadDim> warp(q, heads, query_scale(view));
-  stream_tiles(
-      tiles, plan.stages, [&](int n) { tile(n).load(view, pages, start + n * kTilePositions); },
-      [&](int n) {
-        warp.add(tile(n), column, start + n * kTilePositions + column, pages.first, pages.end,
-                 view.soft_cap);
-      });
+  stream.finish([&](int n) {
+    warp.add(tile(n), column, start + n * kTilePositions + column, pages.first, pages.end,
+             view.soft_cap);
+  });
   auto& sums = *reinterpret_cast<WarpSums<kHeadDim>*>(shared);
   static_assert(sizeof(sums) <= KvTile::kBytes);
   sums.put(warp);
   __syncthreads();
-  leave(view, plan, sums, head, heads, row.splits == 1);
+  leave(view, plan, work, sums, row.splits == 1);
+}
+
+/// Block (i, KV head and part of its heads, sequence): every gridDim.x-th split from i on.
+template <typename T, int kHeadDim>
+__global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3)
+    decode_kernel(AttentionView view, DecodePlan plan) {
+  extern __shared__ __align__(128) std::byte shared[];
+  let_next_start();
+  wait_for_previous();
+  const int kv_head = static_cast<int>(blockIdx.y) / plan.head_blocks;
+  const int in_group = static_cast<int>(blockIdx.y) % plan.head_blocks * kBlockHeads;
+  DecodeWork work{.sequence = static_cast<int>(blockIdx.z),
+                  .split = static_cast<int>(blockIdx.x),
+                  .kv_head = kv_head,
+                  .first_head = kv_head * view.group + in_group,
+                  .heads = min(kBlockHeads, view.group - in_group)};
+  const RowRange row(view, work.sequence);
+  for (; work.split < row.splits; work.split += static_cast<int>(gridDim.x)) {
+    attend<T, kHeadDim>(view, plan, row, work, shared);
+    __syncthreads();
+  }
 }
 
 /// Block (head, sequence): the splits of a row, added in their order.
@@ -262,24 +281,30 @@ int32_t splits_max(int32_t visible) {
   return std::min((visible + kTilePositions - 1) / kTilePositions, kSplitsMax);
 }
 
+/// Blocks that share the splits of one row: few where there are many rows, so that not many find
+/// nothing to do where one row is much longer than the others.
+int32_t blocks_of_row(const AttentionRun& run, const DecodePlan& plan, const DeviceTraits& device) {
+  constexpr int kWaves = 4, kResident = 3;  // of blocks, and on a multiprocessor
+  const auto rows = static_cast<int32_t>(run.slices.size()) * run.view.kv_heads * plan.head_blocks;
+  return std::clamp(kWaves * kResident * device.multiprocessors / rows, 1, plan.splits);
+}
+
 template <typename T, int kHeadDim>
 bool launch_decode(const OpContext& context, const AttentionRun& run, DecodePlan plan) {
   constexpr int kTileBytes = Tile<T, kHeadDim, kTilePositions>::kBytes;
   const DeviceTraits device = device_traits();
   if (device.compute_capability < 80 && !std::is_same_v<T, __half>) return false;
   if (kTileBytes > device.shared_bytes_max) return false;
-  const int32_t visible = visible_max(run.longest, run.view.window);
-  const bool one_tile = split_positions(visible) == kTilePositions;
-  plan.stages = one_tile || 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
-  const int bytes = plan.stages * kTileBytes;
-  allow_shared(decode_kernel<T, kHeadDim>, bytes);
   const AttentionView& view = run.view;
-  const auto sequences = static_cast<unsigned>(run.sequences);
+  const bool one_tile = split_positions(visible_max(run.longest, view.window)) == kTilePositions;
+  plan.stages = one_tile || 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
+  allow_shared(decode_kernel<T, kHeadDim>, plan.stages * kTileBytes);
+  const auto sequences = static_cast<unsigned>(run.slices.size());
   launch(context,
-         {.grid = dim3(static_cast<unsigned>(plan.splits),
+         {.grid = dim3(static_cast<unsigned>(blocks_of_row(run, plan, device)),
                        static_cast<unsigned>(view.kv_heads * plan.head_blocks), sequences),
           .block = dim3(kTileThreads),
-          .shared_bytes = static_cast<size_t>(bytes)},
+          .shared_bytes = static_cast<size_t>(plan.stages * kTileBytes)},
          decode_kernel<T, kHeadDim>, view, plan);
   if (plan.splits > 1) {
     launch(
@@ -337,8 +362,8 @@ bool attention_decode(const OpContext& context, const AttentionRun& run,
   DecodePlan plan;
   plan.splits = splits_max(visible_max(run.longest, view.window));
   plan.head_blocks = (view.group + kBlockHeads - 1) / kBlockHeads;
-  const int64_t first = largest_total_bytes(run.sequences, view.heads, plan.splits);
-  const int64_t sums = int64_t{run.sequences} * view.heads * plan.splits * view.head_dim;
+  const int64_t first = largest_total_bytes(std::ssize(run.slices), view.heads, plan.splits);
+  const int64_t sums = std::ssize(run.slices) * view.heads * plan.splits * view.head_dim;
   CHECK(first + sums * static_cast<int64_t>(sizeof(float)) <= std::ssize(scratch),
         "scratch: less than scratch_bytes() asked for");
   plan.largest_total = reinterpret_cast<float2*>(scratch.data());

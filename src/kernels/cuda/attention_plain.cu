@@ -133,7 +133,7 @@ void attention_plain(const OpContext& context, const AttentionRun& run) {
   with_number(run.dtype, [&]<typename T>(T) {
     launch(context,
            {.grid = dim3(static_cast<unsigned>(run.rows_max), static_cast<unsigned>(run.view.heads),
-                         static_cast<unsigned>(run.sequences)),
+                         static_cast<unsigned>(run.slices.size())),
             .block = dim3(32 * kWarps)},
            plain_kernel<T>, run.view);
   });

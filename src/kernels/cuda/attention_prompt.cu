@@ -22,7 +22,7 @@ constexpr int kBlockQueries = kTileThreads / 32 * kWarpQueries;
 struct QueryRange {
   int32_t first, last;
   int32_t group;
-  int32_t first_position;  ///< of the sequence's rows
+  int32_t first_row, first_position;  ///< of the sequence
 
   __device__ int32_t position(int32_t query) const { return first_position + query / group; }
 };
@@ -59,7 +59,7 @@ struct PromptWarp {
   /// Where a query's row of [tokens, heads, head_dim] starts.
   __device__ static int64_t row_start(const AttentionView& view, const QueryRange& range,
                                       int32_t query) {
-    const int64_t row = view.first_row[blockIdx.z] + query / range.group;
+    const int64_t row = range.first_row + query / range.group;
     const int64_t head = static_cast<int64_t>(blockIdx.y) * range.group + query % range.group;
     return (row * view.heads + head) * kHeadDim;
   }
@@ -182,32 +182,68 @@ struct PromptWarp {
   }
 };
 
-/// Block (64 queries from the last ones on, KV head, sequence): long walks start first.
+__host__ __device__ int32_t query_blocks(int32_t rows, int32_t group) {
+  return (rows * group + kBlockQueries - 1) / kBlockQueries;
+}
+
+/// The block's sequence and its number there, counting all blocks of the run's sequences.
+struct BlockPlace {
+  int sequence = 0;
+  int32_t number = static_cast<int32_t>(blockIdx.x);
+
+  __device__ BlockPlace(const AttentionView& view, int sequences) {
+    while (sequence < sequences - 1) {
+      const int32_t blocks = query_blocks(view.rows[sequence], view.group);
+      if (number < blocks) break;
+      number -= blocks;
+      ++sequence;
+    }
+  }
+};
+
+__device__ QueryRange queries_of(const AttentionView& view, const BlockPlace& place) {
+  const int32_t queries = view.rows[place.sequence] * view.group;
+  const int32_t blocks = query_blocks(view.rows[place.sequence], view.group);
+  const int32_t first = (blocks - 1 - place.number) * kBlockQueries;  // long walks start first
+  return {first, min(first + kBlockQueries, queries) - 1, view.group,
+          view.first_row[place.sequence], view.first_position[place.sequence]};
+}
+
+struct PromptPlan {
+  int32_t sequences = 0;
+  int32_t stages = 1;
+};
+
+/// Block (64 queries of one of the sequences, KV head).
 template <typename T, int kHeadDim>
-__global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3) prompt_kernel(AttentionView view, int stages) {
+__global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3)
+    prompt_kernel(AttentionView view, PromptPlan plan) {
   using Warp = PromptWarp<T, kHeadDim>;
   using KvTile = typename Warp::KvTile;
   extern __shared__ __align__(128) std::byte shared[];
   let_next_start();
   wait_for_previous();
-  const int sequence = static_cast<int>(blockIdx.z);
-  const int32_t queries = view.rows[sequence] * view.group;
-  const int32_t blocks = (queries + kBlockQueries - 1) / kBlockQueries;
-  if (static_cast<int32_t>(blockIdx.x) >= blocks) return;
-  const int32_t first_query = (blocks - 1 - static_cast<int32_t>(blockIdx.x)) * kBlockQueries;
-  const QueryRange range{first_query, min(first_query + kBlockQueries, queries) - 1, view.group,
-                         view.first_position[sequence]};
-  HeadPages pages = pages_of(view, sequence, static_cast<int>(blockIdx.y));
+  const BlockPlace place(view, plan.sequences);
+  const QueryRange range = queries_of(view, place);
+  HeadPages pages = pages_of(view, place.sequence, static_cast<int>(blockIdx.y));
   pages.first = first_visible(view, range.position(range.first));
   pages.end = range.position(range.last) + 1;
   const int32_t start = pages.first / Warp::kPositions * Warp::kPositions;
   const int tiles = (pages.end - start + Warp::kPositions - 1) / Warp::kPositions;
-  const auto tile = [&](int n) { return KvTile(shared + n % stages * KvTile::kBytes); };
+  const auto tile = [&](int n) { return KvTile(shared + n % plan.stages * KvTile::kBytes); };
+  TileStream stream{tiles, plan.stages,
+                    [&](int n) { tile(n).load(view, pages, start + n * Warp::kPositions); }};
+  stream.start();
   Warp warp(view, range);
-  stream_tiles(
-      tiles, stages, [&](int n) { tile(n).load(view, pages, start + n * Warp::kPositions); },
-      [&](int n) { warp.add(view, tile(n), start + n * Warp::kPositions); });
+  stream.finish([&](int n) { warp.add(view, tile(n), start + n * Warp::kPositions); });
   warp.store(view, range);
+}
+
+/// Blocks of all of a run's sequences.
+int32_t query_blocks(std::span<const SequenceSlice> slices, int32_t group) {
+  int32_t blocks = 0;
+  for (const SequenceSlice& slice : slices) blocks += query_blocks(slice.rows, group);
+  return blocks;
 }
 
 template <typename T, int kHeadDim>
@@ -216,16 +252,15 @@ bool launch_prompt(const OpContext& context, const AttentionRun& run) {
   const DeviceTraits device = device_traits();
   if (device.compute_capability < 80 && !std::is_same_v<T, __half>) return false;
   if (kTileBytes > device.shared_bytes_max) return false;
-  const int stages = 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
-  allow_shared(prompt_kernel<T, kHeadDim>, stages * kTileBytes);
-  const int64_t queries = int64_t{run.rows_max} * run.view.group;
-  launch(
-      context,
-      {.grid = dim3(static_cast<unsigned>((queries + kBlockQueries - 1) / kBlockQueries),
-                    static_cast<unsigned>(run.view.kv_heads), static_cast<unsigned>(run.sequences)),
-       .block = dim3(kTileThreads),
-       .shared_bytes = static_cast<size_t>(stages * kTileBytes)},
-      prompt_kernel<T, kHeadDim>, run.view, stages);
+  const PromptPlan plan{.sequences = static_cast<int32_t>(run.slices.size()),
+                        .stages = 2 * kTileBytes > device.shared_bytes_max ? 1 : 2};
+  allow_shared(prompt_kernel<T, kHeadDim>, plan.stages * kTileBytes);
+  launch(context,
+         {.grid = dim3(static_cast<unsigned>(query_blocks(run.slices, run.view.group)),
+                       static_cast<unsigned>(run.view.kv_heads)),
+          .block = dim3(kTileThreads),
+          .shared_bytes = static_cast<size_t>(plan.stages * kTileBytes)},
+         prompt_kernel<T, kHeadDim>, run.view, plan);
   return true;
 }
 

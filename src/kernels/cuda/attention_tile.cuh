@@ -111,7 +111,7 @@ struct Tile {
                                               int32_t position, int row_step, int row,
                                               int position_step) {
     const int32_t in_order = position / view.page_tokens;
-    const int64_t page = __ldg(from.pages + in_order);
+    const int64_t page = from.pages[in_order];
     const int32_t place = position - in_order * view.page_tokens;
     return from.keys + page * view.page_bytes + 2 * (row * row_step + place * position_step);
   }
@@ -155,29 +155,35 @@ struct RunningSoftmax {
   }
 };
 
-/// Copies of a loop over tiles: `tiles` of them through `stages` (1 or 2) buffers in turn.
-/// load(n) starts the copies of tile n, use(n) works on it.
-template <typename Load, typename Use>
-__device__ __forceinline__ void stream_tiles(int tiles, int stages, Load load, Use use) {
+/// `tiles` tiles through `stages` (1 or 2) buffers in turn: load(n) starts the copies of tile n,
+/// use(n) works on it. The block calls start(), may do something else meanwhile, and finish().
+template <typename Load>
+struct TileStream {
+  int tiles, stages;
+  Load load;
   int started = 0;
-  for (; started < min(stages, tiles); ++started) {
-    load(started);
+
+  __device__ void start() {
+    while (started < min(stages, tiles)) load_next();
+  }
+  template <typename Use>
+  __device__ void finish(Use use) {
+    for (int n = 0; n < tiles; ++n) {
+      if (started - n > 1) {
+        wait_for_copies<1>();
+      } else {
+        wait_for_copies<0>();
+      }
+      __syncthreads();
+      use(n);
+      __syncthreads();
+      if (started < tiles) load_next();
+    }
+  }
+  __device__ void load_next() {
+    load(started++);
     commit_copies();
   }
-  for (int n = 0; n < tiles; ++n) {
-    if (started - n > 1) {
-      wait_for_copies<1>();
-    } else {
-      wait_for_copies<0>();
-    }
-    __syncthreads();
-    use(n);
-    __syncthreads();
-    if (started < tiles) {
-      load(started++);
-      commit_copies();
-    }
-  }
-}
+};
 
 }  // namespace neuros::kernels::cuda

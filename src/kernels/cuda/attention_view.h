@@ -41,9 +41,9 @@ struct AttentionView {
 struct AttentionRun {
   AttentionView view;
   base::DType dtype = base::DType::kF16;
-  int32_t sequences = 0;
-  int32_t rows_max = 0;  ///< of one sequence
-  int32_t longest = 0;   ///< positions of the longest, as the graph bucket rounds them
+  std::span<const SequenceSlice> slices;  ///< on the host: sizes for launches
+  int32_t rows_max = 0;                   ///< of one sequence
+  int32_t longest = 0;                    ///< positions of the longest sequence
   bool decodes = false;
 };
 
