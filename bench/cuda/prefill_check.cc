@@ -290,7 +290,9 @@ void check_tasks(Bench& bench, Checker& checker, DType dtype, int64_t rows,
                 });
 
   const std::vector<float> bias = bench.normal(rows), residual = bench.normal(kTokens * rows);
-  const Memory bias_memory = bench.upload(bias), other_y = bench.upload(poison);
+  const Memory bias_memory = bench.upload(bias);
+  const Memory other_y =
+      bench.upload(std::vector<float>(static_cast<size_t>(kTokens * other.rows)));
   for (size_t i = 0; i < residual.size(); ++i) {
     expected.value[i] += double{bias[i % bias.size()]} + double{residual[i]};
     expected.unit[i] += 1e-3;  // the rounding of what is added
