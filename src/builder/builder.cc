@@ -130,11 +130,10 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   plan.workers = request.workers;
   plan.limits = first_limits(request, plan.program);
   TRY(lay_out_weights(checkpoint, ops, plan));
-  estimate_process(checkpoint, plan);
   size_kv(request, plan);
   for (;;) {
     size_for_limits(ops, plan);
-    if (grant_pages(request.memory_bytes, plan)) return plan;
+    if (grant_pages(request.memory_bytes, plan)) break;
     const int32_t shorter = plan.limits.context / 2;
     if (request.context > 0 || shorter < kContextLeast) {
       return infeasible(plan, request.memory_bytes);
@@ -143,6 +142,8 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
                            std::to_string(shorter) + ", one full context did not fit");
     plan.limits.context = shorter;
   }
+  estimate_process(checkpoint, plan);
+  return plan;
 }
 
 }  // namespace neuros::builder

@@ -11,6 +11,8 @@ namespace {
 
 /// Code and data of the program and its libraries, stacks, plan, ledgers: measured on small models.
 constexpr int64_t kProgramBytes = int64_t{9} << 20;
+/// What a GPU's driver keeps in a process, and its kernels: measured on one H100.
+constexpr int64_t kGpuDriverBytes = int64_t{122} << 20;
 /// Of one piece in a tokenizer besides its text: the piece, its bytes, and two hash entries.
 constexpr int64_t kPieceBytes = 200;
 /// Of one merge besides its text: a string, and its slots in a table two thirds full at most.
@@ -91,6 +93,9 @@ void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan) {
   plan.memory.metadata = metadata_bytes(checkpoint);
   plan.memory.process =
       kProgramBytes + vocabulary_bytes(checkpoint, vocabulary) + vocabulary * kCandidateBytes;
+  if (plan.memory.arenas_on_host) return;
+  plan.memory.process += kGpuDriverBytes;
+  plan.memory.staging += plan::kUploadParts * plan::kUploadPartBytes;
 }
 
 }  // namespace neuros::builder

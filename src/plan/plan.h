@@ -61,9 +61,10 @@ struct MemoryPlan {
   int64_t weights = 0, kv = 0, activations = 0, scratch = 0;
   bool arenas_on_host = true;  ///< the device's memory is the host's
   int64_t host = 0;            ///< pinned, for copies to and from a device with memory of its own
-  int64_t staging = 0;         ///< most file bytes mapped at one time while weights are packed
-  int64_t metadata = 0;        ///< the file's header as read, until boot is done
-  int64_t process = 0;         ///< vocabulary tables, the program's code, stacks
+  int64_t staging = 0;   ///< most file bytes mapped at one time while weights are packed, and the
+                         ///< parts of an upload
+  int64_t metadata = 0;  ///< the file's header as read, until boot is done
+  int64_t process = 0;   ///< vocabulary tables, the program's code, stacks
   int64_t arena_bytes() const { return weights + kv + activations + scratch; }
   /// Of the process on the host, at rest and at most.
   int64_t steady_bytes() const { return (arenas_on_host ? arena_bytes() : 0) + host + process; }

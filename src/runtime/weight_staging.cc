@@ -1,6 +1,7 @@
 #include "runtime/weight_staging.h"
 
 #include "base/check.h"
+#include "plan/plan.h"
 
 #include <algorithm>
 #include <cstring>
@@ -10,7 +11,7 @@
 namespace neuros::runtime {
 namespace {
 
-constexpr size_t kPartBytes = size_t{64} << 20;
+constexpr auto kPartBytes = static_cast<size_t>(plan::kUploadPartBytes);
 /// A part holds whole units of so many rows: a packed matrix of them ends where the next begins.
 constexpr int64_t kUnitRows = 64;
 
@@ -21,12 +22,12 @@ int workers_for_packing() {
 }  // namespace
 
 base::Result<WeightStaging> WeightStaging::create(device::Device& device, device::Stream& stream) {
-  std::array<device::Buffer, 2> parts;
+  Parts parts;
   for (device::Buffer& part : parts) part = TRY(device.reserve_host(kPartBytes, "weight staging"));
   return WeightStaging(stream, std::move(parts));
 }
 
-WeightStaging::WeightStaging(device::Stream& stream, std::array<device::Buffer, 2> parts)
+WeightStaging::WeightStaging(device::Stream& stream, Parts parts)
     : stream_(&stream),
       parts_(std::move(parts)),
       workers_(std::make_unique<base::ThreadPool>(

@@ -6,6 +6,7 @@
 #include "base/thread_pool.h"
 #include "device/device.h"
 #include "kernels/linear.h"
+#include "plan/plan.h"
 
 #include <array>
 #include <cstdint>
@@ -29,13 +30,14 @@ class WeightStaging {
   base::Result<> finish();
 
  private:
-  WeightStaging(device::Stream& stream, std::array<device::Buffer, 2> parts);
+  using Parts = std::array<device::Buffer, plan::kUploadParts>;
+  WeightStaging(device::Stream& stream, Parts parts);
   /// The part whose last copy is over.
   base::Result<std::byte*> next_part();
   int64_t rows_in_part(const kernels::LinearKernel& kernel, int64_t rows, int64_t cols) const;
 
   device::Stream* stream_;
-  std::array<device::Buffer, 2> parts_;
+  Parts parts_;
   std::unique_ptr<base::ThreadPool> workers_;
   size_t next_ = 0;
 };
