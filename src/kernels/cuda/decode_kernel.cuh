@@ -120,25 +120,54 @@ __host__ __device__ constexpr int64_t own_scale_bytes(int tokens, int64_t column
   return (tokens + 1) / 2 * (columns / kChunkColumns) * kPairFloats * 4;
 }
 
-/// Prepares all tokens; ends with a barrier.
+/// Prepares a few tokens in a block. The norm's weights depend on no kernel: they are loaded before
+/// the wait for x.
 template <ActivationKind kKind>
-__device__ __forceinline__ void prepare_in_block(const SourceRows& source,
-                                                 const PreparedActivations& out, int tokens,
-                                                 int columns) {
-  for (int token = 0; token < tokens; ++token) {
-    const float* row = source.row(token);
-    const RowFactors factors = row_factors<kKind>(source, row);
-    if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
-      out.scales[token] = inverse_power(factors.scale);
-    }
-#pragma unroll 2
-    for (int column = 4 * threadIdx.x; column < columns; column += 4 * kBlockThreads) {
-      const Four values = prepared_values(source, row, column, factors);
-      store_prepared<kKind>(out, token, column, columns, values);
-    }
+class OwnPreparation {
+ public:
+  __device__ explicit OwnPreparation(const SourceRows& source)
+      : source_(source), normed_(source.norm_weight != nullptr) {
+    if (normed_) weight_.load(source.norm_weight, 0, source.cols);
+    source.prefetch_norm(kWideColumns);
   }
-  __syncthreads();
-}
+
+  /// All tokens; ends with a barrier.
+  __device__ void run(const PreparedActivations& out, int tokens, int columns) const {
+    for (int token = 0; token < tokens; ++token) {
+      const float* row = source_.row(token);
+      WidePart x;
+      x.load(row, 0, source_.cols);
+      const RowFactors factors = row_factors<kKind>(source_, row, x, weight_);
+      if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
+        out.scales[token] = inverse_power(factors.scale);
+      }
+      store(out, token, 0, columns, x, weight_, factors);
+      for (int first = kWideColumns; first < columns; first += kWideColumns) {
+        WidePart weight{};
+        x.load(row, first, source_.cols);
+        if (normed_) weight.load(source_.norm_weight, first, source_.cols);
+        store(out, token, first, columns, x, weight, factors);
+      }
+    }
+    __syncthreads();
+  }
+
+ private:
+  __device__ __forceinline__ void store(const PreparedActivations& out, int token, int first,
+                                        int columns, const WidePart& x, const WidePart& weight,
+                                        RowFactors factors) const {
+    Four values[kPartFours];
+#pragma unroll
+    for (int i = 0; i < kPartFours; ++i) {
+      values[i] = scaled(x.four[i], weight.four[i], normed_, factors);
+    }
+    store_part<kKind>(out, token, first, columns, values);
+  }
+
+  const SourceRows& source_;
+  bool normed_;
+  WidePart weight_{};
+};
 
 __device__ __forceinline__ float silu(float value) {
   return value / (1.0f + expf(-value));
@@ -240,14 +269,15 @@ __global__ void __launch_bounds__(kBlockThreads, kTiles == 1 ? 3 : 2)
                                                    ChunkWalk<Chunk>(p, first, last));
   let_next_start();
   ring.fill();
-  if constexpr (kPrepares) p.source.prefetch_norm();
-  wait_for_previous();
-
   PreparedActivations x = p.prepared;
   if constexpr (kPrepares) {
+    const OwnPreparation<Chunk::kKind> preparation(p.source);
+    wait_for_previous();
     x = {shared + place.values, reinterpret_cast<float*>(shared + place.scales), p.tokens,
          (p.tokens + 1) / 2};
-    prepare_in_block<Chunk::kKind>(p.source, x, p.tokens, p.columns);
+    preparation.run(x, p.tokens, p.columns);
+  } else {
+    wait_for_previous();
   }
   PanelSums<Chunk::kKind, kTiles> sums(reinterpret_cast<float*>(shared + place.sums), p, x.scales);
   for (int index = 0;; ++index) {
