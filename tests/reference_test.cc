@@ -44,8 +44,8 @@ void expect_golden(const std::string& op_table, double tie_margin, double differ
   }
 }
 
-TEST(Golden, ReferenceArithmeticGivesEveryId) {
-  expect_golden(pipeline::kF16SumsOps, 0.0, 0.02);
+TEST(Golden, LlamaCppArithmeticGivesEveryIdAndProbability) {
+  expect_golden(pipeline::kLlamaCppOps, 0.0, 0.01);
 }
 
 TEST(Golden, ServingKernelsPartOnlyAtTies) {

@@ -1,22 +1,28 @@
 // Load and soundness of a running server: many greedy streams at once, with clients that hang up
 // and requests that are wrong in between. Every answer must equal the answer to the same request
 // asked alone, and afterwards processes, KV pages and memory must be back where they were.
+// run.sh beside this file starts a server, runs this and stops the server.
 //
 //   node load.mjs http://127.0.0.1:8080 [--streams 64] [--seconds 60] [--max-tokens 48]
-//                 [--aborts 0.15] [--malformed 0.1] [--seed 1] [--key KEY] [--json]
+//                 [--aborts 0.15] [--malformed 0.1] [--plain 0.1] [--seed 1] [--growth-max MB]
+//                 [--full-queue] [--key KEY] [--json]
+//
+// --plain: the share that asks for the answer in one piece instead of a stream.
+// --growth-max: how much more may be resident at the end than at the start, MB; none: not judged.
+// --full-queue: the server's queue is shorter than the load, so some requests must be refused.
 import http from 'node:http';
 import net from 'node:net';
 
 import { metrics, total, untilIdle } from '../../tests/api/server.mjs';
 
 const options = {
-  url: '', streams: 64, seconds: 60, 'max-tokens': 48, aborts: 0.15, malformed: 0.1, seed: 1,
-  key: '', json: false,
+  url: '', streams: 64, seconds: 60, 'max-tokens': 48, aborts: 0.15, malformed: 0.1, plain: 0.1,
+  seed: 1, 'growth-max': Infinity, 'full-queue': false, key: '', json: false,
 };
 for (let i = 2; i < process.argv.length; ++i) {
   const word = process.argv[i];
   if (!word.startsWith('--')) options.url = word.replace(/\/$/, '');
-  else if (word === '--json') options.json = true;
+  else if (word === '--json' || word === '--full-queue') options[word.slice(2)] = true;
   else if (word === '--key') options.key = process.argv[++i];
   else if (word.slice(2) in options) options[word.slice(2)] = Number(process.argv[++i]);
   else usage(`unknown flag ${word}`);
@@ -51,6 +57,7 @@ function random() {
 }
 const pick = (list) => list[Math.floor(random() * list.length)];
 
+const answerWithinMs = 120_000;
 const target = new URL(options.url);
 const agent = new http.Agent({ keepAlive: true });
 const headers = { 'content-type': 'application/json' };
@@ -73,26 +80,43 @@ async function* events(response) {
   }
 }
 
+/** The response to a POST; an answer that is not whole after `answerWithinMs` is an error. */
 function send(path, body) {
   return new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(answerWithinMs);
     const request = http.request(
-        { host: target.hostname, port: target.port, path, method: 'POST', agent, headers }, resolve);
+        { host: target.hostname, port: target.port, path, method: 'POST', agent, headers, signal }, resolve);
     request.once('error', reject);
     request.end(body);
   });
 }
 
+const ask = (prompt, more) => JSON.stringify(
+    { prompt, temperature: 0, max_tokens: options['max-tokens'], ...more });
+
+function refused(response) {
+  response.resume();
+  return { status: response.statusCode, retry: Number(response.headers['retry-after']) };
+}
+
+/** The same request, answered in one piece. */
+async function plain(prompt) {
+  const response = await send('/v1/completions', ask(prompt));
+  if (response.statusCode !== 200) return refused(response);
+  let body = '';
+  response.setEncoding('utf8');
+  for await (const chunk of response) body += chunk;
+  const { choices: [{ text, finish_reason }], usage } = JSON.parse(body);
+  tokens += usage.completion_tokens;
+  return { status: 200, text: `${text}|${finish_reason}`, done: true };
+}
+
 /** One greedy stream: {text, status}; hangs up after `abortAfter` events. */
 async function stream(prompt, abortAfter = Infinity) {
   const started = performance.now();
-  const response = await send('/v1/completions', JSON.stringify({
-    prompt, temperature: 0, max_tokens: options['max-tokens'], stream: true,
-    stream_options: { include_usage: true },
-  }));
-  if (response.statusCode !== 200) {
-    response.resume();
-    return { status: response.statusCode, retry: Number(response.headers['retry-after'] ?? 1) };
-  }
+  const response = await send(
+      '/v1/completions', ask(prompt, { stream: true, stream_options: { include_usage: true } }));
+  if (response.statusCode !== 200) return refused(response);
   let text = '', seen = 0, finish = null, done = false;
   for await (const data of events(response)) {
     if (seen++ === 0) firstTokenMs.push(performance.now() - started);
@@ -135,7 +159,7 @@ async function bad(path, body) {
   return response.statusCode >= 400 && response.statusCode < 500;
 }
 
-/** A client that sends half a request and leaves. */
+/** A client that leaves without waiting for an answer. */
 function quits(bytes) {
   return new Promise((resolve) => {
     const socket = net.connect(Number(target.port), target.hostname, () => {
@@ -145,6 +169,7 @@ function quits(bytes) {
   });
 }
 
+const whole = ask('Tom');
 const wrongRequests = [
   () => bad('/v1/completions', '{"prompt": "a", '),
   () => bad('/v1/completions', '{"prompt": "a", "max_tokens": "many"}'),
@@ -159,6 +184,7 @@ const wrongRequests = [
   () => raw(`GET / HTTP/1.1\r\nA: ${'x'.repeat(100_000)}\r\n\r\n`),
   () => raw('POST /v1/completions HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n'),
   () => quits('POST /v1/completions HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"prompt"'),
+  () => quits(`POST /v1/completions HTTP/1.1\r\nContent-Length: ${whole.length}\r\n\r\n${whole}`),
   () => quits('GET /v1/mod'),
 ];
 
@@ -177,10 +203,16 @@ async function worker(references, until) {
       }
       const prompt = pick(prompts);
       const aborts = dice < options.malformed + options.aborts;
-      const answer = await stream(prompt, aborts ? Math.floor(random() * 8) : Infinity);
-      if (answer.status === 429 || answer.status === 503) {
+      const answer = dice > 1 - options.plain
+          ? await plain(prompt)
+          : await stream(prompt, aborts ? Math.floor(random() * 8) : Infinity);
+      if (answer.status === 429) {
         ++counts.refused;
-        await new Promise((resolve) => setTimeout(resolve, 1000 * answer.retry * random()));
+        if (!(answer.retry >= 1)) {
+          ++counts.misjudged;
+          complain('429 without a Retry-After of a second or more');
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1000 * answer.retry * random() || 100));
       } else if (answer.status === 0) {
         ++counts.aborted;
       } else if (answer.status !== 200 || !answer.done) {
@@ -248,9 +280,13 @@ const report = {
   ttft_ms_p99: Number(quantile(firstTokenMs, 0.99).toFixed(1)),
   processes_left: after.processes, pages_used_left: after.used - before.used,
   pages_lost: before.pages - after.pages, requests_left: after.inFlight - before.inFlight,
-  resident_growth_mb: Number(((after.resident - before.resident) / 1e6).toFixed(1)),
+  resident_mb_before: Number((before.resident / 1e6).toFixed(1)),
+  resident_mb_after: Number((after.resident / 1e6).toFixed(1)),
 };
-report.sound = counts.answered > 0 && !counts.wrong && !counts.failed && !counts.misjudged &&
+const growthMb = (after.resident - before.resident) / 1e6;
+if (growthMb > options['growth-max']) complain(`${growthMb.toFixed(1)} MB more are resident`);
+if (options['full-queue'] && !counts.refused) complain('no request met a full queue');
+report.sound = counts.answered > 0 && !complaints.length &&
     !report.processes_left && !report.pages_used_left && !report.pages_lost && !report.requests_left;
 if (options.json) {
   console.log(JSON.stringify(report));

@@ -1,6 +1,7 @@
 #include "builder/builder.h"
 
 #include "builder/activation_layout.h"
+#include "builder/process_estimate.h"
 #include "builder/weight_layout.h"
 #include "kernels/kv_layout.h"
 
@@ -58,21 +59,24 @@ kernels::OpLimits op_limits(const plan::Plan& plan) {
   kernels::OpLimits limits;
   limits.tokens = plan.limits.batch_tokens;
   limits.sequences = plan.limits.sequences;
+  limits.logit_rows = plan.limits.logit_rows;
   limits.heads = program.heads;
   limits.head_dim = program.head_dim;
   limits.context = plan.limits.context;
   limits.workers = plan.workers;
-  for (const plan::WeightPlacement& weight : plan.weights) {
-    if (weight.kind != plan::WeightPlacement::Kind::kMatrix) continue;
-    limits.cols = std::max(limits.cols, weight.cols);
-    limits.rows = std::max(limits.rows, weight.rows);
-  }
+  limits.cols = plan.widest_cols();
+  limits.rows = plan.widest_rows();
   return limits;
 }
 
 void size_for_limits(const kernels::OpTable& ops, plan::Plan& plan) {
   lay_out_activations(plan);
   plan.memory.scratch = (ops.scratch_bytes(op_limits(plan)) + 63) / 64 * 64;
+  if (ops.host_bytes == nullptr) return;
+  plan.memory.arenas_on_host = false;
+  plan.memory.host =
+      (ops.host_bytes(op_limits(plan)) + 63) / 64 * 64 +
+      plan.limits.logit_rows * plan.program.vocabulary * static_cast<int64_t>(sizeof(float));
 }
 
 void size_kv(const PlanRequest& request, plan::Plan& plan) {
@@ -129,7 +133,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   size_kv(request, plan);
   for (;;) {
     size_for_limits(ops, plan);
-    if (grant_pages(request.memory_bytes, plan)) return plan;
+    if (grant_pages(request.memory_bytes, plan)) break;
     const int32_t shorter = plan.limits.context / 2;
     if (request.context > 0 || shorter < kContextLeast) {
       return infeasible(plan, request.memory_bytes);
@@ -138,6 +142,8 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
                            std::to_string(shorter) + ", one full context did not fit");
     plan.limits.context = shorter;
   }
+  estimate_process(checkpoint, plan);
+  return plan;
 }
 
 }  // namespace neuros::builder

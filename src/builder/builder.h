@@ -17,7 +17,7 @@ namespace neuros::builder {
 struct PlanRequest {
   std::string device = "cpu";
   int32_t workers = 1;
-  int64_t memory_bytes = 0;  ///< budget for all arenas; must be given
+  int64_t memory_bytes = 0;  ///< budget for all arenas (not the rest); must be given
   int32_t context = 0;       ///< positions of one sequence; default: trained context, at most 8192
   int32_t batch_tokens = 0;  ///< default 512
   int32_t sequences = 0;     ///< default 64

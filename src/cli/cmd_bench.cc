@@ -1,10 +1,10 @@
 #include "base/cpu_features.h"
 #include "builder/synth.h"
 #include "cli/command.h"
+#include "cli/memory_report.h"
 #include "cli/model_flags.h"
+#include "cli/roofs.h"
 #include "cli/terminal.h"
-#include "device/cpu/cpu_device.h"
-#include "device/cpu/cpu_rates.h"
 #include "pipeline/benchmark.h"
 
 #include <cstdio>
@@ -54,54 +54,33 @@ base::Result<std::unique_ptr<TemporaryModel>> synthesise(const std::string& spec
   return model;
 }
 
-struct Roofs {
-  device::CpuRates rates;
-  pipeline::TokenCost cost;
-  double decode = 0, prefill = 0;  ///< tokens/s
+struct Measured {
+  pipeline::BenchmarkResult rates;
+  base::ProcessMemory memory;  ///< before the roofs were looked for: that takes a buffer of its own
 };
 
-/// Prefill is bound by the fastest multiplication this machine has for 16-bit or 8-bit operands.
-base::Result<Roofs> find_roofs(const plan::Plan& plan, const BenchFlags& flags) {
-  Roofs roofs;
-  auto cpu = TRY(device::open_cpu_device({.threads = plan.workers, .memory_bytes = 0}));
-  auto stream = TRY(cpu->create_stream());
-  roofs.rates = TRY(device::measure_cpu_rates(*cpu, *stream, TRY(base::chosen_cpu())));
-  roofs.cost = pipeline::token_cost(plan, flags.request);
-  roofs.decode = roofs.rates.read_bytes_per_s / roofs.cost.decode_bytes;
-  const bool quantised = [&] {
-    for (const auto& weight : plan.weights) {
-      if (base::is_quantised(weight.dtype)) return true;
-    }
-    return false;
-  }();
-  double rate = std::max(roofs.rates.f32_flops_per_s, roofs.rates.bf16_flops_per_s);
-  if (quantised) rate = std::max(rate, roofs.rates.int8_ops_per_s);
-  roofs.prefill = rate / roofs.cost.prefill_flops;
-  return roofs;
-}
-
 void print(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
-           const pipeline::BenchmarkResult& result) {
-  std::printf("model     %s, %d threads, %s\n", flags.model.path.c_str(), plan.workers,
-              plan.op_table.c_str());
-  std::printf(
-      "roof      read %.1f GB/s, f32 %.0f, bf16 %.0f GFLOP/s, int8 %.0f GOP/s; a token reads %.1f "
-      "MB, costs %.2f GFLOP\n",
-      roofs.rates.read_bytes_per_s / 1e9, roofs.rates.f32_flops_per_s / 1e9,
-      roofs.rates.bf16_flops_per_s / 1e9, roofs.rates.int8_ops_per_s / 1e9,
-      roofs.cost.decode_bytes / 1e6, roofs.cost.prefill_flops / 1e9);
+           const Measured& measured) {
+  const pipeline::BenchmarkResult& result = measured.rates;
+  std::printf("model     %s, %s, %d threads, %s\n", flags.model.path.c_str(), plan.device.c_str(),
+              plan.workers, plan.op_table.c_str());
+  std::printf("roof      %s; a token reads %.1f MB, costs %.2f GFLOP\n", roofs.text.c_str(),
+              roofs.cost.decode_bytes / 1e6, roofs.cost.prefill_flops / 1e9);
   std::printf("prefill   %9.1f tok/s  (%d tokens)   roof %9.1f   %5.1f %%\n", result.best_prefill(),
-              flags.request.prompt_tokens, roofs.prefill,
-              100.0 * result.best_prefill() / roofs.prefill);
+              flags.request.prompt_tokens, roofs.prefill_tokens_per_s(),
+              100.0 * result.best_prefill() / roofs.prefill_tokens_per_s());
   std::printf("decode    %9.1f tok/s  (%d tokens)   roof %9.1f   %5.1f %%\n", result.best_decode(),
-              flags.request.generated_tokens, roofs.decode,
-              100.0 * result.best_decode() / roofs.decode);
+              flags.request.generated_tokens, roofs.decode_tokens_per_s(),
+              100.0 * result.best_decode() / roofs.decode_tokens_per_s());
+  std::printf("%s\n", memory_report(plan.memory, measured.memory).c_str());
 }
 
 void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
-                const pipeline::BenchmarkResult& result) {
+                const Measured& measured) {
+  const pipeline::BenchmarkResult& result = measured.rates;
   const nlohmann::ordered_json json{
       {"model", flags.model.path},
+      {"device", plan.device},
       {"threads", plan.workers},
       {"kernels", plan.op_table},
       {"prompt_tokens", flags.request.prompt_tokens},
@@ -109,12 +88,13 @@ void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& ro
       {"prefill_tokens_per_s", result.prefill_tokens_per_s},
       {"decode_tokens_per_s", result.decode_tokens_per_s},
       {"best", {{"prefill", result.best_prefill()}, {"decode", result.best_decode()}}},
-      {"roof", {{"prefill", roofs.prefill}, {"decode", roofs.decode}}},
-      {"read_bytes_per_s", roofs.rates.read_bytes_per_s},
-      {"bf16_flops_per_s", roofs.rates.bf16_flops_per_s},
-      {"int8_ops_per_s", roofs.rates.int8_ops_per_s},
+      {"roof",
+       {{"prefill", roofs.prefill_tokens_per_s()}, {"decode", roofs.decode_tokens_per_s()}}},
+      {"read_bytes_per_s", roofs.bytes_per_s},
+      {"operations_per_s", roofs.operations_per_s},
       {"decode_bytes", roofs.cost.decode_bytes},
-      {"prefill_flops", roofs.cost.prefill_flops}};
+      {"prefill_flops", roofs.cost.prefill_flops},
+      {"memory_bytes", memory_report_json(plan.memory, measured.memory)}};
   std::cout << json.dump(2) << "\n";
 }
 
@@ -129,12 +109,14 @@ base::Result<> run_bench(BenchFlags flags) {
   if (model_flags.options.context == 0) model_flags.options.context = needed;
   model_flags.options.batch_tokens = std::max(model_flags.options.batch_tokens, 512);
   const auto model = TRY(model_flags.open());
-  const Roofs roofs = TRY(find_roofs(model->plan(), flags));
   Progress progress;
   flags.request.on_progress = [&](double f) { progress.update("bench", f); };
-  const auto result = TRY(pipeline::run_benchmark(model->engine(), flags.request));
+  Measured measured;
+  measured.rates = TRY(pipeline::run_benchmark(model->engine(), flags.request));
+  measured.memory = base::process_memory();
   progress.clear();
-  (flags.json ? print_json : print)(flags, model->plan(), roofs, result);
+  const Roofs roofs = TRY(measure_roofs(model->plan(), flags.request));
+  (flags.json ? print_json : print)(flags, model->plan(), roofs, measured);
   return {};
 }
 

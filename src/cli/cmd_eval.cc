@@ -98,14 +98,14 @@ nlohmann::ordered_json tally_json(const GoldenTally& tally) {
 }
 
 /// Twice: with the kernels that serve, which may part from the reference where two tokens tie, and
-/// with the reference's own attention arithmetic, where every id must be equal.
+/// with llama.cpp's own arithmetic, where every id must be equal.
 base::Result<> run_golden_file(EvalFlags flags) {
   const auto cases = TRY(pipeline::parse_golden(TRY(base::read_text_file(flags.file))));
   const GoldenTally serving = TRY(tally_golden(flags, cases));
   if (!flags.json) print_tally(serving, "kernels that serve");
-  flags.model.options.op_table = pipeline::kF16SumsOps;
+  flags.model.options.op_table = pipeline::kLlamaCppOps;
   const GoldenTally reference = TRY(tally_golden(flags, cases));
-  if (!flags.json) print_tally(reference, "attention summed in f16, as the reference does");
+  if (!flags.json) print_tally(reference, "llama.cpp's arithmetic");
   if (flags.json) {
     std::cout << nlohmann::ordered_json{{"serving", tally_json(serving)},
                                         {"reference_arithmetic", tally_json(reference)}}

@@ -1,5 +1,6 @@
 #include "cli/chat.h"
 #include "cli/command.h"
+#include "cli/memory_report.h"
 #include "cli/model_flags.h"
 #include "cli/sampling_flags.h"
 #include "cli/terminal.h"
@@ -35,7 +36,7 @@ void print_times(const pipeline::GenerationEnd& end) {
                end.completion_tokens, per_second(end.completion_tokens - 1, end.times.decode_us));
 }
 
-void print_json(const pipeline::Answer& answer) {
+void print_json(const pipeline::Answer& answer, const plan::Plan& plan) {
   const pipeline::GenerationEnd& end = answer.end;
   const nlohmann::ordered_json json{
       {"text", answer.text},
@@ -45,7 +46,8 @@ void print_json(const pipeline::Answer& answer) {
       {"completion_tokens", end.completion_tokens},
       {"prompt_tokens_per_s",
        per_second(end.prompt_tokens - end.cached_tokens, end.times.prefill_us)},
-      {"tokens_per_s", per_second(end.completion_tokens - 1, end.times.decode_us)}};
+      {"tokens_per_s", per_second(end.completion_tokens - 1, end.times.decode_us)},
+      {"memory_bytes", memory_report_json(plan.memory, base::process_memory())}};
   std::cout << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
@@ -69,7 +71,7 @@ class Session {
     const pipeline::Answer answer = raw_ ? TRY(complete(model_, prompt, options_, on_piece))
                                          : TRY(chat_->say(prompt, on_piece));
     if (flags_.json) {
-      print_json(answer);
+      print_json(answer, model_.plan());
     } else {
       std::printf("\n");
       if (!flags_.quiet) print_times(answer.end);
@@ -107,7 +109,11 @@ base::Result<> run(const RunFlags& flags) {
   const auto model = TRY(flags.model.open());
   if (flags.show_plan) std::cerr << plan::describe(model->plan());
   Session session(*model, flags);
-  return flags.prompt.empty() ? session.converse() : session.one_answer(flags.prompt);
+  TRY(flags.prompt.empty() ? session.converse() : session.one_answer(flags.prompt));
+  if (flags.json || flags.quiet) return {};
+  const std::string report = memory_report(model->plan().memory, base::process_memory());
+  std::fprintf(stderr, "[%s]\n", report.c_str());
+  return {};
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/memory_report.h"
 #include "cli/model_flags.h"
 #include "serve/language_model_backend.h"
 #include "serve/server.h"
@@ -20,6 +21,11 @@ struct ServeFlags {
   int32_t queue = 256;
 };
 
+void report_memory(const pipeline::LanguageModel& model) {
+  const std::string report = memory_report(model.plan().memory, base::process_memory());
+  std::fprintf(stderr, "%s\n", report.c_str());
+}
+
 base::Result<> run_serve(ServeFlags flags) {
   flags.model.options.name = flags.name;
   flags.model.options.queue_max = flags.queue;
@@ -29,8 +35,10 @@ base::Result<> run_serve(ServeFlags flags) {
   const auto server = TRY(serve::Server::create(backend, flags.server));
   std::printf("%s listening on %s\n", model->id().c_str(), server->url().c_str());
   std::fflush(stdout);
+  report_memory(*model);
   server->run();
   model->drain();
+  report_memory(*model);
   return {};
 }
 

@@ -38,7 +38,8 @@ base::Result<size_t> parse_bytes(const std::string& text) {
 
 void ModelFlags::declare(CLI::App& app) {
   app.add_option("MODEL", path, "GGUF file or Hugging Face directory")->required();
-  app.add_option("--device", options.device, "where it runs: cpu")->capture_default_str();
+  app.add_option("--device", options.device, "where it runs: cpu, cuda or cuda:N")
+      ->capture_default_str();
   app.add_option("-t,--threads", options.threads, "workers; 0: one per core")
       ->check(CLI::Range(0, 1024));
   app.add_option("--memory", memory, "budget for the model, as in 24GB");

@@ -88,6 +88,37 @@ struct Attention {
   }
 };
 
+enum class Rows { kDecode, kPrompt };
+
+/// How far an element may be from the reference, for queries, keys and values of size 1.
+///
+/// Tensor cores take queries and softmax weights in the type of the keys, of unit roundoff u. That
+/// moves a score by about u * |scale| * sqrt(head_dim) and an element, a mean of values of size 1,
+/// by a few times that, and rounded weights move it by about u: of a million elements computed so
+/// in double, the worst was off by 0.6 + 1.5 * scale * sqrt(head_dim) units u. The bound is twice
+/// that. For decode steps the same operands are sums of two roundings: u squared.
+double attention_tolerance(const OpTable& table, const Attention& attention, Rows rows) {
+  constexpr double kFloatSums = 1e-4;
+  const KvLayout& layout = attention.layout;
+  if (table.name != "cuda" || layout.dtype == DType::kF32) return kFloatSums;
+  const double unit = layout.dtype == DType::kF16 ? 0x1p-11 : 0x1p-8;
+  const double rounding = rows == Rows::kDecode ? unit * unit : unit;
+  return kFloatSums + rounding * (2 + 3 * attention.args.scale *
+                                          std::sqrt(static_cast<double>(layout.head_dim)));
+}
+
+void expect_agreement(const Attention& attention, const Floats& out, const Floats& reference,
+                      double tolerance) {
+  for (int64_t i = 0; i < out.size(); ++i) {
+    ASSERT_NEAR(out[i], reference[i], tolerance)
+        << "row " << i / attention.width() << ", element " << i % attention.width() << ", head_dim "
+        << attention.layout.head_dim << ", heads " << attention.args.heads << " on "
+        << attention.layout.kv_heads << ", " << base::name(attention.layout.dtype) << ", pages of "
+        << attention.layout.page_tokens << ", window " << attention.args.window << ", soft cap "
+        << attention.args.soft_cap;
+  }
+}
+
 TEST_P(EveryAttention, AgreesWithTheReference) {
   if (table().attention == nullptr) GTEST_SKIP() << "no attention";
   SCOPED_TRACE(random_.trace());
@@ -97,14 +128,111 @@ TEST_P(EveryAttention, AgreesWithTheReference) {
     const auto slices = attention.sequences.slices();
     const Floats reference = attention.run(ref_ops(), slices, 1);
     const Floats out = attention.run(table(), slices, 1);
-    for (int64_t i = 0; i < out.size(); ++i) {
-      ASSERT_NEAR(out[i], reference[i], 1e-4)
-          << "row " << i / attention.width() << ", element " << i % attention.width()
-          << ", head_dim " << layout.head_dim << ", " << base::name(layout.dtype) << ", window "
-          << attention.args.window << ", soft cap " << attention.args.soft_cap;
-    }
+    expect_agreement(attention, out, reference,
+                     attention_tolerance(table(), attention, Rows::kPrompt));
+    if (HasFatalFailure()) return;
     EXPECT_TRUE(same_bits(out.span(), attention.run(table(), slices, 2).span()));
     EXPECT_TRUE(same_bits(out.span(), attention.run(table(), slices, 3).span()));
+  }
+}
+
+/// Head sizes of models, and two that none has; each in every type of the pages.
+std::vector<KvLayout> every_layout(Random& random) {
+  std::vector<KvLayout> out;
+  for (const int32_t head_dim : {8, 48, 64, 80, 96, 128, 192, 256}) {
+    for (const DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+      out.push_back({.dtype = dtype,
+                     .page_tokens = one_of(random, {16, 32, 48, 64}),
+                     .layers = 2,
+                     .kv_heads = static_cast<int32_t>(random.between(1, 2)),
+                     .head_dim = head_dim});
+    }
+  }
+  return out;
+}
+
+TEST_P(EveryAttention, PromptsOfAnyHeadAgreeWithTheReference) {
+  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  SCOPED_TRACE(random_.trace());
+  for (const KvLayout& layout : every_layout(random_)) {
+    const auto before = static_cast<int32_t>(random_.between(0, 200));
+    Attention attention(random_, layout,
+                        Sequences(random_, {{21, before}, {5, 0}}, layout.page_tokens));
+    const auto slices = attention.sequences.slices();
+    expect_agreement(attention, attention.run(table(), slices, 2),
+                     attention.run(ref_ops(), slices, 2),
+                     attention_tolerance(table(), attention, Rows::kPrompt));
+    if (HasFatalFailure()) return;
+  }
+}
+
+/// Rows that decode at the ends of tiles, pages and splits of 64 positions, and anywhere.
+std::vector<Sequences::Part> decode_parts(Random& random) {
+  std::vector<Sequences::Part> out;
+  for (const int32_t position : {0, 15, 16, 62, 63, 64, 127, 128})
+    out.push_back({1, position, true});
+  out.push_back({1, static_cast<int32_t>(random.between(129, 400)), true});
+  return out;
+}
+
+TEST_P(EveryAttention, DecodeStepsAgreeWithTheReference) {
+  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  SCOPED_TRACE(random_.trace());
+  for (const KvLayout& layout : every_layout(random_)) {
+    Attention attention(random_, layout,
+                        Sequences(random_, decode_parts(random_), layout.page_tokens));
+    const auto slices = attention.sequences.slices();
+    expect_agreement(attention, attention.run(table(), slices, 2),
+                     attention.run(ref_ops(), slices, 2),
+                     attention_tolerance(table(), attention, Rows::kDecode));
+    if (HasFatalFailure()) return;
+  }
+}
+
+/// So long that splits grow beyond 64 positions; the groups are larger than eight query heads.
+TEST_P(EveryAttention, LongDecodeStepsAgreeWithTheReference) {
+  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  SCOPED_TRACE(random_.trace());
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    const KvLayout layout{
+        .dtype = dtype, .page_tokens = 32, .layers = 2, .kv_heads = 1, .head_dim = 64};
+    Attention attention(random_, layout,
+                        Sequences(random_, {{1, 4095, true}, {1, 8300, true}}, 32));
+    attention.args.heads = static_cast<int32_t>(random_.between(1, 12));
+    attention.args.window = one_of(random_, {0, 90, 5000});
+    attention.q = Floats::normal(random_, 2 * attention.width());
+    attention.args.q = attention.q.data();
+    const auto slices = attention.sequences.slices();
+    const Floats out = attention.run(table(), slices, 2);
+    expect_agreement(attention, out, attention.run(ref_ops(), slices, 2),
+                     attention_tolerance(table(), attention, Rows::kDecode));
+    if (HasFatalFailure()) return;
+  }
+}
+
+/// The rows of one sequence of a batch have the bits that the sequence has alone.
+void expect_alone(const OpTable& table, Attention& attention, const SequenceSlice& slice,
+                  const Floats& whole) {
+  const Floats alone = attention.run(table, {&slice, 1}, 1);
+  const auto offset = static_cast<size_t>(slice.first_row * attention.width());
+  const auto count = static_cast<size_t>(slice.rows * attention.width());
+  ASSERT_TRUE(same_bits(alone.span().subspan(offset, count), whole.span().subspan(offset, count)))
+      << "position " << slice.first_position << ", head_dim " << attention.layout.head_dim;
+}
+
+TEST_P(EveryAttention, DecodeStepsDoNotDependOnTheirBatch) {
+  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  SCOPED_TRACE(random_.trace());
+  for (const KvLayout& layout : every_layout(random_)) {
+    std::vector<Sequences::Part> parts = decode_parts(random_);
+    parts.push_back({9, 30});  // a prompt
+    parts.push_back({1, 99});  // the last token of another
+    Attention attention(random_, layout, Sequences(random_, parts, layout.page_tokens));
+    const Floats whole = attention.run(table(), attention.sequences.slices(), 2);
+    for (const SequenceSlice& slice : attention.sequences.slices()) {
+      expect_alone(table(), attention, slice, whole);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 

@@ -172,6 +172,7 @@ TEST_P(EveryLinear, MultipliesManyRows) {
 /// What is left of the error is the kernel's own.
 TEST_P(EveryLinear, IsExactWhereEightBitsHoldTheActivations) {
   if (!base::is_quantised(dtype())) GTEST_SKIP() << "activations stay floats";
+  if (table().name == "cuda") GTEST_SKIP() << "weights of prompt rows are multiplied as f16";
   SCOPED_TRACE(random_.trace());
   for (const int64_t tokens : {1, 2, 5, 16, 19}) {
     const int64_t cols = testing::random_cols(random_, dtype(), 800);

@@ -33,6 +33,9 @@ struct OpTable {
   int64_t (*host_bytes)(const OpLimits&) = nullptr;
   /// Null where ops read the spans in their arguments.
   StageBatchFn stage_batch = nullptr;
+  /// Batches of equal keys make the ops launch the same kernels with the same arguments, so that
+  /// Stream::run_recorded may replay them; 0: not to be recorded. Null: never.
+  uint64_t (*recording_key)(const BatchView&) = nullptr;
 
   EmbedFn embed = nullptr;
   RmsNormFn rms_norm = nullptr;
@@ -51,6 +54,10 @@ struct OpTable {
 
 /// Plain and readable: the oracle of every other table. Weights stay in their file format.
 const OpTable& ref_ops();
+
+/// The arithmetic of llama.cpp on CPU, to compare answers with that program's; not batch-invariant
+/// (llama_cpp/ops.h).
+const OpTable& llama_cpp_ops();
 
 /// The fastest this processor has at `features.level`; one table per level, made once.
 const OpTable& cpu_ops(const base::CpuFeatures& features);

@@ -137,7 +137,9 @@ TEST_P(EveryTable, NormsInPlace) {
 
 Floats rope_rows(const OpTable& table, std::span<const SequenceSlice> sequences, int64_t rows,
                  const Floats& frequencies, int workers) {
-  Bench bench(table, limits_of(rows, 16, 16, workers));
+  OpLimits limits = limits_of(rows, 16, 16, workers);
+  limits.context = 31000;
+  Bench bench(table, limits);
   Floats out(rows * frequencies.size() * 2);
   table.rope_table(bench.context(), {sequences, frequencies.span(), 1.25f, out.data()});
   EXPECT_TRUE(out.guards_are_intact());

@@ -1,10 +1,11 @@
 #include "pipeline/language_model.h"
 
 #include "base/cpu_features.h"
+#include "base/process_memory.h"
 #include "builder/builder.h"
 #include "device/cpu/cpu_device.h"
+#include "device/open_device.h"
 #include "formats/checkpoint.h"
-#include "kernels/f16_sums.h"
 #include "kernels/op_table.h"
 #include "models/registry.h"
 #include "pipeline/generation.h"
@@ -45,35 +46,39 @@ std::string model_id(const ModelOptions& options, const std::string& path) {
              : file.filename().string();
 }
 
-base::Result<const kernels::OpTable*> choose_ops(const std::string& name) {
+base::Result<const kernels::OpTable*> choose_ops(const ModelOptions& options) {
+  const std::string& name = options.op_table;
+  if (options.device != "cpu") {
+    const kernels::OpTable* cuda = kernels::cuda_ops();
+    if (cuda != nullptr && (name.empty() || name == cuda->name)) return cuda;
+    return base::fail("kernels " + name + " on " + options.device + ": expected " +
+                          (cuda == nullptr ? "a program built with CUDA" : cuda->name),
+                      base::ErrorKind::kUnsupported);
+  }
   const base::CpuFeatures features = TRY(base::chosen_cpu());
   if (name == "ref") return &kernels::ref_ops();
   const kernels::OpTable& best = kernels::cpu_ops(features);
   if (name.empty() || name == best.name) return &best;
-  if (name == kF16SumsOps) return &kernels::with_f16_sums(best);
+  if (name == kernels::llama_cpp_ops().name) return &kernels::llama_cpp_ops();
   return base::fail("kernels " + name + ": expected ref or " + best.name,
                     base::ErrorKind::kUnsupported);
 }
 
 base::Result<std::unique_ptr<device::Device>> open_device(const ModelOptions& options) {
-  if (options.device != "cpu") {
-    return base::fail("device " + options.device + ": this program has cpu",
-                      base::ErrorKind::kUnsupported);
-  }
-  return device::open_cpu_device(
-      {.threads = options.threads, .memory_bytes = options.memory_bytes});
+  return device::open_device(options.device,
+                             {.threads = options.threads, .memory_bytes = options.memory_bytes});
 }
 
 base::Result<plan::Plan> plan_for(const formats::Checkpoint& checkpoint,
                                   const ModelOptions& options, device::Device& device) {
   const auto kv_dtype = base::dtype_from_name(options.kv_dtype);
   if (!kv_dtype) return base::fail("kv type " + options.kv_dtype + ", expected f16, bf16 or f32");
-  const kernels::OpTable* ops = TRY(choose_ops(options.op_table));
+  const kernels::OpTable* ops = TRY(choose_ops(options));
   plan::Program program = TRY(models::make_program(checkpoint));
   const size_t workers =
       options.threads > 0 ? static_cast<size_t>(options.threads) : device::physical_cores().size();
   return builder::make_plan(checkpoint, std::move(program), *ops,
-                            {.device = options.device,
+                            {.device = device.name(),
                              .workers = static_cast<int32_t>(workers),
                              .memory_bytes = static_cast<int64_t>(device.memory_bytes()),
                              .context = options.context,
@@ -121,7 +126,8 @@ base::Result<plan::Plan> plan_model(const std::string& path, const ModelOptions&
 
 base::Result<std::unique_ptr<LanguageModel>> LanguageModel::open(const std::string& path,
                                                                  ModelOptions options) {
-  const formats::Checkpoint checkpoint = TRY(formats::open_checkpoint(path));
+  std::optional<formats::Checkpoint> opened = TRY(formats::open_checkpoint(path));
+  const formats::Checkpoint& checkpoint = *opened;
   auto state = std::make_unique<State>();
   state->device = TRY(open_device(options));
   plan::Plan plan = TRY(plan_for(checkpoint, options, *state->device));
@@ -131,8 +137,11 @@ base::Result<std::unique_ptr<LanguageModel>> LanguageModel::open(const std::stri
   state->default_sampling = read_sampling_defaults(checkpoint);
   state->id = model_id(options, path);
   if (options.on_plan) options.on_plan(plan);
+  base::release_free_heap();  // of reading the vocabulary: it is not in the plan
   state->engine = TRY(
       runtime::Engine::boot(std::move(plan), checkpoint, *state->device, engine_options(options)));
+  opened.reset();
+  base::release_free_heap();
   state->created_unix_s = unix_now_s();
   return std::unique_ptr<LanguageModel>(new LanguageModel(std::move(state)));
 }

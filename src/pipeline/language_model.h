@@ -65,9 +65,8 @@ class GenerationSink {
   virtual void on_end(GenerationEnd end) = 0;
 };
 
-/// ModelOptions::op_table for the best kernels with llama.cpp's attention arithmetic
-/// (kernels/f16_sums.h).
-inline constexpr const char* kF16SumsOps = "f16-sums";
+/// ModelOptions::op_table for llama.cpp's arithmetic (kernels/llama_cpp/ops.h).
+inline constexpr const char* kLlamaCppOps = "llama.cpp";
 
 struct ModelOptions {
   std::string device = "cpu";
@@ -77,7 +76,7 @@ struct ModelOptions {
   int32_t parallel = 0;      ///< sequences in one batch; 0: by the plan
   int32_t batch_tokens = 0;  ///< rows of one forward pass; 0: by the plan
   std::string kv_dtype = "f16";
-  std::string op_table;  ///< "": best; "ref": the oracle; kF16SumsOps
+  std::string op_table;  ///< "": best; "ref": the oracle; kLlamaCppOps
   int32_t queue_max = 256;
   std::string name;  ///< id in the API; "": from the file
   std::function<void(const std::string& stage, double fraction)> on_progress;

@@ -120,34 +120,36 @@ int32_t Sampler::sample(std::span<float> logits) {
 /// Temperature first, then top-k, min-p and top-p on the tempered distribution.
 int32_t Sampler::draw(std::span<float> logits) {
   const float top = logits[static_cast<size_t>(argmax(logits))];
-  candidates_.clear();
+  // As long as the vocabulary, so one for all processes: an engine samples on its own thread.
+  static thread_local std::vector<std::pair<float, int32_t>> candidates;
+  candidates.clear();
   double total = 0.0;
   for (size_t i = 0; i < logits.size(); ++i) {
     const float weight = std::exp((logits[i] - top) / params_.temperature);
     if (weight < params_.min_p || weight == 0.0f) continue;
-    candidates_.emplace_back(weight, static_cast<int32_t>(i));
+    candidates.emplace_back(weight, static_cast<int32_t>(i));
   }
-  size_t kept = candidates_.size();
+  size_t kept = candidates.size();
   if (params_.top_k > 0) kept = std::min(kept, static_cast<size_t>(params_.top_k));
-  if (kept < candidates_.size() || params_.top_p < 1.0f) {
-    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept),
-                      candidates_.end(), better);
+  if (kept < candidates.size() || params_.top_p < 1.0f) {
+    std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept),
+                      candidates.end(), better);
   }
-  for (size_t i = 0; i < kept; ++i) total += static_cast<double>(candidates_[i].first);
+  for (size_t i = 0; i < kept; ++i) total += static_cast<double>(candidates[i].first);
   if (params_.top_p < 1.0f) {
     double nucleus = 0.0;
     for (size_t i = 0; i < kept; ++i) {
-      nucleus += static_cast<double>(candidates_[i].first);
+      nucleus += static_cast<double>(candidates[i].first);
       if (nucleus >= static_cast<double>(params_.top_p) * total) kept = i + 1;
     }
     total = nucleus;
   }
   double point = static_cast<double>(random_() >> 11) * 0x1p-53 * total;
   for (size_t i = 0; i < kept; ++i) {
-    point -= static_cast<double>(candidates_[i].first);
-    if (point < 0.0) return candidates_[i].second;
+    point -= static_cast<double>(candidates[i].first);
+    if (point < 0.0) return candidates[i].second;
   }
-  return candidates_[kept - 1].second;
+  return candidates[kept - 1].second;
 }
 
 }  // namespace neuros::pipeline

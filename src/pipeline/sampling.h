@@ -56,7 +56,6 @@ class Sampler {
   SamplingParams params_;
   std::map<int32_t, int32_t> generated_;  ///< count by token
   std::vector<bool> in_prompt_;
-  std::vector<std::pair<float, int32_t>> candidates_;
   std::mt19937_64 random_;
 };
 

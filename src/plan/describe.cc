@@ -66,9 +66,20 @@ std::string describe_memory(const Plan& plan) {
   text += format("  activations  %10.1f MiB  %zu values by lifetime\n", mib(m.activations),
                  plan.values.size());
   text += format("  scratch      %10.1f MiB\n", mib(m.scratch));
-  text +=
-      format("  reserved     %10.1f MiB  and at most %.1f MiB of the file mapped while packing\n",
-             mib(m.arena_bytes()), mib(m.staging));
+  if (m.host > 0) {
+    text += format("  host         %10.1f MiB  pinned, for batches and logits\n", mib(m.host));
+  }
+  text += format("  process      %10.1f MiB  vocabulary tables, code, stacks\n", mib(m.process));
+  if (!m.arenas_on_host) {
+    text += format("  device       %10.1f MiB  what boot reserves on %s\n", mib(m.arena_bytes()),
+                   plan.device.c_str());
+  }
+  text += format("  predicted    %10.1f MiB  of the process, of which boot reserves %.1f MiB\n",
+                 mib(m.steady_bytes()), mib((m.arenas_on_host ? m.arena_bytes() : 0) + m.host));
+  text += format(
+      "  peak         %10.1f MiB  at boot: with the file's header %.1f MiB and its largest "
+      "tensor %.1f MiB\n",
+      mib(m.peak_bytes()), mib(m.metadata), mib(m.staging));
   return text;
 }
 
@@ -115,8 +126,12 @@ nlohmann::ordered_json program_json(const Program& p) {
 
 nlohmann::ordered_json memory_json(const Plan& plan) {
   const MemoryPlan& m = plan.memory;
-  return {{"weights", m.weights}, {"kv", m.kv},           {"activations", m.activations},
-          {"scratch", m.scratch}, {"staging", m.staging}, {"arenas", m.arena_bytes()}};
+  return {{"weights", m.weights},         {"kv", m.kv},
+          {"activations", m.activations}, {"scratch", m.scratch},
+          {"staging", m.staging},         {"metadata", m.metadata},
+          {"process", m.process},         {"host", m.host},
+          {"arenas", m.arena_bytes()},    {"steady", m.steady_bytes()},
+          {"peak", m.peak_bytes()}};
 }
 
 }  // namespace

@@ -51,11 +51,24 @@ struct KvPlan {
   int64_t page_bytes = 0;  ///< all layers
 };
 
-/// Predicted memory, bytes; what boot reserves is exactly arena_bytes().
+/// Weights go to a device with memory of its own through pinned parts of this size, in turns.
+inline constexpr int64_t kUploadPartBytes = int64_t{64} << 20;
+inline constexpr int kUploadParts = 2;
+
+/// Predicted memory, bytes; what boot reserves is exactly arena_bytes(), on the device, and `host`.
+/// The rest of the process has no arena and is an estimate.
 struct MemoryPlan {
   int64_t weights = 0, kv = 0, activations = 0, scratch = 0;
-  int64_t staging = 0;  ///< most file bytes mapped at one time while weights are packed
+  bool arenas_on_host = true;  ///< the device's memory is the host's
+  int64_t host = 0;            ///< pinned, for copies to and from a device with memory of its own
+  int64_t staging = 0;   ///< most file bytes mapped at one time while weights are packed, and the
+                         ///< parts of an upload
+  int64_t metadata = 0;  ///< the file's header as read, until boot is done
+  int64_t process = 0;   ///< vocabulary tables, the program's code, stacks
   int64_t arena_bytes() const { return weights + kv + activations + scratch; }
+  /// Of the process on the host, at rest and at most.
+  int64_t steady_bytes() const { return (arenas_on_host ? arena_bytes() : 0) + host + process; }
+  int64_t peak_bytes() const { return steady_bytes() + staging + metadata; }
 };
 
 struct Plan {
@@ -73,6 +86,9 @@ struct Plan {
   std::vector<std::string> reasons;  ///< why it came out so, for `neuros plan`
 
   const WeightPlacement* find_weight(const std::string& name) const;
+  /// Of all matrices: the most columns, and the most rows.
+  int64_t widest_cols() const;
+  int64_t widest_rows() const;
 };
 
 /// A page a person reads; and the same as JSON.

@@ -13,6 +13,8 @@ base::Result<Arenas> Arenas::reserve(const plan::MemoryPlan& memory, device::Dev
   arenas.kv = TRY(buffer(memory.kv, "KV pages"));
   arenas.activations = TRY(buffer(memory.activations, "activations"));
   arenas.scratch = TRY(buffer(memory.scratch, "scratch"));
+  arenas.host =
+      TRY(device.reserve_host(static_cast<size_t>(memory.host), "host side of batches and logits"));
   return arenas;
 }
 

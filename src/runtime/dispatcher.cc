@@ -60,14 +60,14 @@ void Dispatcher::cancel(sched::ProcessId id) {
 void Dispatcher::run(const sched::Batch& batch) {
   const int64_t started_us = now_us();
   note_start(batch, started_us);
-  executor_.forward(batch);
+  const base::Result<> computed = executor_.forward(batch);
   count(batch, now_us() - started_us);
 
   std::vector<sched::ItemResult> results;
   std::vector<Ending> endings;
   int32_t logit_row = 0;
   for (const sched::BatchItem& item : batch.items) {
-    Outcome outcome = deliver(item, logit_row);
+    Outcome outcome = computed ? deliver(item, logit_row) : failed(computed.error().message);
     logit_row += item.logit_rows();
     results.push_back(outcome.result);
     if (outcome.ends) endings.push_back(end(item.id, outcome.reason, std::move(outcome.error)));
@@ -85,6 +85,13 @@ void Dispatcher::note_start(const sched::Batch& batch, int64_t started_us) {
     process.started_us = started_us;
     mailbox_.left_queue();
   }
+}
+
+Dispatcher::Outcome Dispatcher::failed(const std::string& error) {
+  return {.result = {.token = std::nullopt, .finished = true},
+          .ends = true,
+          .reason = EndReason::kFailed,
+          .error = error};
 }
 
 Dispatcher::Outcome Dispatcher::deliver(const sched::BatchItem& item, int32_t logit_row) {

@@ -45,6 +45,7 @@ class Dispatcher {
   void cancel(sched::ProcessId id);
   void run(const sched::Batch& batch);
   void note_start(const sched::Batch& batch, int64_t started_us);
+  static Outcome failed(const std::string& error);
   Outcome deliver(const sched::BatchItem& item, int32_t logit_row);
   void hand_over(const sched::BatchItem& item, int32_t logit_row, LiveProcess& process,
                  Outcome& outcome);

@@ -55,12 +55,18 @@ class BootedEngine final : public Engine {
         arenas_(std::move(arenas)),
         executor_(plan_, ops, *stream_, arenas_),
         mailbox_(queue_max),
-        dispatcher_(scheduler_limits(plan_), executor_, mailbox_),
-        thread_([this] { dispatcher_.work(); }) {}
+        dispatcher_(scheduler_limits(plan_), executor_, mailbox_) {}
 
   ~BootedEngine() override {
     mailbox_.stop();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  /// Once: from here on the engine works.
+  base::Result<> start() {
+    TRY(executor_.warm_up());
+    thread_ = std::thread([this] { dispatcher_.work(); });
+    return {};
   }
 
   base::Result<sched::ProcessId> submit(ProcessSpec spec) override {
@@ -120,6 +126,9 @@ base::Result<std::unique_ptr<Engine>> Engine::boot(plan::Plan plan,
                                                    const formats::Checkpoint& checkpoint,
                                                    device::Device& device, EngineOptions options) {
   TRY(check_plan(plan));
+  if (plan.memory.arenas_on_host != device.memory_is_host()) {
+    return base::fail("boot: the plan is for " + plan.device + ", the device is " + device.name());
+  }
   const kernels::OpTable* ops = find_op_table(plan.op_table);
   if (ops == nullptr) {
     return base::fail("boot: this machine does not run kernels " + plan.op_table,
@@ -128,9 +137,12 @@ base::Result<std::unique_ptr<Engine>> Engine::boot(plan::Plan plan,
   std::unique_ptr<device::Stream> stream = TRY(device.create_stream());
   TRY(check_workers(plan, *stream));
   Arenas arenas = TRY(Arenas::reserve(plan.memory, device));
-  TRY(load_weights(plan, checkpoint, *ops, *stream, arenas.weights.span(), options.on_progress));
-  return std::make_unique<BootedEngine>(std::move(plan), *ops, std::move(stream), std::move(arenas),
-                                        options.queue_max);
+  TRY(load_weights(plan, checkpoint, *ops, {device, *stream, arenas.weights.span()},
+                   options.on_progress));
+  auto engine = std::make_unique<BootedEngine>(std::move(plan), *ops, std::move(stream),
+                                               std::move(arenas), options.queue_max);
+  TRY(engine->start());
+  return std::unique_ptr<Engine>(std::move(engine));
 }
 
 }  // namespace neuros::runtime

@@ -2,59 +2,123 @@
 
 #include "base/check.h"
 
+#include <algorithm>
 #include <variant>
 
 namespace neuros::runtime {
+
+namespace {
+
+kernels::OpLimits op_limits(const plan::Plan& plan) {
+  return {.tokens = plan.limits.batch_tokens,
+          .sequences = plan.limits.sequences,
+          .cols = plan.widest_cols(),
+          .rows = plan.widest_rows(),
+          .heads = plan.program.heads,
+          .head_dim = plan.program.head_dim,
+          .context = plan.limits.context,
+          .logit_rows = plan.limits.logit_rows,
+          .workers = plan.workers};
+}
+
+}  // namespace
 
 Executor::Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::Stream& stream,
                    const Arenas& arenas)
     : limits_(plan.limits),
       ops_(ops),
-      context_{.stream = stream, .scratch = arenas.scratch.span()},
+      context_{.stream = stream,
+               .scratch = arenas.scratch.span(),
+               .host = arenas.host.span(),
+               .limits = op_limits(plan)},
       bound_(bind_program(plan, ops, arenas)),
       vocabulary_(static_cast<size_t>(plan.program.vocabulary)) {
   ids_.reserve(static_cast<size_t>(limits_.batch_tokens));
   sequences_.reserve(static_cast<size_t>(limits_.sequences));
   logit_rows_.reserve(static_cast<size_t>(limits_.logit_rows));
+  CHECK(ops.scratch_bytes(context_.limits) <= std::ssize(context_.scratch));
   for (const BoundOp& op : bound_) {
     if (const auto* args = std::get_if<kernels::LogitsArgs>(&op)) logits_ = args->logits;
   }
   CHECK(logits_ != nullptr, "a language model ends in logits");
+  host_logits_ = logits_;
+  if (!device_has_own_memory()) return;
+  const size_t logit_bytes = static_cast<size_t>(limits_.logit_rows) * vocabulary_ * sizeof(float);
+  CHECK(logit_bytes <= context_.host.size());
+  const size_t batch_bytes = context_.host.size() - logit_bytes;
+  host_logits_ = reinterpret_cast<float*>(context_.host.data() + batch_bytes);
+  context_.host = context_.host.first(batch_bytes);
 }
 
-void Executor::forward(const sched::Batch& batch) {
+base::Result<> Executor::forward(const sched::Batch& batch) {
   lay_out(batch);
+  const kernels::BatchView view{.ids = ids_, .sequences = sequences_, .logit_rows = logit_rows_};
+  if (device_has_own_memory()) ops_.stage_batch(context_, view);
+  const uint64_t key = ops_.recording_key == nullptr ? 0 : ops_.recording_key(view);
+  if (key == 0) {
+    run_ops();
+  } else {
+    context_.stream.run_recorded(key, [this] { run_ops(); });
+  }
+  if (device_has_own_memory()) {
+    context_.stream.copy(reinterpret_cast<std::byte*>(host_logits_),
+                         reinterpret_cast<const std::byte*>(logits_),
+                         logit_rows_.size() * vocabulary_ * sizeof(float));
+  }
+  return context_.stream.synchronize();
+}
+
+base::Result<> Executor::warm_up() {
+  if (!device_has_own_memory()) return {};
+  sched::BatchItem item;
+  item.tokens = {0, 0};
+  item.pages = {0};
+  item.logits_last = true;
+  if (limits_.batch_tokens > 1) TRY(forward({.items = {item}}));
+  item.tokens = {0};
+  item.decodes = true;
+  TRY(forward({.items = {item}}));
+  return forward({.items = {item}});  // what the one before recorded
+}
+
+void Executor::run_ops() {
   for (BoundOp& op : bound_) {
     std::visit([this](auto& bound) { run(bound); }, op);
   }
-  context_.stream.synchronize();
 }
 
 std::span<float> Executor::logits(int32_t row) {
   CHECK(row >= 0 && row < logit_rows());
-  return {logits_ + static_cast<size_t>(row) * vocabulary_, vocabulary_};
+  return {host_logits_ + static_cast<size_t>(row) * vocabulary_, vocabulary_};
 }
 
 void Executor::lay_out(const sched::Batch& batch) {
-  ids_.clear();
   sequences_.clear();
   logit_rows_.clear();
-  for (const sched::BatchItem& item : batch.items) lay_out(item);
+  decode_tokens_ = 0;
+  for (const sched::BatchItem& item : batch.items) decode_tokens_ += item.decodes ? 1 : 0;
+  ids_.resize(static_cast<size_t>(batch.tokens()));
+  int32_t decode_row = 0, prompt_row = static_cast<int32_t>(decode_tokens_);
+  for (const sched::BatchItem& item : batch.items) {
+    int32_t& next = item.decodes ? decode_row : prompt_row;
+    lay_out(item, next);
+    next += static_cast<int32_t>(item.tokens.size());
+  }
   CHECK(tokens() <= limits_.batch_tokens && logit_rows() <= limits_.logit_rows);
   CHECK(static_cast<int32_t>(sequences_.size()) <= limits_.sequences);
 }
 
-void Executor::lay_out(const sched::BatchItem& item) {
-  const auto first = static_cast<int32_t>(ids_.size());
+void Executor::lay_out(const sched::BatchItem& item, int32_t first_row) {
   const auto rows = static_cast<int32_t>(item.tokens.size());
-  ids_.insert(ids_.end(), item.tokens.begin(), item.tokens.end());
-  sequences_.push_back({.first_row = first,
+  std::ranges::copy(item.tokens, ids_.begin() + first_row);
+  sequences_.push_back({.first_row = first_row,
                         .rows = rows,
                         .first_position = item.first_position,
-                        .pages = item.pages});
+                        .pages = item.pages,
+                        .decodes = item.decodes});
   if (!item.logits_all && !item.logits_last) return;
   for (int32_t row = item.logits_all ? 0 : rows - 1; row < rows; ++row) {
-    logit_rows_.push_back(first + row);
+    logit_rows_.push_back(first_row + row);
   }
 }
 
@@ -71,6 +135,7 @@ void Executor::run(kernels::RopeTableArgs& args) {
 void Executor::run(kernels::QkvRopeArgs& args) {
   args.sequences = sequences_;
   args.tokens = tokens();
+  args.decode_tokens = decode_tokens_;
   ops_.qkv_rope(context_, args);
 }
 
@@ -81,11 +146,13 @@ void Executor::run(kernels::AttentionArgs& args) {
 
 void Executor::run(BoundLinear& linear) {
   linear.args.tokens = tokens();
+  linear.args.decode_tokens = decode_tokens_;
   linear.kernel->run(context_, linear.args);
 }
 
 void Executor::run(kernels::GateUpArgs& args) {
   args.tokens = tokens();
+  args.decode_tokens = decode_tokens_;
   ops_.gate_up(context_, args);
 }
 

@@ -20,9 +20,13 @@ class Executor {
   Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::Stream& stream,
            const Arenas& arenas);
 
+  /// Loads and records the kernels of a device that does so on first use, so that the first request
+  /// is as fast as the next. Before any forward(): it writes to page 0.
+  base::Result<> warm_up();
+
   /// Computes the batch's keys and values into its pages, and the logits it asks for. The batch is
-  /// within plan.limits and stays until the call returns.
-  void forward(const sched::Batch& batch);
+  /// within plan.limits and stays until the call returns. An error is the device's, and final.
+  base::Result<> forward(const sched::Batch& batch);
 
   /// Logits of the last forward(), rows in the order of items and of positions inside one:
   /// [vocabulary]. They may be overwritten, and are until the next forward().
@@ -31,7 +35,8 @@ class Executor {
 
  private:
   void lay_out(const sched::Batch& batch);
-  void lay_out(const sched::BatchItem& item);
+  void lay_out(const sched::BatchItem& item, int32_t first_row);
+  void run_ops();
   void run(kernels::EmbedArgs& args);
   void run(kernels::RopeTableArgs& args);
   void run(kernels::QkvRopeArgs& args);
@@ -40,17 +45,20 @@ class Executor {
   void run(kernels::GateUpArgs& args);
   void run(kernels::LogitsArgs& args);
   int64_t tokens() const { return static_cast<int64_t>(ids_.size()); }
+  bool device_has_own_memory() const { return ops_.stage_batch != nullptr; }
 
   const plan::BatchLimits limits_;
   const kernels::OpTable& ops_;
   kernels::OpContext context_;
   std::vector<BoundOp> bound_;
-  float* logits_ = nullptr;  ///< [limits.logit_rows, vocabulary]
+  float* logits_ = nullptr;       ///< [limits.logit_rows, vocabulary], where the ops write them
+  float* host_logits_ = nullptr;  ///< the same where the host reads them
   size_t vocabulary_ = 0;
   // Of the batch being run; their memory is reserved by the limits.
   std::vector<int32_t> ids_;
   std::vector<kernels::SequenceSlice> sequences_;
-  std::vector<int32_t> logit_rows_;  ///< which rows of the batch get logits
+  std::vector<int32_t> logit_rows_;  ///< which rows of the batch get logits, in the order of items
+  int64_t decode_tokens_ = 0;        ///< rows of decode steps; they come first
 };
 
 }  // namespace neuros::runtime

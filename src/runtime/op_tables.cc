@@ -1,7 +1,7 @@
 #include "runtime/op_tables.h"
 
 #include "base/cpu_features.h"
-#include "kernels/f16_sums.h"
+#include "device/cuda_device.h"
 
 #include <algorithm>
 
@@ -19,6 +19,7 @@ std::vector<const kernels::OpTable*> op_tables() {
       if (std::ranges::find(tables, table) == tables.end()) tables.push_back(table);
     }
   }
+  if (!device::cuda_devices().empty()) tables.push_back(kernels::cuda_ops());
   return tables;
 }
 
@@ -29,11 +30,7 @@ std::vector<std::string> op_table_names() {
 }
 
 const kernels::OpTable* find_op_table(std::string_view name) {
-  constexpr std::string_view kF16Sums = kernels::kF16SumsSuffix;
-  if (name.ends_with(kF16Sums)) {
-    const kernels::OpTable* plain = find_op_table(name.substr(0, name.size() - kF16Sums.size()));
-    return plain == nullptr ? nullptr : &kernels::with_f16_sums(*plain);
-  }
+  if (name == kernels::llama_cpp_ops().name) return &kernels::llama_cpp_ops();
   for (const kernels::OpTable* table : op_tables()) {
     if (table->name == name) return table;
   }

@@ -3,9 +3,12 @@
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "kernels/quantise.h"
+#include "runtime/weight_staging.h"
 
 #include <algorithm>
-#include <numeric>
+#include <cstring>
+#include <optional>
+#include <vector>
 
 namespace neuros::runtime {
 namespace {
@@ -53,25 +56,57 @@ base::Result<> check_place(const WeightPlacement& weight, const kernels::OpTable
 }
 
 void pack_matrix(const WeightPlacement& weight, const kernels::LinearKernel& kernel,
-                 const base::TensorView& tensor, device::Stream& stream, std::byte* packed) {
+                 const base::TensorView& tensor, base::ThreadPool& workers, std::byte* packed) {
   const int64_t row_bytes = base::bytes_of(weight.dtype, weight.cols);
-  const auto pack_rows = [&](int64_t first, int64_t last) {
+  const int64_t units = (weight.rows + kPackRows - 1) / kPackRows;
+  const int64_t grain = std::max<int64_t>(1, units / (kRangesPerWorker * workers.size()));
+  workers.parallel_for(units, grain, [&](int64_t begin, int64_t end, int /*worker*/) {
+    const int64_t first = begin * kPackRows, last = std::min(end * kPackRows, weight.rows);
     kernel.pack(tensor.bytes.data() + first * row_bytes, weight.rows, weight.cols, first,
                 last - first, packed);
-  };
-  base::ThreadPool* workers = stream.cpu_workers();
-  if (workers == nullptr) return pack_rows(0, weight.rows);
-  const int64_t units = (weight.rows + kPackRows - 1) / kPackRows;
-  const int64_t grain = std::max<int64_t>(1, units / (kRangesPerWorker * workers->size()));
-  workers->parallel_for(units, grain, [&](int64_t begin, int64_t end, int /*worker*/) {
-    pack_rows(begin * kPackRows, std::min(end * kPackRows, weight.rows));
   });
 }
 
-void load_vector(const WeightPlacement& weight, const base::TensorView& tensor, std::byte* place) {
-  const std::span out(reinterpret_cast<float*>(place), static_cast<size_t>(weight.cols));
-  kernels::dequantise(weight.dtype, tensor.bytes.data(), out);
-}
+/// Brings tensors to where their kernels read them.
+class Loader {
+ public:
+  static base::Result<Loader> create(const kernels::OpTable& ops, const WeightTarget& target) {
+    Loader loader(ops, target);
+    if (!target.device.memory_is_host()) {
+      loader.staging_ = TRY(WeightStaging::create(target.device, target.stream));
+    }
+    return loader;
+  }
+
+  base::Result<> load(const WeightPlacement& weight, const base::TensorView& tensor) {
+    std::byte* place = target_.arena.data() + weight.offset;
+    if (weight.kind == WeightPlacement::Kind::kVector) return load_vector(weight, tensor, place);
+    const kernels::LinearKernel& kernel = ops_.linear_for(weight.dtype);
+    if (staging_) return staging_->pack(kernel, tensor.bytes, weight.rows, weight.cols, place);
+    base::ThreadPool* workers = target_.stream.cpu_workers();
+    CHECK(workers != nullptr, "a stream on the host has workers");
+    pack_matrix(weight, kernel, tensor, *workers, place);
+    return {};
+  }
+
+  base::Result<> finish() { return staging_ ? staging_->finish() : base::Result<>(); }
+
+ private:
+  Loader(const kernels::OpTable& ops, const WeightTarget& target) : ops_(ops), target_(target) {}
+
+  base::Result<> load_vector(const WeightPlacement& weight, const base::TensorView& tensor,
+                             std::byte* place) {
+    std::vector<float> values(static_cast<size_t>(weight.cols));
+    kernels::dequantise(weight.dtype, tensor.bytes.data(), values);
+    if (staging_) return staging_->copy(values, place);
+    std::memcpy(place, values.data(), values.size() * sizeof(float));
+    return {};
+  }
+
+  const kernels::OpTable& ops_;
+  const WeightTarget& target_;
+  std::optional<WeightStaging> staging_;
+};
 
 void drop_file_pages(const formats::Checkpoint& checkpoint, std::span<const std::byte> bytes) {
   for (const base::MappedFile& file : checkpoint.files) {
@@ -85,26 +120,21 @@ void drop_file_pages(const formats::Checkpoint& checkpoint, std::span<const std:
 }  // namespace
 
 base::Result<> load_weights(const plan::Plan& plan, const formats::Checkpoint& checkpoint,
-                            const kernels::OpTable& ops, device::Stream& stream,
-                            std::span<std::byte> arena,
+                            const kernels::OpTable& ops, const WeightTarget& target,
                             const std::function<void(double fraction)>& on_progress) {
+  Loader loader = TRY(Loader::create(ops, target));
   int64_t total = 0, done = 0;
   for (const WeightPlacement& weight : plan.weights) total += weight.file_bytes;
   for (const WeightPlacement& weight : plan.weights) {
     const base::TensorView tensor = TRY(checkpoint.tensor(weight.name));
     TRY(check_file(weight, tensor));
-    TRY(check_place(weight, ops, arena.size()));
-    std::byte* place = arena.data() + weight.offset;
-    if (weight.kind == WeightPlacement::Kind::kMatrix) {
-      pack_matrix(weight, ops.linear_for(weight.dtype), tensor, stream, place);
-    } else {
-      load_vector(weight, tensor, place);
-    }
+    TRY(check_place(weight, ops, target.arena.size()));
+    TRY(loader.load(weight, tensor));
     drop_file_pages(checkpoint, tensor.bytes);
     done += weight.file_bytes;
     if (on_progress) on_progress(static_cast<double>(done) / static_cast<double>(total));
   }
-  return {};
+  return loader.finish();
 }
 
 WeightMap::WeightMap(const plan::Plan& plan, std::span<const std::byte> arena) : arena_(arena) {

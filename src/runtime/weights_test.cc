@@ -47,7 +47,7 @@ struct TwoTensors {
     arena.assign(static_cast<size_t>(plan.memory.weights), std::byte{0});
     const auto device = device::open_cpu_device({.threads = 2, .memory_bytes = 1 << 20});
     const auto stream = (*device)->create_stream();
-    return load_weights(plan, checkpoint, kernels::ref_ops(), **stream, arena,
+    return load_weights(plan, checkpoint, kernels::ref_ops(), {**device, **stream, arena},
                         [this](double fraction) { fractions.push_back(fraction); });
   }
 

@@ -47,6 +47,7 @@ struct ModelStats {
     int64_t bytes = 0;
   };
   std::vector<Memory> memory{};
+  int64_t memory_predicted = 0, memory_peak_predicted = 0;  ///< of the whole process
 };
 
 /// One served model. Thread-safe; everything but generate() may take a moment, nothing blocks.

@@ -75,7 +75,9 @@ class ServedLanguageModel final : public ServedModel {
             .memory = {{tier, "weights", memory.weights},
                        {tier, "kv", memory.kv},
                        {tier, "activations", memory.activations},
-                       {tier, "scratch", memory.scratch}}};
+                       {tier, "scratch", memory.scratch}},
+            .memory_predicted = memory.steady_bytes(),
+            .memory_peak_predicted = memory.peak_bytes()};
   }
 
   std::vector<int32_t> encode(std::string_view text, text::EncodeOptions options) const override {

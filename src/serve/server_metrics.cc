@@ -1,9 +1,8 @@
 #include "serve/server_metrics.h"
 
-#include <chrono>
-#include <fstream>
+#include "base/process_memory.h"
 
-#include <unistd.h>
+#include <chrono>
 
 namespace neuros::serve {
 namespace {
@@ -62,6 +61,13 @@ void write_states(MetricsText& out, const std::vector<std::pair<std::string, Mod
       out.sample("", {{"model", id}, {"tier", tier}, {"arena", arena}}, static_cast<double>(bytes));
     }
   }
+  out.family("neuros_memory_predicted_bytes", "gauge",
+             "Predicted for a process that runs this model alone: while it is up, and at most.");
+  for (const auto& [id, stats] : models) {
+    out.sample("", {{"model", id}, {"state", "up"}}, static_cast<double>(stats.memory_predicted));
+    out.sample("", {{"model", id}, {"state", "peak"}},
+               static_cast<double>(stats.memory_peak_predicted));
+  }
 }
 
 void write_totals(ModelFamilies families) {
@@ -78,13 +84,6 @@ void write_totals(ModelFamilies families) {
   families.write("neuros_suspensions_total", "counter",
                  "Processes that gave up their KV pages and recompute them.",
                  [](const ModelStats& s) { return s.suspensions; });
-}
-
-double resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  double total = 0, resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace
@@ -155,7 +154,10 @@ std::string ServerMetrics::text(const Backend& backend) const {
   write_states(out, models);
   write_totals({out, models});
   out.family("process_resident_memory_bytes", "gauge", "Resident memory of the process.");
-  out.sample("", {}, resident_bytes());
+  const base::ProcessMemory memory = base::process_memory();
+  out.sample("", {}, static_cast<double>(memory.resident));
+  out.family("process_resident_memory_peak_bytes", "gauge", "Most that was resident at one time.");
+  out.sample("", {}, static_cast<double>(memory.peak));
   out.family("process_start_time_seconds", "gauge", "Start of the server, Unix time.");
   out.sample("", {}, started_unix_s_);
   return out.take();

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { metrics, startServer, total, untilIdle } from './server.mjs';
+import { metrics, plannedMemory, startServer, total, untilIdle } from './server.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 
@@ -271,6 +271,18 @@ describe('without a client', () => {
       const { error } = await response.json();
       assert.deepEqual(Object.keys(error), ['message', 'type', 'code', 'param']);
     }
+  });
+
+  it('reports the memory that was planned', async (t) => {
+    const planned = plannedMemory();
+    if (!planned) return t.skip('no program that could plan');
+    const samples = await metrics(server.url);
+    for (const arena of ['weights', 'kv', 'activations', 'scratch']) {
+      assert.equal(total(samples, 'neuros_memory_bytes', `arena="${arena}"`), planned[arena], arena);
+    }
+    assert.equal(total(samples, 'neuros_memory_bytes', 'tier="host"'), planned.arenas);
+    assert.equal(total(samples, 'neuros_memory_predicted_bytes', 'state="up"'), planned.steady);
+    assert.equal(total(samples, 'neuros_memory_predicted_bytes', 'state="peak"'), planned.peak);
   });
 
   it('is healthy and ready', async () => {

@@ -1,5 +1,5 @@
 // Starts the server under test and reads its metrics.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,6 +11,13 @@ function command() {
   const program = process.env.NEUROS ?? path.join(root, 'build/neuros');
   const model = process.env.NEUROS_MODEL ?? path.join(root, 'zoo/assistant/assistant.gguf');
   return [program, 'serve', model, '--port', '0'];
+}
+
+/** What `neuros plan` predicts for the model under test; null where the server is another's. */
+export function plannedMemory() {
+  if (process.env.NEUROS_URL || process.env.NEUROS_SERVER) return null;
+  const [program, , model] = command();
+  return JSON.parse(execFileSync(program, ['plan', model, '--json'])).memory_bytes;
 }
 
 /** A running server: {url, stop}. With NEUROS_URL one that is already there is used. */

@@ -16,12 +16,26 @@ int64_t scratch_bytes(const OpLimits& limits) {
   return cuda::batch_bytes(limits) + op;
 }
 
+/// Passes of decode steps alone repeat: their launches depend on the number of rows, and attention's
+/// on how long the longest sequence is, roughly. More rows than this are work enough to launch.
+constexpr uint64_t kRecordedRowsMax = 64;
+
+uint64_t recording_key(const BatchView& view) {
+  const auto decodes = [](const SequenceSlice& slice) { return slice.decodes; };
+  if (!std::ranges::all_of(view.sequences, decodes)) return 0;
+  const uint64_t rows = view.ids.size(), logit_rows = view.logit_rows.size();
+  if (rows == 0 || rows > kRecordedRowsMax) return 0;
+  const auto bucket = static_cast<uint64_t>(cuda::attention_bucket(view.sequences));
+  return rows | logit_rows << 8 | bucket << 16;
+}
+
 OpTable make_table() {
   OpTable table;
   table.name = "cuda";
   table.scratch_bytes = scratch_bytes;
   table.host_bytes = cuda::batch_bytes;
   table.stage_batch = cuda::stage_batch;
+  table.recording_key = recording_key;
   table.embed = cuda::embed;
   table.rms_norm = cuda::rms_norm;
   table.rope_table = cuda::rope_table;

@@ -4,6 +4,9 @@
 
 #include "kernels/op_table.h"
 
+#include <cstdint>
+#include <span>
+
 namespace neuros::kernels::cuda {
 
 void embed(const OpContext& context, const EmbedArgs& args);
@@ -17,5 +20,9 @@ void logits(const OpContext& context, const LogitsArgs& args);
 /// Scratch of qkv_rope beside that of its products, and of attention.
 int64_t qkv_rope_scratch_bytes(const OpLimits& limits);
 int64_t attention_scratch_bytes(const OpLimits& limits);
+
+/// What the launches of attention() for decode steps depend on beside the number of sequences: the
+/// longest sequence, rounded up. Belongs into the key of a recorded pass.
+int32_t attention_bucket(std::span<const SequenceSlice> sequences);
 
 }  // namespace neuros::kernels::cuda

@@ -31,6 +31,10 @@ LinearKernel linear_kernel(base::DType dtype);
 /// Row `row` of a matrix in its file format, as floats [cols].
 void read_row(const PackedMatrix& matrix, int64_t row, std::span<float> out);
 
+/// Writes the keys and values of all tokens, [tokens, kv_heads * head_dim], to the pages of their
+/// positions.
+void store_keys_and_values(const QkvRopeArgs& args, const float* keys, const float* values);
+
 /// One row of rms_norm.
 void rms_norm_row(std::span<const float> x, const float* weight, float epsilon, float* out);
 

@@ -68,6 +68,15 @@ void store_token(const QkvRopeArgs& args, const SequenceSlice& sequence, int32_t
 
 }  // namespace
 
+void store_keys_and_values(const QkvRopeArgs& args, const float* keys, const float* values) {
+  for (const SequenceSlice& sequence : args.sequences) {
+    for (int32_t i = 0; i < sequence.rows; ++i) {
+      const int64_t offset = (sequence.first_row + i) * args.wk.rows;
+      store_token(args, sequence, i, keys + offset, values + offset);
+    }
+  }
+}
+
 void qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
   const int64_t hidden = args.wq.cols;
   const int64_t q_width = args.wq.rows, kv_width = args.wk.rows;
@@ -85,12 +94,7 @@ void qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
     finish_heads(args, token, args.heads, args.q_norm, args.q + token * q_width);
     finish_heads(args, token, args.kv.layout.kv_heads, args.k_norm, keys.data() + token * kv_width);
   });
-  for (const SequenceSlice& sequence : args.sequences) {
-    for (int32_t i = 0; i < sequence.rows; ++i) {
-      const int64_t offset = (sequence.first_row + i) * kv_width;
-      store_token(args, sequence, i, keys.data() + offset, values.data() + offset);
-    }
-  }
+  store_keys_and_values(args, keys.data(), values.data());
 }
 
 }  // namespace neuros::kernels::ref

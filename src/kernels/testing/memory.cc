@@ -4,6 +4,7 @@
 #include "kernels/testing/cuda_table.h"
 
 #include <map>
+#include <memory>
 
 namespace neuros::kernels::testing {
 namespace {
@@ -14,12 +15,13 @@ class HostMemory final : public std::pmr::memory_resource {
   explicit HostMemory(device::Device& device) : device_(device) {}
 
  private:
-  /// A pool asks for chunks aligned to its blocks' size, up to megabytes; what is asked of the pool
-  /// is satisfied with the page that every buffer starts on.
-  void* do_allocate(size_t bytes, size_t /*alignment*/) override {
-    auto buffer = device_.reserve_host(bytes, "test buffers");
+  void* do_allocate(size_t bytes, size_t alignment) override {
+    // A pool asks for chunks aligned to their blocks, which may be more than the device gives.
+    auto buffer = device_.reserve_host(bytes + alignment, "test buffers");
     CHECK(buffer.has_value(), buffer.error().message.c_str());
     void* address = buffer->data();
+    size_t space = buffer->size();
+    CHECK(std::align(alignment, bytes, address, space) != nullptr);
     buffers_.emplace(address, std::move(*buffer));
     return address;
   }

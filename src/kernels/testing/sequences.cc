@@ -12,7 +12,7 @@ Sequences::Sequences(Random& random, std::vector<Part> parts, int32_t page_token
   for (const Part& part : parts) {
     const int32_t end = part.first_position + part.rows;
     page_tables_.emplace_back(static_cast<size_t>((end + page_tokens - 1) / page_tokens));
-    slices_.push_back({row, part.rows, part.first_position, page_tables_.back()});
+    slices_.push_back({row, part.rows, part.first_position, page_tables_.back(), part.decodes});
     row += part.rows;
     page_count_ += static_cast<int32_t>(page_tables_.back().size());
   }

@@ -13,6 +13,7 @@ class Sequences {
   struct Part {
     int32_t rows;
     int32_t first_position;
+    bool decodes = false;  ///< SequenceSlice
   };
   Sequences(Random& random, std::vector<Part> parts, int32_t page_tokens);
   /// One to four sequences.

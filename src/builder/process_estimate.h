@@ -1,0 +1,12 @@
+#pragma once
+
+#include "formats/checkpoint.h"
+#include "plan/plan.h"
+
+namespace neuros::builder {
+
+/// What the process has besides the arenas: fills plan.memory.metadata and plan.memory.process from
+/// the sizes of the checkpoint's texts and vocabulary. tests/memory_test.cc holds it to account.
+void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan);
+
+}  // namespace neuros::builder

@@ -1,0 +1,34 @@
+#include "cli/memory_report.h"
+
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+namespace neuros::cli {
+namespace {
+
+double mib(int64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+}  // namespace
+
+std::string memory_report(const plan::MemoryPlan& predicted, const base::ProcessMemory& measured) {
+  char line[200];
+  std::snprintf(
+      line, sizeof line,
+      "memory: predicted %.1f MiB, resident %.1f MiB; predicted peak %.1f MiB, peak %.1f MiB",
+      mib(predicted.steady_bytes()), mib(measured.resident), mib(predicted.peak_bytes()),
+      mib(measured.peak));
+  return line;
+}
+
+nlohmann::ordered_json memory_report_json(const plan::MemoryPlan& predicted,
+                                          const base::ProcessMemory& measured) {
+  return {{"predicted", predicted.steady_bytes()},
+          {"resident", measured.resident},
+          {"predicted_peak", predicted.peak_bytes()},
+          {"peak", measured.peak}};
+}
+
+}  // namespace neuros::cli

@@ -1,0 +1,84 @@
+#include "kernels/attention.h"
+
+#include "base/check.h"
+#include "kernels/cuda/attention_view.h"
+#include "kernels/cuda/device_batch.h"
+#include "kernels/cuda/ops.h"
+
+#include <algorithm>
+
+namespace neuros::kernels::cuda {
+namespace {
+
+constexpr int32_t kHeadDimMax = 256;
+
+AttentionView view_of(const AttentionArgs& args, const DeviceBatch& batch, size_t first_sequence) {
+  const KvLayout& layout = args.kv.layout;
+  CHECK(layout.head_dim <= kHeadDimMax && layout.page_tokens % 16 == 0);
+  CHECK(args.heads % layout.kv_heads == 0);
+  return {.q = args.q,
+          .out = args.out,
+          .first_row = batch.first_row + first_sequence,
+          .rows = batch.rows + first_sequence,
+          .first_position = batch.first_position + first_sequence,
+          .page_start = batch.page_start + first_sequence,
+          .pages = batch.pages,
+          .layer = args.kv.keys(0, args.layer, 0),
+          .page_bytes = layout.page_bytes(),
+          .head_bytes = layout.head_bytes(),
+          .values_bytes = layout.kv_heads * layout.head_bytes(),
+          .page_tokens = layout.page_tokens,
+          .head_dim = layout.head_dim,
+          .heads = args.heads,
+          .kv_heads = layout.kv_heads,
+          .group = args.heads / layout.kv_heads,
+          .scale = args.scale,
+          .window = args.window,
+          .soft_cap = args.soft_cap};
+}
+
+void attend(const OpContext& context, const AttentionRun& run) {
+  const bool done = run.decodes ? attention_decode(context, run, op_scratch(context))
+                                : attention_prompt(context, run);
+  if (!done) attention_plain(context, run);
+}
+
+int32_t longest_of(std::span<const SequenceSlice> sequences) {
+  int32_t longest = 0;
+  for (const SequenceSlice& slice : sequences) {
+    longest = std::max(longest, slice.first_position + slice.rows);
+  }
+  return longest;
+}
+
+}  // namespace
+
+int64_t attention_scratch_bytes(const OpLimits& limits) {
+  return attention_decode_scratch_bytes(limits);
+}
+
+int32_t attention_bucket(std::span<const SequenceSlice> sequences) {
+  return bucketed_positions(longest_of(sequences));
+}
+
+void attention(const OpContext& context, const AttentionArgs& args) {
+  const DeviceBatch batch = batch_of(context);
+  // Runs of one class: two at most where decode rows come first.
+  for (size_t first = 0, end = 0; first < args.sequences.size(); first = end) {
+    const bool decodes = args.sequences[first].decodes;
+    int32_t rows_max = 0;
+    for (; end < args.sequences.size() && args.sequences[end].decodes == decodes; ++end) {
+      rows_max = std::max(rows_max, args.sequences[end].rows);
+    }
+    CHECK(!decodes || rows_max == 1, "a decode step is one row");
+    const auto slices = args.sequences.subspan(first, end - first);
+    attend(context, {.view = view_of(args, batch, first),
+                     .dtype = args.kv.layout.dtype,
+                     .slices = slices,
+                     .rows_max = rows_max,
+                     .longest = longest_of(slices),
+                     .decodes = decodes});
+  }
+}
+
+}  // namespace neuros::kernels::cuda

@@ -1,0 +1,189 @@
+#pragma once
+
+/// Pieces of the attention kernels: tiles of keys and values in shared memory, and scores.
+
+#include "kernels/cuda/attention_mma.cuh"
+#include "kernels/cuda/attention_view.h"
+
+#include <limits>
+
+namespace neuros::kernels::cuda {
+
+inline constexpr float kLog2E = 1.44269504f;
+inline constexpr float kNoScore = -std::numeric_limits<float>::infinity();
+inline constexpr int kTileThreads = 128;
+/// Positions that surely lie in one page, and where splits and tiles may start.
+inline constexpr int kGranule = 16;
+
+/// One KV head of one sequence.
+struct HeadPages {
+  const int32_t* pages;   ///< of the sequence
+  const std::byte* keys;  ///< of the head in page 0
+  int32_t first, end;     ///< positions to read; the others count as zeros
+};
+
+__device__ __forceinline__ HeadPages pages_of(const AttentionView& view, int sequence,
+                                              int kv_head) {
+  return {view.pages + view.page_start[sequence], view.layer + kv_head * view.head_bytes, 0, 0};
+}
+
+/// Positions [first, end) that a row sees.
+__device__ __forceinline__ int32_t first_visible(const AttentionView& view, int32_t position) {
+  return view.window > 0 ? max(0, position - view.window + 1) : 0;
+}
+
+/// Scores are kept times log2(e), so that their powers are powers of two: queries are multiplied
+/// by query_scale(), and their products with keys go through finish_score().
+__device__ __forceinline__ float query_scale(const AttentionView& view) {
+  return view.soft_cap > 0.0f ? view.scale : view.scale * kLog2E;
+}
+__device__ __forceinline__ float finish_score(float product, float soft_cap) {
+  if (soft_cap <= 0.0f) return product;
+  // tanh(x) = 1 - 2 / (1 + e^(2 x)), to 1e-7.
+  const float power = power_of_two(product * (2.0f * kLog2E / soft_cap));
+  return soft_cap * kLog2E * (1.0f - __fdividef(2.0f, 1.0f + power));
+}
+
+/// Tiles of kPositions keys and values of T. Rows are padded by 16 bytes, an odd multiple of 16
+/// then: the eight rows that one matrix load reads lie in different banks.
+template <typename T, int kHeadDim, int kPositions>
+struct Tile {
+  static_assert(sizeof(T) == 2 && kHeadDim % 16 == 0 && kPositions % kGranule == 0);
+  static constexpr int kKeyStride = kPositions + 8;  ///< keys: [kHeadDim, kKeyStride]
+  static constexpr int kValueStride = kHeadDim + 8;  ///< values: [kPositions, kValueStride]
+  static constexpr int kKeys = kHeadDim * kKeyStride;
+  static constexpr int kValues = kPositions * kValueStride;
+  static constexpr int kBytes = (kKeys + kValues) * 2;
+
+  T* keys;
+  T* values;
+
+  __device__ explicit Tile(std::byte* at) : keys(reinterpret_cast<T*>(at)), values(keys + kKeys) {}
+
+  /// Starts the copies of positions [start, start + kPositions), by kTileThreads whole warps.
+  __device__ void load(const AttentionView& view, const HeadPages& from, int32_t start) const {
+    load_keys(view, from, start);
+    load_values(view, from, start);
+  }
+
+  /// A thread has 8 positions of every kRows-th dimension.
+  __device__ void load_keys(const AttentionView& view, const HeadPages& from, int32_t start) const {
+    constexpr int kChunks = kPositions / 8, kRows = kTileThreads / kChunks;
+    static_assert(kHeadDim % kRows == 0);
+    const int row = static_cast<int>(threadIdx.x) / kChunks;
+    const int column = 8 * (static_cast<int>(threadIdx.x) % kChunks);
+    const int32_t position = start + column;
+    const bool exists = position < from.end && position + 8 > from.first;
+    const std::byte* key = from.keys;
+    if (exists) key = place_of(view, from, position, view.page_tokens, row, 1);
+    const int64_t step = exists ? int64_t{2} * kRows * view.page_tokens : 0;
+    T* to = keys + row * kKeyStride + column;
+#pragma unroll
+    for (int round = 0; round < kHeadDim / kRows; ++round) {
+      copy_16(to + round * kRows * kKeyStride, key, exists);
+      key += step;
+    }
+  }
+
+  /// A warp has a granule, or half of one: one run of bytes.
+  __device__ void load_values(const AttentionView& view, const HeadPages& from,
+                              int32_t start) const {
+    constexpr int kParts = kTileThreads / 32 / (kPositions / kGranule);
+    constexpr int kRowChunks = kHeadDim / 8, kChunks = kGranule * kRowChunks / kParts;
+    static_assert(kChunks % 32 == 0);
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+    const int granule = kGranule * (warp / kParts), first_chunk = warp % kParts * kChunks + lane;
+    const std::byte* value = from.keys;
+    if (start + granule < from.end && start + granule + kGranule > from.first) {
+      value = place_of(view, from, start + granule, 1, 0, kHeadDim) + view.values_bytes;
+    }
+#pragma unroll
+    for (int round = 0; round < kChunks / 32; ++round) {
+      const int chunk = first_chunk + 32 * round;
+      const int row = granule + chunk / kRowChunks;
+      const bool exists = start + row < from.end && start + row >= from.first;
+      copy_16(values + row * kValueStride + 8 * (chunk % kRowChunks), value + 16 * chunk, exists);
+    }
+  }
+
+  /// Where element `row` of a position lies, in bytes, where rows and positions are so far apart.
+  __device__ static const std::byte* place_of(const AttentionView& view, const HeadPages& from,
+                                              int32_t position, int row_step, int row,
+                                              int position_step) {
+    const int32_t in_order = position / view.page_tokens;
+    const int64_t page = from.pages[in_order];
+    const int32_t place = position - in_order * view.page_tokens;
+    return from.keys + page * view.page_bytes + 2 * (row * row_step + place * position_step);
+  }
+
+  /// This lane's rows of the 16 x 16 blocks at (dimension, position) of the keys, and at
+  /// (position, dimension) of the values, for load_transposed().
+  __device__ const T* key_block(int dimension, int position) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    return keys + (dimension + lane % 16) * kKeyStride + position + 8 * (lane / 16);
+  }
+  __device__ const T* value_block(int position, int dimension) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    return values + (position + lane % 16) * kValueStride + dimension + 8 * (lane / 16);
+  }
+};
+
+/// Over the four lanes of one row of a fragment.
+__device__ __forceinline__ float quad_max(float value) {
+  value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 1));
+  return fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 2));
+}
+__device__ __forceinline__ float quad_sum(float value) {
+  value += __shfl_xor_sync(0xffffffffu, value, 1);
+  return value + __shfl_xor_sync(0xffffffffu, value, 2);
+}
+
+/// The running softmax of one row: the largest score so far and the sum of powers relative to it.
+struct RunningSoftmax {
+  float largest = kNoScore;
+  float sum = 0.0f;
+  float reference = 0.0f;  ///< what powers are relative to: `largest`, or 0 before any score
+
+  /// Takes the largest score of a step; returns what former sums shrink by: 1 if it is no larger.
+  __device__ float raise(float score) {
+    const float former = largest;
+    largest = fmaxf(largest, score);
+    reference = largest == kNoScore ? 0.0f : largest;
+    const float factor = power_of_two(former - reference);
+    sum *= factor;
+    return factor;
+  }
+};
+
+/// `tiles` tiles through `stages` (1 or 2) buffers in turn: load(n) starts the copies of tile n,
+/// use(n) works on it. The block calls start(), may do something else meanwhile, and finish().
+template <typename Load>
+struct TileStream {
+  int tiles, stages;
+  Load load;
+  int started = 0;
+
+  __device__ void start() {
+    while (started < min(stages, tiles)) load_next();
+  }
+  template <typename Use>
+  __device__ void finish(Use use) {
+    for (int n = 0; n < tiles; ++n) {
+      if (started - n > 1) {
+        wait_for_copies<1>();
+      } else {
+        wait_for_copies<0>();
+      }
+      __syncthreads();
+      use(n);
+      __syncthreads();
+      if (started < tiles) load_next();
+    }
+  }
+  __device__ void load_next() {
+    load(started++);
+    commit_copies();
+  }
+};
+
+}  // namespace neuros::kernels::cuda

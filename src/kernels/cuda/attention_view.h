@@ -1,0 +1,65 @@
+#pragma once
+
+/// What the attention kernels share: their arguments on the device, and how a batch is divided
+/// among them. Sequences of a batch that decode and those of prompts go to different kernels.
+
+#include "base/dtype.h"
+#include "kernels/attention.h"
+#include "kernels/op_context.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace neuros::kernels::cuda {
+
+/// Passed to kernels by value; pointers are the device's.
+struct AttentionView {
+  const float* q = nullptr;  ///< [tokens, heads, head_dim]
+  float* out = nullptr;      ///< the same
+  // Of the sequences of one run (AttentionRun), as in DeviceBatch.
+  const int32_t* first_row = nullptr;
+  const int32_t* rows = nullptr;
+  const int32_t* first_position = nullptr;
+  const int32_t* page_start = nullptr;
+  const int32_t* pages = nullptr;
+  const std::byte* layer = nullptr;  ///< this layer of page 0
+  int64_t page_bytes = 0;
+  int64_t head_bytes = 0;
+  int64_t values_bytes = 0;  ///< from a head's keys to its values
+  int32_t page_tokens = 0;
+  int32_t head_dim = 0;
+  int32_t heads = 0;
+  int32_t kv_heads = 0;
+  int32_t group = 0;  ///< query heads of a KV head
+  float scale = 1.0f;
+  int32_t window = 0;     ///< AttentionArgs
+  float soft_cap = 0.0f;  ///< AttentionArgs
+};
+
+/// Neighbouring sequences of one class.
+struct AttentionRun {
+  AttentionView view;
+  base::DType dtype = base::DType::kF16;
+  std::span<const SequenceSlice> slices;  ///< on the host: sizes for launches
+  int32_t rows_max = 0;                   ///< of one sequence
+  int32_t longest = 0;                    ///< positions of the longest sequence
+  bool decodes = false;
+};
+
+/// Decode rows, split along their positions. False: not for this type, head size or GPU.
+bool attention_decode(const OpContext& context, const AttentionRun& run,
+                      std::span<std::byte> scratch);
+int64_t attention_decode_scratch_bytes(const OpLimits& limits);
+
+/// Prompt rows by tensor cores. False: not for this type, head size or GPU.
+bool attention_prompt(const OpContext& context, const AttentionRun& run);
+
+/// Any rows, any head size up to 256: without tensor cores.
+void attention_plain(const OpContext& context, const AttentionRun& run);
+
+/// The longest sequence's positions as the launches of decode kernels see them: a power of two
+/// from 64 on, and one number for all that is longer than what changes a launch.
+int32_t bucketed_positions(int32_t positions);
+
+}  // namespace neuros::kernels::cuda

@@ -1,0 +1,174 @@
+#pragma once
+
+/// Hopper's instructions (sm_90a) that prefill_wgmma.cuh is made of: barriers in shared memory,
+/// bulk copies, and matrix products by a warpgroup. PTX ISA: "mbarrier", "cp.async.bulk",
+/// "Asynchronous Warpgroup Level Matrix Instructions".
+
+#include <cstddef>
+#include <cstdint>
+
+namespace neuros::kernels::cuda::hopper {
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+__device__ __forceinline__ uint32_t shared_address(const void* at) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(at));
+}
+
+/// A barrier completes a phase when `count` arrivals and all expected bytes are there.
+__device__ __forceinline__ void init_barrier(uint32_t barrier, uint32_t count) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+/// Makes initialised barriers visible to the copy engine.
+__device__ __forceinline__ void publish_barriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+__device__ __forceinline__ void arrive(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+__device__ __forceinline__ void arrive_and_expect(uint32_t barrier, uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
+}
+/// Waits for the end of the phase of this parity; at once if it is the phase before the current
+/// one.
+__device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+/// Copies to shared memory; the barrier counts the bytes. Addresses and size in units of 16 bytes.
+__device__ __forceinline__ void bulk_copy(uint32_t to, const std::byte* from, uint32_t bytes,
+                                          uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(to),
+      "l"(from), "r"(bytes), "r"(barrier)
+      : "memory");
+}
+/// Asks for a range to be brought to L2. Address and size in units of 16 bytes.
+__device__ __forceinline__ void prefetch_to_l2(const std::byte* from, uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
+
+template <int kRegisters>
+__device__ __forceinline__ void give_registers_back() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
+/// A barrier of `kThreads` of the block's threads; ids from 1.
+template <int kId, int kThreads>
+__device__ __forceinline__ void sync_threads() {
+  asm volatile("bar.sync %0, %1;" ::"n"(kId), "n"(kThreads) : "memory");
+}
+
+/// Orders earlier accesses of operand and sum registers before the next products.
+__device__ __forceinline__ void fence_registers() {
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void commit_products() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+/// Until all but the kPending latest committed groups are done.
+template <int kPending>
+__device__ __forceinline__ void wait_for_products() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+}
+
+/// Descriptor of a B operand whose rows of 128 bytes lie one after another in the 128-byte swizzle
+/// (PTX ISA, "Matrix-Descriptor Format"): address in units of 16 bytes, bits 0 .. 13; 1024 bytes
+/// from 8 rows to the next, bits 32 .. 45; swizzle mode 1, bits 62 .. 63. `address` is a multiple
+/// of 1024, plus 32 for every 16 columns into the rows: the hardware swizzles the address it
+/// computes.
+__device__ __forceinline__ uint64_t swizzled_operand(uint32_t address) {
+  constexpr uint64_t kFixed =
+      (uint64_t{1} << 62) | (uint64_t{1024 >> 4} << 32) | (uint64_t{1} << 16);
+  return kFixed | ((address & 0x3ffff) >> 4);
+}
+
+// Sums are in-out operands of the instruction, all of them.
+#define NEUROS_SUMS_8(d, i)                                                                   \
+  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
+      "+f"(d[i + 6]), "+f"(d[i + 7])
+#define NEUROS_SUMS_32(d, i) \
+  NEUROS_SUMS_8(d, i), NEUROS_SUMS_8(d, i + 8), NEUROS_SUMS_8(d, i + 16), NEUROS_SUMS_8(d, i + 24)
+#define NEUROS_WGMMA_N64(type, d, a, b)                                                            \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type                         \
+               " "                                                                                 \
+               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
+               "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "           \
+               "{%32, %33, %34, %35}, %36, 1, 1, 1, 0;"                                            \
+               : NEUROS_SUMS_32(d, 0)                                                              \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+#define NEUROS_WGMMA_N128(type, d, a, b)                                                           \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type                        \
+               " "                                                                                 \
+               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
+               "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "  \
+               "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, "  \
+               "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "           \
+               "{%64, %65, %66, %67}, %68, 1, 1, 1, 0;"                                            \
+               : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_32(d, 32)                                       \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+#define NEUROS_WGMMA_N256(type, d, a, b)                                                          \
+  asm volatile(                                                                                   \
+      "wgmma.mma_async.sync.aligned.m64n256k16.f32." type "." type                                \
+      " "                                                                                         \
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, "         \
+      "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "          \
+      "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, "          \
+      "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, %64, %65, "          \
+      "%66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, "          \
+      "%82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, %96, %97, "          \
+      "%98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "        \
+      "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, "            \
+      "%125, %126, %127}, "                                                                       \
+      "{%128, %129, %130, %131}, %132, 1, 1, 1, 0;"                                               \
+      : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_32(d, 32), NEUROS_SUMS_32(d, 64), NEUROS_SUMS_32(d, 96) \
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+
+/// d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must not be
+/// touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the tokens.
+template <int kTokens, bool kIsBf16>
+__device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const uint32_t* a,
+                                               uint64_t b) {
+  if constexpr (kTokens == 64) {
+    if constexpr (kIsBf16)
+      NEUROS_WGMMA_N64("bf16", d, a, b);
+    else
+      NEUROS_WGMMA_N64("f16", d, a, b);
+  } else if constexpr (kTokens == 128) {
+    if constexpr (kIsBf16)
+      NEUROS_WGMMA_N128("bf16", d, a, b);
+    else
+      NEUROS_WGMMA_N128("f16", d, a, b);
+  } else {
+    static_assert(kTokens == 256);
+    if constexpr (kIsBf16)
+      NEUROS_WGMMA_N256("bf16", d, a, b);
+    else
+      NEUROS_WGMMA_N256("f16", d, a, b);
+  }
+}
+
+#undef NEUROS_WGMMA_N64
+#undef NEUROS_WGMMA_N128
+#undef NEUROS_WGMMA_N256
+#undef NEUROS_SUMS_32
+#undef NEUROS_SUMS_8
+
+#endif
+
+}  // namespace neuros::kernels::cuda::hopper

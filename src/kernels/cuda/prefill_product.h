@@ -1,0 +1,106 @@
+#pragma once
+
+/// What the kernels behind prefill.h are launched with.
+///
+/// Every kernel computes tiles D = W X^T of kTileRows weight rows times some tokens. The weights
+/// are the A operand of the matrix instructions and go from device memory straight to registers
+/// (fragment_layout.h); warp w of a tile owns its panel w. The activations are the B operand and go
+/// through shared memory. They are prepared once per source:
+///
+/// Prepared halves: 16-bit numbers [column block][token][64 columns]: tokens are padded with zeros
+/// to kPadTokens, columns to kPadColumns. A wider tile reads on past the last token: what it finds
+/// there becomes sums of tokens that nobody writes, and kTileBytesMax after the end may be read. A
+/// token's 128 bytes of a block are eight pieces of 16 bytes; piece p lies at p ^ (token % 8),
+/// which is the 128-byte swizzle of the matrix instructions and keeps ldmatrix free of bank
+/// conflicts, so that a tile is one contiguous copy. Within each 16 columns, place 2t + e holds
+/// column 4t + e and place 8 + 2t + e column 4t + 2 + e (t < 4, e < 2): the order in which the
+/// weights' fragments have them.
+///
+/// Prepared floats: row-major [token][columns padded to 4], for types that are multiplied in f32.
+
+#include "base/dtype.h"
+#include "kernels/cuda/linear.h"
+#include "kernels/op_context.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace neuros::kernels::cuda::prefill {
+
+inline constexpr int kTileRows = 128;
+inline constexpr int kTilePanels = 8;
+inline constexpr int kBlockColumns = 64;
+inline constexpr int kBlockRowBytes = 128;
+inline constexpr int kPadColumns = 256;  ///< the longest chunk of a type
+inline constexpr int kPadTokens = 64;
+inline constexpr int kTileBytesMax = 256 * kBlockRowBytes;  ///< a column block of the widest tile
+
+/// Quantised weights are expanded to f16 times this, so that small scales stay clear of subnormals:
+/// full precision from 2e-6 up, and no overflow below 2047.
+inline constexpr float kWeightFactor = 32.0f;
+
+enum class Prepared : uint8_t { kF16, kBF16, kF32 };
+
+struct PrepareArgs {
+  ActivationSource source;
+  int64_t padded_tokens = 0;
+  int64_t padded_cols = 0;
+  std::byte* out = nullptr;  ///< as described above
+  /// [padded tokens]: what a token's sums are multiplied by. f16 activations are scaled by a power
+  /// of two so that the largest of a token lies in [128, 256): neither they nor their sums
+  /// overflow.
+  float* token_factors = nullptr;
+};
+
+void prepare_activations(const OpContext& context, Prepared kind, const PrepareArgs& args);
+
+/// One matrix of a launch; all have the type and the columns of the launch.
+struct ProductTask {
+  const std::byte* weight = nullptr;
+  const std::byte* up = nullptr;    ///< SwiGLU: y = silu(weight x) * (up x); else null
+  const float* bias = nullptr;      ///< [rows] or null
+  const float* residual = nullptr;  ///< [tokens, rows] or null; may be y
+  const float* gate = nullptr;      ///< [tokens, rows] or null; may be y: y = silu(gate) * y
+  float* y = nullptr;               ///< [tokens, rows]
+  int rows = 0;
+  int first_tile = 0;    ///< of this task among the row tiles of the launch
+  bool aligned = false;  ///< rows and pointers allow 16-byte accesses
+};
+
+struct ProductArgs {
+  ProductTask tasks[kTasksMax];
+  int task_count = 0;
+  bool swiglu = false;  ///< a tile is then 64 rows of either matrix
+  int row_tiles = 0;    ///< of all tasks
+  int tokens = 0;
+  int padded_tokens = 0;  ///< of the prepared activations
+  int token_tiles = 0;
+  int cols = 0;         ///< as in the matrix
+  int padded_cols = 0;  ///< of prepared floats
+  int64_t panel_bytes = 0;
+  const std::byte* activations = nullptr;
+  const float* token_factors = nullptr;
+  float weight_factor = 1.0f;  ///< what sums are multiplied by beside the token's
+  int multiprocessors = 0;     ///< of the device
+
+  constexpr int tile_rows() const { return swiglu ? kTileRows / 2 : kTileRows; }
+};
+
+using ProductLaunch = void (*)(const OpContext&, const ProductArgs&);
+
+/// mma.sync: 128 rows x 128 tokens a block. f16, bf16 (from sm_80 on) and the quantised types.
+inline constexpr int kMmaTokens = 128;
+template <base::DType kType>
+void launch_mma(const OpContext& context, const ProductArgs& args);
+
+/// wgmma, on compute capability 9.0: 128 rows x kTokens tokens a tile; the same types.
+template <base::DType kType, int kTokens>
+void launch_wgmma(const OpContext& context, const ProductArgs& args);
+
+/// Plain f32 arithmetic: 64 rows x 64 tokens a block. f32 and bf16.
+inline constexpr int kFmaRows = 64;
+inline constexpr int kFmaTokens = 64;
+template <base::DType kType>
+void launch_fma(const OpContext& context, const ProductArgs& args);
+
+}  // namespace neuros::kernels::cuda::prefill

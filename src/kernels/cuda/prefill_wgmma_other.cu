@@ -1,0 +1,28 @@
+/// Prompt rows by wgmma: weights of 16, 8 and 2 bits.
+
+#include "kernels/cuda/prefill_wgmma.cuh"
+
+namespace neuros::kernels::cuda::prefill {
+
+using base::DType;
+
+template void launch_wgmma<DType::kF16, 64>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kF16, 128>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kF16, 256>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kBF16, 64>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kBF16, 128>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kBF16, 256>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ8_0, 64>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ8_0, 128>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ8_0, 256>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kTQ2_0, 64>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kTQ2_0, 128>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kTQ2_0, 256>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ2_0, 64>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ2_0, 128>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ2_0, 256>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ2_0_128, 64>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ2_0_128, 128>(const OpContext&, const ProductArgs&);
+template void launch_wgmma<DType::kQ2_0_128, 256>(const OpContext&, const ProductArgs&);
+
+}  // namespace neuros::kernels::cuda::prefill
