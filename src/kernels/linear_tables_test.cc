@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -201,8 +202,9 @@ TEST_P(EveryLinear, RowsDoNotDependOnTheirBatch) {
 
 TEST_P(EveryLinear, DecodeStepsAgreeWithTheReference) {
   SCOPED_TRACE(random_.trace());
-  for (const int64_t tokens : {1, 2, 3, 8, 9, 16, 31, 33, 70}) {
-    const int64_t cols = testing::random_cols(random_, dtype(), random_.coin() ? 67 : 2400);
+  for (const int64_t tokens : {1, 2, 3, 8, 9, 16, 31, 33, 70, 270}) {
+    const int64_t cols_max = tokens > 100 || random_.coin() ? 67 : 2400;
+    const int64_t cols = testing::random_cols(random_, dtype(), cols_max);
     const Product product = random_product(random_, dtype(), random_.between(1, 100), cols, tokens);
     const int64_t decode = random_.coin() ? tokens : random_.between(1, tokens);
     const Floats y = multiply(table(), PackedWeight(table(), product.weight), product, decode);
@@ -254,6 +256,32 @@ TEST_P(EveryLinear, DecodeStepsAndPromptRowsShareABatch) {
     const auto split = static_cast<size_t>(decode * product.weight.rows);
     EXPECT_TRUE(testing::same_bits(mixed.span().first(split), steps.span().first(split)));
     EXPECT_TRUE(testing::same_bits(mixed.span().subspan(split), prompt.span().subspan(split)));
+  }
+}
+
+/// Test buffers start on no vector boundary; these activations do.
+TEST_P(EveryLinear, AlignmentDoesNotChangeTheResult) {
+  SCOPED_TRACE(random_.trace());
+  for (const int64_t tokens : {1, 2, 11}) {
+    const int64_t cols = testing::random_cols(random_, dtype(), 6000);
+    const Product product = random_product(random_, dtype(), random_.between(1, 40), cols, tokens);
+    const PackedWeight packed(table(), product.weight);
+    testing::AlignedBytes x(product.x.size() * static_cast<int64_t>(sizeof(float)));
+    std::memcpy(x.data(), product.x.data(), x.span().size());
+    for (const int64_t decode : {int64_t{0}, tokens}) {
+      Product plain = product;
+      plain.bias = Floats(0);
+      plain.residual = Floats(0);
+      const Floats expected = multiply(table(), packed, plain, decode);
+      Bench bench(table(), product.limits(1));
+      Floats y(tokens * product.weight.rows);
+      kernel().run(bench.context(), {.weight = packed.matrix(),
+                                     .x = reinterpret_cast<const float*>(x.data()),
+                                     .y = y.data(),
+                                     .tokens = tokens,
+                                     .decode_tokens = decode});
+      EXPECT_TRUE(testing::same_bits(y.span(), expected.span())) << tokens << " tokens";
+    }
   }
 }
 

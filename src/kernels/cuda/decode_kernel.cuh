@@ -8,6 +8,19 @@
 ///
 /// Grids are no larger than what fits on the chip at once, so that a following kernel may start its
 /// own first copies while this one still runs.
+///
+/// Budget. An H200 that reads 4.3 TB/s gives each of its 132 multiprocessors some 17 bytes a clock,
+/// and a multiprocessor issues 4 instructions a clock: 4.3 bytes have to pay for each. What a warp
+/// spends on one tile of tokens, counted in PTX without moves, ring included, and bytes for each:
+///   bf16    64 columns   2048 bytes   170 instructions   12.0   bound by memory
+///   q8_0   128           2176         220                 9.9
+///   q4_0   128           1152         240                 4.8
+///   q4_k   256           2368         450                 5.3
+///   q6_k   256           3360         690                 4.9
+///   tq2_0  256           1056         360                 2.9   bound by instructions
+///   q2_k   256           1344         700                 1.9
+/// A further tile costs about 100 instructions (two pieces: 170) for 128 columns, and 1 to 1.5 KB
+/// of activations from the first- or second-level cache, as much as the weights of a 4-bit type.
 
 #include "kernels/cuda/decode_chunks.cuh"
 #include "kernels/cuda/decode_parameters.h"
@@ -120,25 +133,54 @@ __host__ __device__ constexpr int64_t own_scale_bytes(int tokens, int64_t column
   return (tokens + 1) / 2 * (columns / kChunkColumns) * kPairFloats * 4;
 }
 
-/// Prepares all tokens; ends with a barrier.
+/// Prepares a few tokens in a block. The norm's weights depend on no kernel: they are loaded before
+/// the wait for x.
 template <ActivationKind kKind>
-__device__ __forceinline__ void prepare_in_block(const SourceRows& source,
-                                                 const PreparedActivations& out, int tokens,
-                                                 int columns) {
-  for (int token = 0; token < tokens; ++token) {
-    const float* row = source.row(token);
-    const RowFactors factors = row_factors<kKind>(source, row);
-    if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
-      out.scales[token] = inverse_power(factors.scale);
-    }
-#pragma unroll 2
-    for (int column = 4 * threadIdx.x; column < columns; column += 4 * kBlockThreads) {
-      const Four values = prepared_values(source, row, column, factors);
-      store_prepared<kKind>(out, token, column, columns, values);
-    }
+class OwnPreparation {
+ public:
+  __device__ explicit OwnPreparation(const SourceRows& source)
+      : source_(source), normed_(source.norm_weight != nullptr) {
+    if (normed_) weight_.load(source.norm_weight, 0, source.cols);
+    source.prefetch_norm(kWideColumns);
   }
-  __syncthreads();
-}
+
+  /// All tokens; ends with a barrier.
+  __device__ void run(const PreparedActivations& out, int tokens, int columns) const {
+    for (int token = 0; token < tokens; ++token) {
+      const float* row = source_.row(token);
+      WidePart x;
+      x.load(row, 0, source_.cols);
+      const RowFactors factors = row_factors<kKind>(source_, row, x, weight_);
+      if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
+        out.scales[token] = inverse_power(factors.scale);
+      }
+      store(out, token, 0, columns, x, weight_, factors);
+      for (int first = kWideColumns; first < columns; first += kWideColumns) {
+        WidePart weight{};
+        x.load(row, first, source_.cols);
+        if (normed_) weight.load(source_.norm_weight, first, source_.cols);
+        store(out, token, first, columns, x, weight, factors);
+      }
+    }
+    __syncthreads();
+  }
+
+ private:
+  __device__ __forceinline__ void store(const PreparedActivations& out, int token, int first,
+                                        int columns, const WidePart& x, const WidePart& weight,
+                                        RowFactors factors) const {
+    Four values[kPartFours];
+#pragma unroll
+    for (int i = 0; i < kPartFours; ++i) {
+      values[i] = scaled(x.four[i], weight.four[i], normed_, factors);
+    }
+    store_part<kKind>(out, token, first, columns, values);
+  }
+
+  const SourceRows& source_;
+  bool normed_;
+  WidePart weight_{};
+};
 
 __device__ __forceinline__ float silu(float value) {
   return value / (1.0f + expf(-value));
@@ -240,14 +282,15 @@ __global__ void __launch_bounds__(kBlockThreads, kTiles == 1 ? 3 : 2)
                                                    ChunkWalk<Chunk>(p, first, last));
   let_next_start();
   ring.fill();
-  if constexpr (kPrepares) p.source.prefetch_norm();
-  wait_for_previous();
-
   PreparedActivations x = p.prepared;
   if constexpr (kPrepares) {
+    const OwnPreparation<Chunk::kKind> preparation(p.source);
+    wait_for_previous();
     x = {shared + place.values, reinterpret_cast<float*>(shared + place.scales), p.tokens,
          (p.tokens + 1) / 2};
-    prepare_in_block<Chunk::kKind>(p.source, x, p.tokens, p.columns);
+    preparation.run(x, p.tokens, p.columns);
+  } else {
+    wait_for_previous();
   }
   PanelSums<Chunk::kKind, kTiles> sums(reinterpret_cast<float*>(shared + place.sums), p, x.scales);
   for (int index = 0;; ++index) {

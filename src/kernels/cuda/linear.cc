@@ -34,10 +34,10 @@ void run(const OpContext& context, const LinearArgs& args) {
 
 /// The instruction that decode steps are made of, for the plan.
 std::string kernel_name(DType dtype) {
-  const char* instruction = dtype == DType::kF32    ? "fma f32"
-                            : dtype == DType::kF16  ? "mma f16"
-                            : dtype == DType::kBF16 ? "mma bf16"
-                                                    : "mma s8";
+  const char* instruction = dtype == DType::kF32    ? "fma"
+                            : dtype == DType::kF16  ? "mma-f16"
+                            : dtype == DType::kBF16 ? "mma-bf16"
+                                                    : "mma-s8";
   return std::string("cuda ") + instruction + " " + std::string(base::name(dtype));
 }
 

@@ -8,30 +8,40 @@ namespace {
 constexpr int kSliceColumns = 4 * kBlockThreads;
 
 /// A block is 1024 columns of one token. With a norm each of a token's blocks sums all its columns:
-/// they come from the second-level cache, and the sum waits for no other block.
+/// they come from the second-level cache, and no block waits for another.
 template <ActivationKind kKind>
 __global__ void __launch_bounds__(kBlockThreads)
     prepare_kernel(SourceRows source, PreparedActivations out) {
   let_next_start();
-  source.prefetch_norm();
+  const bool normed = source.norm_weight != nullptr;
+  const int first = blockIdx.x * kSliceColumns;
+  WidePart weight{};
+  RowPart<1> own_weight{};
+  if (normed) {
+    if (kKind == ActivationKind::kF16) weight.load(source.norm_weight, 0, source.cols);
+    own_weight.load(source.norm_weight, first, source.cols);
+  }
   wait_for_previous();
   const int token = blockIdx.y;
-  const int64_t columns = padded_columns(kKind, source.cols);
+  const int columns = static_cast<int>(padded_columns(kKind, source.cols));
   const float* row = source.row(token);
-  const RowFactors factors = row_factors<kKind>(source, row);
-  const int column = blockIdx.x * kSliceColumns + 4 * threadIdx.x;
-  if (column >= columns) return;
-  if (kKind == ActivationKind::kF16 && column == 0)
+  RowPart<1> own;
+  own.load(row, first, source.cols);
+  WidePart x{};
+  if (normed || kKind == ActivationKind::kF16) x.load(row, 0, source.cols);
+  const RowFactors factors = row_factors<kKind>(source, row, x, weight);
+  if (kKind == ActivationKind::kF16 && blockIdx.x == 0 && threadIdx.x == 0) {
     out.scales[token] = inverse_power(factors.scale);
-  const Four values = prepared_values(source, row, column, factors);
-  if constexpr (kKind == ActivationKind::kQ8) {
-    const int64_t tile = token / kTileTokens, chunks = columns / kChunkColumns;
-    out.values += tile * chunks * out.chunk_bytes();
-    out.scales += tile * chunks * out.chunk_floats();
-    store_prepared<kKind>(out, token % kTileTokens, column, columns, values);
-  } else {
-    store_prepared<kKind>(out, token, column, columns, values);
   }
+  int in_tile = token;
+  if constexpr (kKind == ActivationKind::kQ8) {
+    const int64_t chunks = static_cast<int64_t>(token / kTileTokens) * (columns / kChunkColumns);
+    out.values += chunks * out.chunk_bytes();
+    out.scales += chunks * out.chunk_floats();
+    in_tile = token % kTileTokens;
+  }
+  const Four values[1]{scaled(own.four[0], own_weight.four[0], normed, factors)};
+  store_part<kKind>(out, in_tile, first, columns, values);
 }
 
 }  // namespace

@@ -29,11 +29,12 @@ struct SourceRows {
     const int64_t index = rows == nullptr ? token : rows[token];
     return x + index * cols;
   }
-  /// Before the kernel waits for the one that makes x.
-  __device__ void prefetch_norm() const {
+  /// Brings the norm's weights from `first` on close.
+  __device__ void prefetch_norm(int first) const {
     if (norm_weight == nullptr) return;
-    for (int i = 32 * threadIdx.x; i < cols; i += 32 * kBlockThreads)
+    for (int i = first + 32 * static_cast<int>(threadIdx.x); i < cols; i += 32 * kBlockThreads) {
       prefetch_line(norm_weight + i);
+    }
   }
 };
 
@@ -51,17 +52,43 @@ struct Four {
 
 /// Columns column .. column + 3 of a row, zeros behind its end.
 __device__ __forceinline__ Four load_four(const float* row, int column, int cols) {
-  const float* from = row + column;
-  if (column + 4 <= cols && reinterpret_cast<uintptr_t>(from) % 16 == 0) {
-    const float4 values = *reinterpret_cast<const float4*>(from);
-    return {{values.x, values.y, values.z, values.w}};
-  }
   Four out{};
   for (int i = 0; i < 4; ++i) {
-    if (column + i < cols) out.at[i] = from[i];
+    if (column + i < cols) out.at[i] = row[column + i];
   }
   return out;
 }
+
+/// What a thread has of a run of columns: kFours times four columns, 1024 apart.
+template <int kFours>
+struct RowPart {
+  Four four[kFours];
+
+  static __device__ __forceinline__ int column(int first, int i) {
+    return first + 4 * (i * kBlockThreads + static_cast<int>(threadIdx.x));
+  }
+
+  /// Of the columns from `first` on, zeros behind the row's end. Rows lie on any boundary; where it
+  /// is one of 16 bytes all loads are on their way together.
+  __device__ __forceinline__ void load(const float* row, int first, int cols) {
+    if (reinterpret_cast<uintptr_t>(row) % 16 == 0 && cols % 4 == 0) {
+      const auto* quads = reinterpret_cast<const float4*>(row);
+#pragma unroll
+      for (int i = 0; i < kFours; ++i) {
+        float4 quad = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        if (column(first, i) < cols) quad = quads[column(first, i) / 4];
+        four[i] = {{quad.x, quad.y, quad.z, quad.w}};
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kFours; ++i) four[i] = load_four(row, column(first, i), cols);
+    }
+  }
+};
+
+inline constexpr int kPartFours = 4;
+using WidePart = RowPart<kPartFours>;
+inline constexpr int kWideColumns = 4 * kPartFours * kBlockThreads;
 
 /// What all values of a row are multiplied by.
 struct RowFactors {
@@ -100,24 +127,40 @@ __device__ __forceinline__ float inverse_power(float power) {
   return __uint_as_float((254u << 23) - __float_as_uint(power));
 }
 
-/// All threads of the block call it.
+/// Adds a part's squares and largest magnitude of x * weight.
 template <ActivationKind kKind>
-__device__ RowFactors row_factors(const SourceRows& source, const float* row) {
+__device__ __forceinline__ void measure(const WidePart& x, const WidePart& weight, bool normed,
+                                        float& squares, float& largest) {
+#pragma unroll
+  for (int i = 0; i < kPartFours; ++i) {
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const float value = x.four[i].at[k];
+      squares = __fmaf_rn(value, value, squares);
+      if constexpr (kKind == ActivationKind::kF16) {
+        largest = fmaxf(largest, fabsf(normed ? __fmul_rn(value, weight.four[i].at[k]) : value));
+      }
+    }
+  }
+}
+
+/// All threads of the block call it, with their part of the row's first columns and of the norm's
+/// weights there.
+template <ActivationKind kKind>
+__device__ __forceinline__ RowFactors row_factors(const SourceRows& source, const float* row,
+                                                  const WidePart& x, const WidePart& weight) {
   const bool normed = source.norm_weight != nullptr;
   RowFactors factors;
   if (!normed && kKind != ActivationKind::kF16) return factors;
   float squares = 0.0f, largest = 0.0f;
-#pragma unroll 4
-  for (int column = 4 * threadIdx.x; column < source.cols; column += 4 * kBlockThreads) {
-    const Four x = load_four(row, column, source.cols);
-    Four weight{{1.0f, 1.0f, 1.0f, 1.0f}};
+  measure<kKind>(x, weight, normed, squares, largest);
+  for (int first = kWideColumns; first < source.cols; first += kWideColumns) {
+    WidePart next_x, next_weight{};
+    next_x.load(row, first, source.cols);
     if (normed && kKind == ActivationKind::kF16) {
-      weight = load_four(source.norm_weight, column, source.cols);
+      next_weight.load(source.norm_weight, first, source.cols);
     }
-    for (int i = 0; i < 4; ++i) {
-      squares = __fmaf_rn(x.at[i], x.at[i], squares);
-      largest = fmaxf(largest, fabsf(__fmul_rn(x.at[i], weight.at[i])));
-    }
+    measure<kKind>(next_x, next_weight, normed, squares, largest);
   }
   const float2 all = reduce_block(squares, largest);
   if (normed) {
@@ -128,18 +171,17 @@ __device__ RowFactors row_factors(const SourceRows& source, const float* row) {
   return factors;
 }
 
-/// Four values of a row before they are rounded; zeros behind its end.
-__device__ __forceinline__ Four prepared_values(const SourceRows& source, const float* row,
-                                                int column, RowFactors factors) {
-  Four values = load_four(row, column, source.cols);
-  if (source.norm_weight != nullptr) {
-    const Four weight = load_four(source.norm_weight, column, source.cols);
-    for (int i = 0; i < 4; ++i) {
-      values.at[i] = __fmul_rn(__fmul_rn(values.at[i], factors.norm), weight.at[i]);
-    }
+/// Four values before they are rounded.
+__device__ __forceinline__ Four scaled(const Four& x, const Four& weight, bool normed,
+                                       RowFactors factors) {
+  Four out;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    float value = x.at[i];
+    if (normed) value = __fmul_rn(__fmul_rn(value, factors.norm), weight.at[i]);
+    out.at[i] = __fmul_rn(value, factors.scale);
   }
-  for (int i = 0; i < 4; ++i) values.at[i] = __fmul_rn(values.at[i], factors.scale);
-  return values;
+  return out;
 }
 
 /// Four codes to a word, the first in the lowest byte: the low bits of value * inverse + kSumBase
@@ -152,44 +194,62 @@ __device__ __forceinline__ uint32_t round_to_codes(const Four& values, float inv
                      0x5410);
 }
 
-/// Stores four columns of token `token` of a kQ8 tile. Eight lanes one after another, the first a
-/// multiple of 8, have the 32 columns of a step; all lanes of the warp call it.
-__device__ __forceinline__ void store_codes(const PreparedActivations& tile, int token, int column,
-                                            const Four& values) {
+/// Four columns as kQ8 has them.
+struct RoundedFour {
+  uint32_t codes;
+  float dx;                  ///< of the 32 columns around them
+  int sum_of_16, sum_of_32;  ///< codes of the 16 and 32 columns around them
+};
+
+/// Eight lanes one after another, the first a multiple of 8, have the 32 columns of a step. All
+/// lanes of the warp call it.
+__device__ __forceinline__ RoundedFour round_four(const Four& values) {
   constexpr uint32_t kAll = 0xffffffffu;
   constexpr float kLeast = 1e-30f;  // below it 127 / largest may be infinite: all codes are 0
   float largest = 0.0f;
+#pragma unroll
   for (int i = 0; i < 4; ++i) largest = fmaxf(largest, fabsf(values.at[i]));
+#pragma unroll
   for (int distance = 1; distance < 8; distance *= 2) {
     largest = fmaxf(largest, __shfl_xor_sync(kAll, largest, distance));
   }
   const float inverse = largest < kLeast ? 0.0f : __fdiv_rn(127.0f, largest);
-  const float dx = largest < kLeast ? 0.0f : __fdiv_rn(largest, 127.0f);
-  const uint32_t codes = round_to_codes(values, inverse);
-  int sum = __dp4a(static_cast<int>(codes), 0x01010101, 0);
+  RoundedFour out;
+  out.dx = largest < kLeast ? 0.0f : __fdiv_rn(largest, 127.0f);
+  out.codes = round_to_codes(values, inverse);
+  int sum = __dp4a(static_cast<int>(out.codes), 0x01010101, 0);
   sum += __shfl_xor_sync(kAll, sum, 1);
   sum += __shfl_xor_sync(kAll, sum, 2);
-  const int sum_of_32 = sum + __shfl_xor_sync(kAll, sum, 4);
+  out.sum_of_16 = sum;
+  out.sum_of_32 = sum + __shfl_xor_sync(kAll, sum, 4);
+  return out;
+}
 
+/// Stores four columns of token `token` of a kQ8 tile.
+__device__ __forceinline__ void store_four(const PreparedActivations& tile, int token, int column,
+                                           const RoundedFour& four) {
   const int chunk = column / kChunkColumns, step = column / 32 % 4, quad = column / 4 % 8;
   std::byte* at = tile.values + chunk * tile.chunk_bytes() + token * kTokenCodeBytes;
-  *reinterpret_cast<uint32_t*>(at + quad % 4 * 32 + step * 8 + quad / 4 * 4) = codes;
+  *reinterpret_cast<uint32_t*>(at + quad % 4 * 32 + step * 8 + quad / 4 * 4) = four.codes;
   float* scales = tile.scales + chunk * tile.chunk_floats() + token / 2 * kPairFloats + token % 2;
   if (quad == 0) {
-    scales[step * 2] = dx;
-    scales[8 + step * 2] = __fmul_rn(dx, static_cast<float>(sum_of_32));
+    scales[step * 2] = four.dx;
+    scales[8 + step * 2] = __fmul_rn(four.dx, static_cast<float>(four.sum_of_32));
   }
-  if (quad % 4 == 0) scales[16 + step * 4 + quad / 4 * 2] = __fmul_rn(dx, static_cast<float>(sum));
+  if (quad % 4 == 0) {
+    scales[16 + step * 4 + quad / 4 * 2] = __fmul_rn(four.dx, static_cast<float>(four.sum_of_16));
+  }
 }
 
 /// Stores four columns of a row of another kind.
 template <ActivationKind kKind>
-__device__ __forceinline__ void store_floats(std::byte* row, int column, const Four& values) {
+__device__ __forceinline__ void store_four(std::byte* row, int column, const Four& values) {
   if constexpr (kKind == ActivationKind::kF32) {
     reinterpret_cast<float4*>(row)[column / 4] =
         make_float4(values.at[0], values.at[1], values.at[2], values.at[3]);
   } else {
     uint32_t bits[4];
+#pragma unroll
     for (int i = 0; i < 4; ++i) {
       bits[i] = kKind == ActivationKind::kBF16
                     ? __bfloat16_as_ushort(__float2bfloat16_rn(values.at[i]))
@@ -200,15 +260,29 @@ __device__ __forceinline__ void store_floats(std::byte* row, int column, const F
   }
 }
 
-/// Stores four columns of a token. `tile` is where the token's tile (kQ8) or the first token lies.
-template <ActivationKind kKind>
-__device__ __forceinline__ void store_prepared(const PreparedActivations& tile, int token,
-                                               int column, int64_t columns, const Four& values) {
+/// Rounds and stores a token's columns from `first` on, none from `columns` on. `tile` is where the
+/// token's tile (kQ8) or the first token lies. All threads of the block call it.
+template <ActivationKind kKind, int kFours>
+__device__ __forceinline__ void store_part(const PreparedActivations& tile, int token, int first,
+                                           int columns, const Four (&values)[kFours]) {
+  using Part = RowPart<kFours>;
   if constexpr (kKind == ActivationKind::kQ8) {
-    store_codes(tile, token, column, values);
+    RoundedFour rounded[kFours];  // all before the first store: their chains run side by side
+#pragma unroll
+    for (int i = 0; i < kFours; ++i) rounded[i] = round_four(values[i]);
+#pragma unroll
+    for (int i = 0; i < kFours; ++i) {
+      const int column = Part::column(first, i);
+      if (column < columns) store_four(tile, token, column, rounded[i]);
+    }
   } else {
     constexpr int kBytes = kKind == ActivationKind::kF32 ? 4 : 2;
-    store_floats<kKind>(tile.values + token * columns * kBytes, column, values);
+    std::byte* row = tile.values + static_cast<int64_t>(token) * columns * kBytes;
+#pragma unroll
+    for (int i = 0; i < kFours; ++i) {
+      const int column = Part::column(first, i);
+      if (column < columns) store_four<kKind>(row, column, values[i]);
+    }
   }
 }
 
