@@ -1,7 +1,8 @@
-/// Attention of single rows over long contexts (https://arxiv.org/abs/2311.01282's split of the
-/// keys). The visible positions of a row are cut into splits, whose length depends on their number
-/// alone; a block takes one split of one KV head for up to eight of its query heads and leaves
-/// sums relative to its own largest score; a second kernel adds the splits in order.
+/// Attention of single rows over long contexts, split along the keys
+/// (https://crfm.stanford.edu/2023/10/12/flashdecoding.html). The visible positions of a row are
+/// cut into splits whose length depends on their number alone, so that its bits do; a block takes
+/// one KV head for up to eight of its query heads and leaves each split's sums relative to the
+/// split's own largest score; a second kernel adds the splits in their order.
 ///
 /// Products run on tensor cores at nearly float's precision: queries and softmax weights are
 /// sums of two 16-bit numbers, and of the 16 rows that an instruction has, the eight heads take
@@ -25,7 +26,8 @@ constexpr int kWarps = 4;
 constexpr int kBlockHeads = 8;
 constexpr int kSplitsMax = 64;
 
-/// Positions of a split of a row that sees `visible` of them: what gives at most kSplitsMax.
+/// Positions of a split where `visible` of them are cut: the fewest tiles, doubled until kSplitsMax
+/// splits suffice.
 __host__ __device__ constexpr int32_t split_positions(int32_t visible) {
   int32_t positions = kTilePositions;
   while (int64_t{positions} * kSplitsMax < visible) positions *= 2;

@@ -27,7 +27,7 @@ __device__ __forceinline__ HeadPages pages_of(const AttentionView& view, int seq
   return {view.pages + view.page_start[sequence], view.layer + kv_head * view.head_bytes, 0, 0};
 }
 
-/// Positions [first, end) that a row sees.
+/// The first position that a row sees.
 __device__ __forceinline__ int32_t first_visible(const AttentionView& view, int32_t position) {
   return view.window > 0 ? max(0, position - view.window + 1) : 0;
 }
