@@ -8,9 +8,10 @@
 ///
 /// Numbers: a code less its offset is an integer below 2^11, exact in f16. d * kWeightFactor is
 /// exact (a shift of the exponent); times a sub-scale it rounds once; times the code (and less the
-/// minimum, fused) it rounds once more. A weight is thus off by at most 2^-11 of the largest of its
-/// group, 2^-12 where there are no sub-scales: a tenth of what rounding activations to eight bits
-/// costs. f16 arithmetic is written in PTX with .rn, so that every kernel rounds alike.
+/// minimum, fused) it rounds once more. A weight is thus off by at most 2^-12 of itself without
+/// sub-scales, 2^-10 of the largest of its group with them (their product has up to twice its
+/// size): a few times less than activations rounded to eight bits are off.
+/// f16 arithmetic is written in PTX with .rn, so that every kernel rounds alike.
 
 #include "kernels/blocks.h"
 #include "kernels/cuda/fragment_layout.h"

@@ -2,8 +2,9 @@
 
 /// Products of prompt rows by mma.sync, for every card from sm_75 on: m16n8k16, on sm_75 two
 /// m16n8k8. A block of eight warps computes 128 rows x 128 tokens: warp w multiplies panel w by all
-/// tokens, 64 sums a lane. Shared memory holds three column blocks of the tokens, 16 KiB each, two
-/// of them on their way.
+/// tokens, 64 sums a lane. Two blocks share a multiprocessor (of sm_75, whose shared memory is
+/// small, one has it alone). Shared memory holds three column blocks of the tokens, 16 KiB each,
+/// two of them on their way.
 ///
 /// Bounds: 64 columns of a tile are 1 MFLOP x 2, 16 KiB of shared memory written and, as each warp
 /// reads all of it, 128 KiB read: 1024 cycles at 128 B a cycle, as long as the tensor cores of an
@@ -153,7 +154,7 @@ class MmaBlocks {
 };
 
 template <base::DType kType>
-__global__ void __launch_bounds__(kTileThreads, 1)
+__global__ void __launch_bounds__(kTileThreads, 2)
     mma_product(const __grid_constant__ ProductArgs args) {
   using Stream = WeightStream<kType>;
   if constexpr (Stream::kIsBf16 && !kHasBf16Mma) return;  // launch_fma() does these
