@@ -24,6 +24,7 @@
 
 #include "kernels/cuda/decode_chunks.cuh"
 #include "kernels/cuda/decode_parameters.h"
+#include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prepare.cuh"
 #include "kernels/cuda/residency.h"
@@ -329,7 +330,7 @@ void launch_kernel(const OpContext& context, DecodeParameters p) {
   p.groups = (p.tokens + kTiles * kTileTokens - 1) / (kTiles * kTileTokens);
   p.chunks = static_cast<int>((p.panel_bytes + Chunk::kBytes - 1) / Chunk::kBytes);
   const DecodeShared shared = decode_shared<Chunk, kTiles>(
-      device_limits().compute_major >= 8,
+      device_traits().compute_capability >= 80,
       kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0,
       kPrepares ? own_scale_bytes<Chunk::kKind>(p.tokens, p.columns) : 0);
   const int resident =

@@ -1,16 +1,14 @@
 #include "kernels/cuda/residency.h"
 
 #include "base/check.h"
+#include "kernels/cuda/device_traits.h"
 
 #include <algorithm>
-#include <mutex>
 
 #include <cuda_runtime.h>
 
 namespace neuros::kernels::cuda {
 namespace {
-
-constexpr int kDevicesMax = 32;
 
 void check(cudaError_t error) {
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
@@ -19,14 +17,7 @@ void check(cudaError_t error) {
 int current_device() {
   int device = 0;
   check(cudaGetDevice(&device));
-  CHECK(device < kDevicesMax);
   return device;
-}
-
-int attribute(cudaDeviceAttr name, int device) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, name, device));
-  return value;
 }
 
 /// Loading a kernel may need calls that a stream being recorded forbids.
@@ -42,18 +33,6 @@ class Unrecorded {
 };
 
 }  // namespace
-
-const DeviceLimits& device_limits() {
-  static std::array<std::once_flag, kDevicesMax> once;
-  static std::array<DeviceLimits, kDevicesMax> limits;
-  const int device = current_device();
-  const auto index = static_cast<size_t>(device);
-  std::call_once(once.at(index), [&] {
-    limits.at(index) = {attribute(cudaDevAttrMultiProcessorCount, device),
-                        attribute(cudaDevAttrComputeCapabilityMajor, device)};
-  });
-  return limits.at(index);
-}
 
 int Residency::blocks(const void* kernel, int threads, int shared_bytes) {
   std::atomic<uint64_t>& last = last_.at(static_cast<size_t>(current_device()));
@@ -71,7 +50,7 @@ int Residency::blocks(const void* kernel, int threads, int shared_bytes) {
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, threads,
                                                       static_cast<size_t>(shared_bytes)));
   CHECK(each > 0, "a block asks for more than a multiprocessor has");
-  const auto blocks = static_cast<uint64_t>(each * device_limits().multiprocessors);
+  const auto blocks = static_cast<uint64_t>(each * device_traits().multiprocessors);
   last.store(static_cast<uint64_t>(shared_bytes) << 32 | blocks, std::memory_order_relaxed);
   return static_cast<int>(blocks);
 }

@@ -6,13 +6,6 @@
 
 namespace neuros::kernels::cuda {
 
-/// What the host must know of the current device.
-struct DeviceLimits {
-  int multiprocessors = 0;
-  int compute_major = 0;  ///< 9 of 9.0
-};
-const DeviceLimits& device_limits();
-
 /// How many blocks of one kernel the current device runs at once. Remembers the last answer for
 /// each device.
 class Residency {
