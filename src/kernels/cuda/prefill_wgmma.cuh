@@ -37,7 +37,7 @@ inline constexpr int kAheadColumns = 512;
 template <int kTokens>
 struct WgmmaShared {
   static constexpr int kBlockBytes = kTokens * kBlockRowBytes;
-  static constexpr int kCluster = kTokens == 256 ? 2 : 1;  ///< blocks that share their tokens
+  static constexpr int kCluster = wgmma_cluster(kTokens);
   static constexpr int kStages = kTokens == 256 ? 5 : 8;
   static constexpr int kSlices = kStages * kBlockBytes;
   static constexpr int kBarriers = kSlices + kStageBytes;
