@@ -56,6 +56,11 @@ __device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
       : "memory");
 }
 
+/// Lets bulk copies read what ordinary stores wrote to device memory, as far as this thread sees
+/// it.
+__device__ __forceinline__ void order_bulk_reads() {
+  asm volatile("fence.proxy.async.global;" ::: "memory");
+}
 /// Copies to shared memory; the barrier counts the bytes. Addresses and size in units of 16 bytes.
 __device__ __forceinline__ void bulk_copy(uint32_t to, const std::byte* from, uint32_t bytes,
                                           uint32_t barrier) {

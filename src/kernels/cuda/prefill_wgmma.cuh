@@ -176,8 +176,11 @@ __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
     };
 #pragma unroll 1  // few registers
     for (int chunk = 0; chunk < kAhead; ++chunk) prefetch(chunk);
-    if (first) wait_for_previous();
-    first = false;
+    if (first) {
+      wait_for_previous();
+      hopper::order_bulk_reads();
+      first = false;
+    }
     const std::byte* from = args.activations + tile.token * static_cast<int64_t>(kBlockRowBytes);
 #pragma unroll 1
     for (int block = 0; block < chunks * kChunkBlocks; ++block, from += stride) {
