@@ -1,12 +1,13 @@
 /// How fast matrix products of prompt rows are on a GPU, against what its tensor cores do:
 ///
 ///   cuda_prefill_bench [--types q4_k,q8_0,...] [--shape ROWSxCOLS] [--tokens N] [--rate TFLOPS]
-///   cuda_prefill_bench --check [--types ...]
+///   cuda_prefill_bench --check [--types ...] [--path generic]
 ///
 /// Times are of the whole product, the preparing of the activations included: the median of many
 /// runs, by events, over copies of the weights that together do not fit in L2. `rate` is what a
 /// library's bf16 product was measured to do on the same card; the share of it is printed. Each row
-/// is one type and shape on the generic path and on the card's own. --check compares results with
+/// is one type and shape on the generic path and on the card's own, or on the one that --path names
+/// as NEUROS_CUDA_PATH does. --check compares results with
 /// sums in double instead and fails where they differ.
 
 #include "base/check.h"
@@ -42,6 +43,7 @@ struct Options {
   bool check = false;
   std::vector<DType> types;
   std::vector<Shape> shapes;
+  std::string path;
   double rate = 787;  ///< TFLOP/s of bf16 through PyTorch on an H200
 };
 
@@ -154,6 +156,7 @@ void measure(device::Device& device, const Options& options) {
     for (const DType dtype : options.types) {
       Product product(device, **stream, dtype, shape);
       for (const char* path : {"generic", "automatic"}) {
+        if (!options.path.empty()) path = options.path.c_str();
         const double ms = product.median_ms(path);
         const double tflops =
             2e-9 * static_cast<double>(shape.rows * shape.cols * shape.tokens) / ms;
@@ -162,6 +165,7 @@ void measure(device::Device& device, const Options& options) {
                     static_cast<long long>(shape.cols), static_cast<long long>(shape.tokens), path,
                     1e3 * ms, tflops, 100 * tflops / options.rate);
         std::fflush(stdout);
+        if (!options.path.empty()) break;
       }
     }
   }
@@ -196,6 +200,7 @@ Options parse(int argc, char** argv) {
     const char* value = argv[++i];
     if (name == "--types") options.types = types_of(value);
     if (name == "--tokens") tokens = std::strtoll(value, nullptr, 10);
+    if (name == "--path") options.path = value;
     if (name == "--rate") options.rate = std::strtod(value, nullptr);
     if (name == "--shape") {
       char* end = nullptr;
@@ -228,7 +233,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   if (options.check) {
-    return neuros::bench::check_prefill(**device, options.types) ? 0 : 1;
+    return neuros::bench::check_prefill(**device, options.types, options.path) ? 0 : 1;
   }
   neuros::bench::measure(**device, options);
   return 0;

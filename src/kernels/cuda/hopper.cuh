@@ -27,6 +27,17 @@ __device__ __forceinline__ void publish_barriers() {
 __device__ __forceinline__ void arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
+/// At the barrier in the same place of another block of the cluster.
+__device__ __forceinline__ void arrive_at_block(uint32_t barrier, uint32_t block) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
+      "}\n" ::"r"(barrier),
+      "r"(block)
+      : "memory");
+}
 __device__ __forceinline__ void arrive_and_expect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
@@ -45,6 +56,11 @@ __device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
       : "memory");
 }
 
+/// Lets bulk copies read what ordinary stores wrote to device memory, as far as this thread sees
+/// it.
+__device__ __forceinline__ void order_bulk_reads() {
+  asm volatile("fence.proxy.async.global;" ::: "memory");
+}
 /// Copies to shared memory; the barrier counts the bytes. Addresses and size in units of 16 bytes.
 __device__ __forceinline__ void bulk_copy(uint32_t to, const std::byte* from, uint32_t bytes,
                                           uint32_t barrier) {
@@ -54,9 +70,33 @@ __device__ __forceinline__ void bulk_copy(uint32_t to, const std::byte* from, ui
       "l"(from), "r"(bytes), "r"(barrier)
       : "memory");
 }
+/// The same to each block of a cluster that `blocks` has a bit for: to the same place in its shared
+/// memory, counted by its barrier at the same place.
+__device__ __forceinline__ void bulk_copy_to_blocks(uint32_t to, const std::byte* from,
+                                                    uint32_t bytes, uint32_t barrier,
+                                                    uint16_t blocks) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "
+      "[%0], [%1], %2, [%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier), "h"(blocks)
+      : "memory");
+}
 /// Asks for a range to be brought to L2. Address and size in units of 16 bytes.
 __device__ __forceinline__ void prefetch_to_l2(const std::byte* from, uint32_t bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
+
+/// This block's number in its cluster.
+__device__ __forceinline__ uint32_t block_in_cluster() {
+  uint32_t rank;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+/// A barrier of all threads of the cluster.
+__device__ __forceinline__ void sync_cluster() {
+  __syncwarp();
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
 template <int kRegisters>

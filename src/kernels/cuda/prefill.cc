@@ -74,29 +74,42 @@ Card this_card() {
   return card;
 }
 
-/// The width of tiles by the time they would take: the number of rounds of all multiprocessors
-/// times the time of a tile, for which a narrow one needs more than its share, as its weights serve
-/// fewer tokens. Results do not depend on it (prefill_tile.cuh).
-int tile_width(const Card& card, int row_tiles, int64_t tokens) {
+/// Cycles that a multiprocessor needs for 16 columns of a tile of 128 rows while `active` of them
+/// run: 2048 FMA a cycle; expanding the weights of 16 columns; and L2. Estimates: L2 gives 30 bytes
+/// a cycle and multiprocessor to all of them, at most 50 to one. `weight_bytes` are of 128 x 16.
+double tile_cycles(const Card& card, int width, double weight_bytes, int64_t active) {
+  const double bytes = 32.0 * width / wgmma_cluster(width) + weight_bytes;
+  const double share = static_cast<double>(active) / card.multiprocessors;
+  return std::max({static_cast<double>(width), 80.0, bytes / 50, bytes * share / 30});
+}
+
+/// The width of tiles with the least time, by rounds of as many tiles as there are multiprocessors.
+/// Results do not depend on it (prefill_tile.cuh).
+int tile_width(const Card& card, const Products& products, const ActivationSource& source) {
   if (card.tile_width > 0) return card.tile_width;
-  struct Width {
-    int tokens, time;
-  };
-  constexpr std::array<Width, 3> kWidths{{{256, 256}, {128, 142}, {64, 92}}};
+  const double weight_bytes =
+      static_cast<double>(panel_bytes(products.dtype, source.cols) * kTilePanels * 16) /
+      static_cast<double>(source.cols);
   int best = 0;
-  int64_t least = INT64_MAX;
-  for (const Width& width : kWidths) {
-    const int64_t tiles = row_tiles * ((tokens - 1) / width.tokens + 1);
-    const int64_t time = ((tiles - 1) / card.multiprocessors + 1) * width.time;
-    if (time < least) best = width.tokens, least = time;
+  double least = 0.0;
+  for (const int width : {256, 128, 64}) {
+    const int cluster = wgmma_cluster(width);
+    const int64_t row_tiles = round_up(products.row_tiles(kTileRows), cluster);
+    const int64_t tiles = row_tiles * ((source.tokens - 1) / width + 1);
+    const int64_t in_round = card.multiprocessors / cluster * cluster;
+    const double whole = tile_cycles(card, width, weight_bytes, in_round);
+    const double last = tile_cycles(card, width, weight_bytes, tiles % in_round);
+    const double cycles =
+        static_cast<double>(tiles / in_round) * whole + (tiles % in_round > 0 ? last : 0.0);
+    if (best == 0 || cycles < least) best = width, least = cycles;
   }
   return best;
 }
 
 template <DType kType>
-Kernel tensor_kernel(const Card& card, int row_tiles, int64_t tokens) {
+Kernel tensor_kernel(const Card& card, int width) {
   if (!card.wgmma) return {.launch = launch_mma<kType>, .tokens = kMmaTokens};
-  switch (tile_width(card, row_tiles, tokens)) {
+  switch (width) {
     case 256:
       return {.launch = launch_wgmma<kType, 256>, .tokens = 256};
     case 128:
@@ -106,21 +119,21 @@ Kernel tensor_kernel(const Card& card, int row_tiles, int64_t tokens) {
   }
 }
 
-Kernel choose(const Card& card, const Products& products, int64_t tokens) {
-  const int tiles = products.row_tiles(kTileRows);
+Kernel choose(const Card& card, const Products& products, const ActivationSource& source) {
   constexpr Kernel kFma{.rows = kFmaRows, .tokens = kFmaTokens};
   Kernel kernel = kFma;
+  const int width = tile_width(card, products, source);
   switch (products.dtype) {
     case DType::kF32:
       kernel.launch = launch_fma<DType::kF32>;
       return kernel;
     case DType::kBF16:
-      if (card.compute_capability >= 80) return tensor_kernel<DType::kBF16>(card, tiles, tokens);
+      if (card.compute_capability >= 80) return tensor_kernel<DType::kBF16>(card, width);
       kernel.launch = launch_fma<DType::kBF16>;
       return kernel;
 #define NEUROS_TENSOR_KERNEL(type) \
   case DType::type:                \
-    return tensor_kernel<DType::type>(card, tiles, tokens)
+    return tensor_kernel<DType::type>(card, width)
       NEUROS_TENSOR_KERNEL(kF16);
       NEUROS_TENSOR_KERNEL(kQ4_0);
       NEUROS_TENSOR_KERNEL(kQ4_1);
@@ -139,7 +152,7 @@ Kernel choose(const Card& card, const Products& products, int64_t tokens) {
       NEUROS_TENSOR_KERNEL(kQ2_0_128);
 #undef NEUROS_TENSOR_KERNEL
     case DType::kTQ1_0:  // packed as TQ2_0 is
-      return tensor_kernel<DType::kTQ2_0>(card, tiles, tokens);
+      return tensor_kernel<DType::kTQ2_0>(card, width);
     default:
       break;
   }
@@ -182,7 +195,7 @@ bool is_aligned(const void* pointer) {
 
 void multiply(const OpContext& context, const Card& card, Prepared kind, const Products& products,
               const ActivationSource& source, std::span<std::byte> scratch) {
-  const Kernel kernel = choose(card, products, source.tokens);
+  const Kernel kernel = choose(card, products, source);
   const Layout layout(kind, source.tokens, source.cols);
   ProductArgs args{.tasks = {},
                    .swiglu = products.swiglu(),

@@ -123,6 +123,7 @@ __device__ void write_floats(const PrepareArgs& args, const Row& row, int token)
 
 template <Prepared kKind>
 __global__ void __launch_bounds__(kThreads) prepare(const __grid_constant__ PrepareArgs args) {
+  let_next_start();  // its blocks fetch weights while these end
   wait_for_previous();
   const int token = blockIdx.x;
   Row row{nullptr, nullptr, 1.0f, 0, false};  // padding: no columns
@@ -145,7 +146,6 @@ __global__ void __launch_bounds__(kThreads) prepare(const __grid_constant__ Prep
     write_halves<kKind>(args, row, token, power_of_two(exponent));
     if (threadIdx.x == 0) args.token_factors[token] = power_of_two(-exponent);
   }
-  let_next_start();
 }
 
 }  // namespace

@@ -94,6 +94,9 @@ template <base::DType kType>
 void launch_mma(const OpContext& context, const ProductArgs& args);
 
 /// wgmma, on compute capability 9.0: 128 rows x kTokens tokens a tile; the same types.
+constexpr int wgmma_cluster(int tile_tokens) {  ///< blocks that share their tokens
+  return tile_tokens == 256 ? 2 : 1;
+}
 template <base::DType kType, int kTokens>
 void launch_wgmma(const OpContext& context, const ProductArgs& args);
 

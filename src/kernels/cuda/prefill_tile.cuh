@@ -26,13 +26,17 @@ struct Tile {
   int token;  ///< first token
 };
 
-/// Tile `index` of a launch, `width` tokens wide.
-__device__ __forceinline__ Tile find_tile(const ProductArgs& args, int index, int width) {
-  const int group = index / (kTokenTilesOfGroup * args.row_tiles);
+/// Tile `index` of a launch, `width` tokens wide. Blocks that share their tokens are a cluster:
+/// they have the same index, which then counts `cluster` row tiles as one, and `rank` tells them
+/// apart. A tile past the last is past the last task's rows.
+__device__ __forceinline__ Tile find_tile(const ProductArgs& args, int index, int width,
+                                          int cluster = 1, int rank = 0) {
+  const int row_tiles = (args.row_tiles + cluster - 1) / cluster;
+  const int group = index / (kTokenTilesOfGroup * row_tiles);
   const int first = group * kTokenTilesOfGroup;
   const int in_group = min(kTokenTilesOfGroup, args.token_tiles - first);
-  const int rest = index - first * args.row_tiles;
-  const int row_tile = rest / in_group;
+  const int rest = index - first * row_tiles;
+  const int row_tile = rest / in_group * cluster + rank;
   int task = 0;
   while (task + 1 < args.task_count && row_tile >= args.tasks[task + 1].first_tile) ++task;
   return {.task = task,

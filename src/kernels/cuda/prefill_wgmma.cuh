@@ -7,11 +7,15 @@
 /// next; the weights of the chunk after that are on their way to registers, and those of the chunks
 /// further on to L2. Blocks stay and take tiles in turn.
 ///
+/// Tiles of 256 tokens are computed by pairs of blocks, a cluster, one above the other: each copies
+/// half of the tokens to both, so that L2 gives them once.
+///
 /// Bounds, for 128 rows x 256 tokens x 16 columns: 0.5 M FMA at 2048 a cycle: 256 cycles. Shared
-/// memory: each warpgroup reads the tokens, 2 x 8 KiB: 128 cycles. L2: 8 KiB of tokens and 4 KiB of
-/// 16-bit (1.1 of 4-bit) weights: 48 (36) B a cycle and multiprocessor, where about 55 were seen.
-/// Instructions: about 25 for 8 quantised weights a lane, two warps a scheduler: 50 of 256 cycles.
-/// So the tensor cores set the time, but for a first column block and the writing of a tile.
+/// memory: each warpgroup reads the tokens, 2 x 8 KiB: 128 cycles. L2: 4 KiB of tokens and 4 KiB of
+/// 16-bit (1.1 of 4-bit) weights, 32 (20) B a cycle and multiprocessor; without the cluster 48
+/// (36), and cards were measured at about 30. Instructions: about 25 for 8 quantised weights a
+/// lane, two warps a scheduler: 50 of 256 cycles. So the tensor cores set the time, but for a
+/// tile's first column blocks and its writing.
 
 #include "kernels/cuda/dequantise_fragment.cuh"
 #include "kernels/cuda/hopper.cuh"
@@ -23,9 +27,9 @@
 namespace neuros::kernels::cuda::prefill {
 
 inline constexpr int kWgmmaThreads = kTileThreads + 128;
-/// The registers of 384 threads x 168, dealt again: 256 x 240 + 128 x 24.
-inline constexpr int kMultiplyRegisters = 240;
-inline constexpr int kFeedRegisters = 24;
+/// The registers of 384 threads x 168, dealt again: 256 x 232 + 128 x 40.
+inline constexpr int kMultiplyRegisters = 232;
+inline constexpr int kFeedRegisters = 40;
 /// How far the weights are asked to L2 in front of the ring, in columns.
 inline constexpr int kAheadColumns = 512;
 
@@ -33,6 +37,7 @@ inline constexpr int kAheadColumns = 512;
 template <int kTokens>
 struct WgmmaShared {
   static constexpr int kBlockBytes = kTokens * kBlockRowBytes;
+  static constexpr int kCluster = wgmma_cluster(kTokens);
   static constexpr int kStages = kTokens == 256 ? 5 : 8;
   static constexpr int kSlices = kStages * kBlockBytes;
   static constexpr int kBarriers = kSlices + kStageBytes;
@@ -44,7 +49,7 @@ struct WgmmaShared {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 /// A place in the ring. `full` ends a phase when a block is there, `empty` when all multiplying
-/// warps are done with it.
+/// warps of the cluster are done with it: it is also the other block's copies that fill it.
 template <int kTokens>
 class RingPlace {
   using Shared = WgmmaShared<kTokens>;
@@ -74,33 +79,93 @@ class RingPlace {
   uint32_t index_ = 0, phase_ = 0;
 };
 
+/// A barrier of all threads of the cluster.
+template <int kTokens>
+__device__ __forceinline__ void sync_blocks() {
+  if constexpr (WgmmaShared<kTokens>::kCluster == 1) {
+    __syncthreads();
+  } else {
+    hopper::sync_cluster();
+  }
+}
+
 template <int kTokens>
 __device__ __forceinline__ void init_ring(uint32_t shared) {
   if (threadIdx.x == 0) {
     RingPlace<kTokens> place(shared);
     for (int i = 0; i < WgmmaShared<kTokens>::kStages; ++i) {
       hopper::init_barrier(place.full(), 1);
-      hopper::init_barrier(place.empty(), kTilePanels);
+      hopper::init_barrier(place.empty(), kTilePanels * WgmmaShared<kTokens>::kCluster);
       place.advance();
     }
     hopper::publish_barriers();
   }
-  __syncthreads();
+  sync_blocks<kTokens>();
 }
+
+/// Says that a warp is done with a place in the ring, given its barrier `empty`.
+template <int kTokens>
+__device__ __forceinline__ void release(uint32_t empty) {
+  const uint32_t lane = threadIdx.x % 32;
+  if constexpr (WgmmaShared<kTokens>::kCluster == 1) {
+    if (lane == 0) hopper::arrive(empty);
+  } else {
+    if (lane < WgmmaShared<kTokens>::kCluster) hopper::arrive_at_block(empty, lane);
+  }
+}
+
+/// Starts the copies to a place in the ring: all of the tokens, or this block's share of them to
+/// all blocks of the cluster. Either way the whole is expected.
+template <int kTokens>
+__device__ __forceinline__ void fill(const RingPlace<kTokens>& place, const std::byte* from) {
+  using Shared = WgmmaShared<kTokens>;
+  hopper::arrive_and_expect(place.full(), Shared::kBlockBytes);
+  if constexpr (Shared::kCluster == 1) {
+    hopper::bulk_copy(place.block(), from, Shared::kBlockBytes, place.full());
+  } else {
+    constexpr uint32_t kShare = Shared::kBlockBytes / Shared::kCluster;
+    constexpr uint16_t kAll = (1u << Shared::kCluster) - 1;
+    const uint32_t offset = hopper::block_in_cluster() * kShare;
+    hopper::bulk_copy_to_blocks(place.block() + offset, from + offset, kShare, place.full(), kAll);
+  }
+}
+
+/// The tiles of a block: those of its cluster in turn.
+template <int kTokens>
+class Tiles {
+  static constexpr int kCluster = WgmmaShared<kTokens>::kCluster;
+
+ public:
+  explicit __device__ __forceinline__ Tiles(const ProductArgs& args)
+      : args_(args), index_(static_cast<int>(blockIdx.x) / kCluster) {}
+
+  __device__ __forceinline__ bool done() const {
+    return index_ >= (args_.row_tiles + kCluster - 1) / kCluster * args_.token_tiles;
+  }
+  __device__ __forceinline__ void advance() { index_ += static_cast<int>(gridDim.x) / kCluster; }
+  __device__ __forceinline__ Tile current() const {
+    return find_tile(args_, index_, kTokens, kCluster, static_cast<int>(blockIdx.x) % kCluster);
+  }
+
+ private:
+  const ProductArgs& args_;
+  int index_;
+};
 
 /// The feeding warp: for each column block of each tile, the tokens to the ring and, at the start
 /// of a chunk, the weights of a later one to L2. All lanes wait; one copies, eight prefetch a
 /// panel.
 template <typename Stream, int kTokens>
-__device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared, int tiles) {
+__device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
   constexpr int kChunkBlocks = Stream::kColumns / kBlockColumns;
   constexpr int kAhead = kAheadColumns / Stream::kColumns;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int chunks = Stream::chunks(args.cols);
   const int64_t stride = args.padded_tokens * static_cast<int64_t>(kBlockRowBytes);
   RingPlace<kTokens> place(shared);
-  for (int index = static_cast<int>(blockIdx.x); index < tiles; index += gridDim.x) {
-    const Tile tile = find_tile(args, index, kTokens);
+  bool first = true;
+  for (Tiles<kTokens> tiles(args); !tiles.done(); tiles.advance()) {
+    const Tile tile = tiles.current();
     const std::byte* panel = tile_panel(args, tile, lane % kTilePanels);
     const auto prefetch = [&](int chunk) {
       const int64_t at = chunk * static_cast<int64_t>(Stream::kChunkBytes);
@@ -109,16 +174,19 @@ __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared, i
         hopper::prefetch_to_l2(panel + at, static_cast<uint32_t>(bytes));
       }
     };
+#pragma unroll 1  // few registers
     for (int chunk = 0; chunk < kAhead; ++chunk) prefetch(chunk);
-    if (index == static_cast<int>(blockIdx.x)) wait_for_previous();
+    if (first) {
+      wait_for_previous();
+      hopper::order_bulk_reads();
+      first = false;
+    }
     const std::byte* from = args.activations + tile.token * static_cast<int64_t>(kBlockRowBytes);
+#pragma unroll 1
     for (int block = 0; block < chunks * kChunkBlocks; ++block, from += stride) {
       if (block % kChunkBlocks == 0) prefetch(block / kChunkBlocks + kAhead);
       place.wait_empty();
-      if (lane == 0) {
-        hopper::arrive_and_expect(place.full(), WgmmaShared<kTokens>::kBlockBytes);
-        hopper::bulk_copy(place.block(), from, WgmmaShared<kTokens>::kBlockBytes, place.full());
-      }
+      if (lane == 0) fill<kTokens>(place, from);
       place.advance();
     }
   }
@@ -127,9 +195,9 @@ __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared, i
 
 /// The sums of a tile, its weights having been started. Operands of two steps alternate, as the
 /// products of the step before may still read theirs; once those are done the column block before
-/// is free. `lane_0` says which thread of the warp tells so.
+/// is free.
 template <typename Stream, int kTokens>
-__device__ __forceinline__ void multiply_tile(Stream& weights, int chunks, bool lane_0,
+__device__ __forceinline__ void multiply_tile(Stream& weights, int chunks,
                                               RingPlace<kTokens>& place,
                                               float (&sums)[kTokens / 2]) {
   uint32_t a[2][8];
@@ -156,7 +224,7 @@ __device__ __forceinline__ void multiply_tile(Stream& weights, int chunks, bool 
       hopper::wait_for_products<1>();
       if constexpr (Stream::kInPlace) weights.advance(step);
       if (step % 2 == 0) {
-        if (lane_0 && previous != 0) hopper::arrive(previous);
+        if (previous != 0) release<kTokens>(previous);
       } else {
         previous = place.empty();
         place.advance();
@@ -165,31 +233,30 @@ __device__ __forceinline__ void multiply_tile(Stream& weights, int chunks, bool 
     weights.end_chunk();
   }
   hopper::wait_for_products<0>();
-  if (lane_0) hopper::arrive(previous);
+  release<kTokens>(previous);
 }
 
 template <typename Stream, int kTokens>
-__device__ __forceinline__ void multiply(const ProductArgs& args, uint32_t shared, float* slices,
-                                         int tiles) {
-  const int panel = static_cast<int>(threadIdx.x) / 32;
+__device__ __forceinline__ void multiply(const ProductArgs& args, uint32_t shared, float* slices) {
   const int chunks = Stream::chunks(args.cols);
   RingPlace<kTokens> place(shared);
   Stream weights;
-  int index = static_cast<int>(blockIdx.x);
-  Tile tile = find_tile(args, index, kTokens);
-  weights.start(tile_panel(args, tile, panel), args.cols);
+  Tiles<kTokens> tiles(args);
+  const auto start = [&] {
+    const int panel = static_cast<int>(threadIdx.x) / 32;
+    weights.start(tile_panel(args, tiles.current(), panel), args.cols);
+  };
+  start();
   wait_for_previous();
   while (true) {
     float sums[kTokens / 2];
-    multiply_tile(weights, chunks, threadIdx.x % 32 == 0, place, sums);
-    index += static_cast<int>(gridDim.x);
-    const Tile done = tile;
-    if (index < tiles) {  // the next tile's weights are on their way while this one is written
-      tile = find_tile(args, index, kTokens);
-      weights.start(tile_panel(args, tile, panel), args.cols);
-    }
-    write_tile<kTokens>(args, done, sums, slices, [] { hopper::sync_threads<1, kTileThreads>(); });
-    if (index >= tiles) return;
+    multiply_tile(weights, chunks, place, sums);
+    const Tile finished = tiles.current();
+    tiles.advance();
+    if (!tiles.done()) start();  // the next weights are on their way while this tile is written
+    write_tile<kTokens>(args, finished, sums, slices,
+                        [] { hopper::sync_threads<1, kTileThreads>(); });
+    if (tiles.done()) return;
   }
 }
 
@@ -205,32 +272,54 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   const uint32_t start = hopper::shared_address(memory);
   const uint32_t shared =
       (start + Shared::kAlignment - 1) / Shared::kAlignment * Shared::kAlignment;
-  const int tiles = args.row_tiles * args.token_tiles;
   init_ring<kTokens>(shared);
+  // No block ends while another of its cluster may still arrive at its barriers.
   if (threadIdx.x >= kTileThreads) {
     hopper::give_registers_back<kFeedRegisters>();
-    if (threadIdx.x < kTileThreads + 32) feed<Stream, kTokens>(args, shared, tiles);
+    if (threadIdx.x < kTileThreads + 32) feed<Stream, kTokens>(args, shared);
+    if constexpr (Shared::kCluster > 1) hopper::sync_cluster();
   } else {
     hopper::take_registers<kMultiplyRegisters>();
     float* slices = reinterpret_cast<float*>(memory + (shared - start) + Shared::kSlices);
-    multiply<Stream, kTokens>(args, shared, slices, tiles);
+    multiply<Stream, kTokens>(args, shared, slices);
+    if constexpr (Shared::kCluster > 1) hopper::sync_cluster();
   }
 #endif
+}
+
+/// launch() of clusters.
+template <typename Kernel>
+void launch_clusters(const OpContext& context, unsigned blocks, unsigned cluster, size_t bytes,
+                     Kernel kernel, const ProductArgs& args) {
+  cudaLaunchAttribute attributes[2]{};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim.x = cluster;
+  attributes[1].val.clusterDim.y = attributes[1].val.clusterDim.z = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(blocks);
+  config.blockDim = dim3(kWgmmaThreads);
+  config.dynamicSmemBytes = bytes;
+  config.stream = stream_of(context);
+  config.attrs = attributes;
+  config.numAttrs = 2;
+  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, args);
+  CHECK(error == cudaSuccess, cudaGetErrorString(error));
 }
 
 template <base::DType kType, int kTokens>
 void launch_wgmma(const OpContext& context, const ProductArgs& args) {
   constexpr int kBytes = WgmmaShared<kTokens>::kBytes + WgmmaShared<kTokens>::kAlignment;
+  constexpr int kCluster = WgmmaShared<kTokens>::kCluster;
   const auto kernel = wgmma_product<kType, kTokens>;
   const cudaError_t error =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
-  const int tiles = args.row_tiles * args.token_tiles;
-  launch(context,
-         {.grid = dim3(static_cast<unsigned>(std::min(tiles, args.multiprocessors))),
-          .block = dim3(kWgmmaThreads),
-          .shared_bytes = kBytes},
-         kernel, args);
+  const int clusters = std::min((args.row_tiles + kCluster - 1) / kCluster * args.token_tiles,
+                                args.multiprocessors / kCluster);
+  launch_clusters(context, static_cast<unsigned>(clusters * kCluster), kCluster, kBytes, kernel,
+                  args);
 }
 
 }  // namespace neuros::kernels::cuda::prefill
