@@ -6,9 +6,17 @@
 // applied to it in vectors, with the operations of linear_blocks-inl.h in the same order, so that
 // tokens of a group have the bits that the vector kernels give tokens outside of one.
 //
+// A product takes its result some 100 cycles, and a tile reaches vectors only through memory, so
+// products go through a pipeline of three stages, four products a step: a step starts the products
+// of four tiles, having stored what the step before had started in them, and scales what was stored
+// in that one. Each of the four is interleaved with the scaling of another. The pipeline runs
+// through all groups and both panels of a call.
+//
 // bf16: the tile product rounds in its own way, so it is used for every number of tokens.
 
 inline constexpr int kAmxTokens = 16;
+inline constexpr int kTilesAStep = 4;
+inline constexpr int kPlainPartTokens = kAmxTokens / 2;
 using TileSums = int32_t[kAmxTokens][kPanelRows];
 
 /// DecodeFn of a quantised type, codes as code - offset.
@@ -25,110 +33,188 @@ void decode_signed(const DecodeArgs& args) {
   }
 }
 
-/// Tile 0: sums; tile 1: activations of `columns` columns; tile 2: codes of as many.
+/// Tiles 0 to 3: sums; 4, 5: activations of `columns` columns; 6, 7: codes of as many.
 inline TileShapes int8_shapes(int columns) {
   TileShapes shapes;
-  shapes.set(0, kAmxTokens, 64);
-  shapes.set(1, kAmxTokens, columns);
-  shapes.set(2, columns / 4, 64);
+  for (int tile = 0; tile < kTilesAStep; ++tile) shapes.set(tile, kAmxTokens, 64);
+  for (int tile : {4, 5}) shapes.set(tile, kAmxTokens, columns);
+  for (int tile : {6, 7}) shapes.set(tile, columns / 4, 64);
   return shapes;
-}
-
-/// sums = activations [16 tokens, 32 apart] times codes of one panel.
-template <typename Tiles>
-NEUROS_INLINE void tile_product(const int8_t* activations, const std::byte* codes, TileSums& sums) {
-  Tiles::template zero<0>();
-  Tiles::template load<1>(activations, 32);
-  Tiles::template load<2>(codes, kPairRowBytes);
-  Tiles::template dot_int8<0, 1, 2>();
-  Tiles::template store<0>(sums, 64);
 }
 
 NEUROS_INLINE F load_dots(const TileSums& sums, int token) {
   return f_from_i(i_load(reinterpret_cast<const std::byte*>(sums[token])));
 }
 
-/// One panel of a pair times one group, for types with one scale for at least 32 columns. The
-/// product of the next chunk is under way while this one's is scaled.
+/// Columns of a product: those that share their scales, as far as a tile's row of 32 bytes goes.
+template <PanelFormat format>
+inline constexpr int kProductColumns = format.sub_columns == 16 ? 16 : 32;
+
+/// Walks over the products of a call in steps: every group, both panels of each, the columns of
+/// each. What is beyond the last column or group repeats the one before it; nobody reads it.
+template <PanelFormat format>
+class ProductCursor {
+ public:
+  static constexpr int kColumns = kProductColumns<format>;
+
+  explicit ProductCursor(const BlockArgs& args)
+      : activations_(args.group + kAmxTokens * args.column),
+        codes_(args.pair->codes),
+        group_bytes_(args.group_bytes),
+        groups_(args.groups),
+        products_(args.columns / kColumns) {}
+
+  /// Of product q of the step.
+  const std::byte* activations(int q) const {
+    if constexpr (kColumns == 32) return activations_ + 32 * kAmxTokens * product(q);
+    return activations_ + 16 * kAmxTokens * first_ + 32 * kAmxTokens * (q / 2) + 16 * (q % 2);
+  }
+  const std::byte* codes(int q) const {
+    return codes_ + 4 * lane_ + kColumns / 4 * kPairRowBytes * product(q);
+  }
+  /// Asks for what these activations will be in the next group: for half of it beside each panel.
+  NEUROS_INLINE void prefetch_next_group(int q) const {
+    constexpr int each = kColumns * kAmxTokens / 2;
+    const std::byte* next = activations_ + group_bytes_ + 2 * each * product(q);
+    NEUROS_UNROLL for (int i = 0; i < each; i += 64) prefetch(next + lane_ / 16 * each + i);
+  }
+  NEUROS_INLINE void advance() {
+    first_ += kTilesAStep;
+    if (first_ < products_) return;
+    first_ = 0;
+    lane_ ^= kPanelRows;
+    if (lane_ != 0 || groups_ == 1) return;
+    --groups_;
+    activations_ += group_bytes_;
+  }
+
+ private:
+  int product(int q) const {
+    if constexpr (format.columns == 256) return first_ + q;
+    return first_ + q < products_ ? first_ + q : products_ - 1;
+  }
+
+  const std::byte* activations_;  ///< of the group, from the block's first column on
+  const std::byte* codes_;
+  int64_t group_bytes_;
+  int groups_;  ///< left, this one included
+  int products_;
+  int lane_ = 0;
+  int first_ = 0;  ///< product of the step's first tile
+};
+
+/// What the pipeline stores. Apart from the pipeline, whose own members then stay in registers.
+struct alignas(64) StoredTiles {
+  TileSums sums[2][kTilesAStep];
+};
+
+/// The pipeline: each step takes the results of four products in turn, next<0>() to next<3>().
 template <PanelFormat format, typename Tiles>
-NEUROS_INLINE void amx_block32(const BlockArgs& args, int lane) {
+class ProductPipeline {
+ public:
+  NEUROS_INLINE ProductPipeline(const BlockArgs& args, StoredTiles& stored)
+      : cursor_(args), to_(stored.sums[0]), from_(stored.sums[1]) {
+    start<0>();
+    start<1>();
+    start<2>();
+    start<3>();
+    cursor_.advance();
+    next<0>();
+    next<1>();
+    next<2>();
+    next<3>();
+  }
+
+  /// Stores what is in tile q and starts another product in it; the sums of the product whose turn
+  /// it is.
+  template <int q>
+  NEUROS_INLINE const TileSums& next() {
+    const TileSums& sums = from_[q];
+    Tiles::template store<q>(to_[q], 64);
+    start<q>();
+    cursor_.prefetch_next_group(q);
+    if constexpr (q + 1 == kTilesAStep) {
+      cursor_.advance();
+      TileSums* const stored = to_;
+      to_ = from_;
+      from_ = stored;
+    }
+    return sums;
+  }
+
+ private:
+  template <int q>
+  NEUROS_INLINE void start() {
+    constexpr int activations = 4 + q % 2, codes = 6 + q % 2;
+    Tiles::template zero<q>();
+    Tiles::template load<activations>(cursor_.activations(q), 32);
+    Tiles::template load<codes>(cursor_.codes(q), kPairRowBytes);
+    Tiles::template dot_int8<q, activations, codes>();
+  }
+
+  ProductCursor<format> cursor_;
+  TileSums* to_;
+  TileSums* from_;
+};
+
+/// sums += scales * dots of chunk c of a block, for types with one scale for at least 32 columns.
+template <PanelFormat format>
+NEUROS_INLINE void amx_scale_chunk(const BlockArgs& args, int lane, int c, const TileSums& dots,
+                                   F (&sums)[kAmxTokens]) {
+  if (32 * c >= args.columns) return;
   const Block32Group<kAmxTokens> group(args.group, args.cols);
-  const DecodedPair& pair = *args.pair;
-  const int chunks = args.columns / 32;
-  const int64_t first = args.column / 32;
-  alignas(64) TileSums dots[2];
-  const int8_t* activations = group.codes + 32 * kAmxTokens * first;
-  const std::byte* codes = pair.codes + 4 * lane;
+  const int64_t at = (args.column / 32 + c) * kAmxTokens;
+  const F scale = f_load(args.pair->scales[c] + lane);
+  NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
+    sums[t] = f_fma(load_dots(dots, t), f_mul(scale, f_set(group.scales[at + t])), sums[t]);
+  }
+  if constexpr (format.header_values == 2) {
+    const F minimum = f_load(args.pair->minimum_values[c] + lane);
+    NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
+      sums[t] = f_fma(minimum, f_set(group.scaled_sums[at + t]), sums[t]);
+    }
+  }
+}
+
+/// One panel of a pair times one group, for these types.
+template <PanelFormat format, typename Tiles>
+NEUROS_INLINE void amx_block32(const BlockArgs& args, int lane,
+                               ProductPipeline<format, Tiles>& products) {
   F sums[kAmxTokens];
   NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
     sums[t] = args.column == 0 ? f_zero() : f_load(args.sums + 2 * kPanelRows * t + lane);
   }
-  tile_product<Tiles>(activations, codes, dots[0]);
-  for (int c = 0; c < chunks; ++c) {
-    if (c + 1 < chunks) {
-      tile_product<Tiles>(activations + 32 * kAmxTokens * (c + 1),
-                          codes + 8 * (c + 1) * kPairRowBytes, dots[(c + 1) % 2]);
-    }
-    const F scale = f_load(pair.scales[c] + lane);
-    const float* scales = group.scales + (first + c) * kAmxTokens;
-    NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
-      sums[t] = f_fma(load_dots(dots[c % 2], t), f_mul(scale, f_set(scales[t])), sums[t]);
-    }
-    if constexpr (format.header_values == 2) {
-      const F minimum = f_load(pair.minimum_values[c] + lane);
-      const float* scaled_sums = group.scaled_sums + (first + c) * kAmxTokens;
-      NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
-        sums[t] = f_fma(minimum, f_set(scaled_sums[t]), sums[t]);
-      }
-    }
+  for (int c = 0; 32 * c < args.columns; c += kTilesAStep) {
+    amx_scale_chunk<format>(args, lane, c, products.template next<0>(), sums);
+    amx_scale_chunk<format>(args, lane, c + 1, products.template next<1>(), sums);
+    amx_scale_chunk<format>(args, lane, c + 2, products.template next<2>(), sums);
+    amx_scale_chunk<format>(args, lane, c + 3, products.template next<3>(), sums);
   }
   NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
     f_store(args.sums + 2 * kPanelRows * t + lane, sums[t]);
   }
 }
 
-/// Sums of one record without sub-scales: all of its columns in one tile of sums.
-template <typename Tiles>
-NEUROS_INLINE void amx_plain_record(const std::byte* codes, const int8_t* activations,
-                                    F (&totals)[kAmxTokens]) {
-  alignas(64) TileSums dots;
-  Tiles::template zero<0>();
-  for (int c = 0; c < 8; ++c) {
-    Tiles::template load<1>(activations + 32 * kAmxTokens * c, 32);
-    Tiles::template load<2>(codes + 8 * c * kPairRowBytes, kPairRowBytes);
-    Tiles::template dot_int8<0, 1, 2>();
-  }
-  Tiles::template store<0>(dots, 64);
+/// totals += sub-scale * dots.
+NEUROS_INLINE void amx_add_scaled(const float* scales, const TileSums& dots,
+                                  F (&totals)[kAmxTokens]) {
+  const F scale = f_load(scales);
   NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
-    totals[t] = load_dots(dots, t);
+    totals[t] = f_fma(load_dots(dots, t), scale, totals[t]);
   }
-}
-
-/// The product of group g of the columns of a record.
-template <PanelFormat format, typename Tiles>
-NEUROS_INLINE void tile_group(const int8_t* activations, const std::byte* codes, int g,
-                              TileSums& sums) {
-  const int column = g * format.sub_columns;
-  tile_product<Tiles>(activations + column / 32 * 32 * kAmxTokens + column % 32,
-                      codes + column / 4 * kPairRowBytes, sums);
 }
 
 /// Sums of one record, each group of columns times its sub-scale.
 template <PanelFormat format, typename Tiles>
-NEUROS_INLINE void amx_scaled_record(const std::byte* codes, const float (*scales)[2 * kPanelRows],
-                                     int lane, const int8_t* activations, F (&totals)[kAmxTokens]) {
-  constexpr int groups = format.sub_groups();
-  alignas(64) TileSums dots[2];
+NEUROS_INLINE void amx_scaled_record(const float (*scales)[2 * kPanelRows], int lane,
+                                     ProductPipeline<format, Tiles>& products,
+                                     F (&totals)[kAmxTokens]) {
   NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) totals[t] = f_zero();
-  tile_group<format, Tiles>(activations, codes, 0, dots[0]);
-  for (int g = 0; g < groups; ++g) {
-    if (g + 1 < groups) {
-      tile_group<format, Tiles>(activations, codes, g + 1, dots[(g + 1) % 2]);
-    }
-    const F scale = f_load(scales[g] + lane);
-    NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
-      totals[t] = f_fma(load_dots(dots[g % 2], t), scale, totals[t]);
-    }
+  for (int g = 0; g < format.sub_groups(); g += kTilesAStep) {
+    amx_add_scaled(scales[g] + lane, products.template next<0>(), totals);
+    amx_add_scaled(scales[g + 1] + lane, products.template next<1>(), totals);
+    amx_add_scaled(scales[g + 2] + lane, products.template next<2>(), totals);
+    amx_add_scaled(scales[g + 3] + lane, products.template next<3>(), totals);
   }
 }
 
@@ -152,28 +238,29 @@ NEUROS_INLINE void amx_subtract_minima(const BlockArgs& args, int record, int la
   }
 }
 
-/// One panel of a pair times one group, for types with records of 256 columns.
+/// The sums in memory += d of rows and token * totals of a record, for some tokens.
+template <int kTokens>
+NEUROS_INLINE void amx_add_record(const BlockArgs& args, int record, int lane, int token,
+                                  const float* scales, const F (&totals)[kTokens]) {
+  const F scale = f_load(args.pair->record_scales[record] + lane);
+  const bool fresh = args.column == 0 && record == 0;
+  NEUROS_UNROLL for (int t = 0; t < kTokens; ++t) {
+    float* to = args.sums + 2 * kPanelRows * (token + t) + lane;
+    const F before = fresh ? f_zero() : f_load(to);
+    f_store(to, f_fma(totals[t], f_mul(scale, f_set(scales[token + t])), before));
+  }
+}
+
+/// One panel of a pair times one group, for types with records of 256 columns and sub-scales.
 template <PanelFormat format, typename Tiles>
-NEUROS_INLINE void amx_block256(const BlockArgs& args, int lane) {
+NEUROS_INLINE void amx_block256(const BlockArgs& args, int lane,
+                                ProductPipeline<format, Tiles>& products) {
   const Block256Group<kAmxTokens> group(args.group, args.cols);
-  const DecodedPair& pair = *args.pair;
   for (int r = 0; r < args.columns / 256; ++r) {
     const int64_t at = (args.column / 256 + r) * kAmxTokens;
-    const std::byte* codes = pair.codes + 64 * r * kPairRowBytes + 4 * lane;
     F totals[kAmxTokens];
-    if constexpr (format.sub_scales == SubScales::kNone) {
-      amx_plain_record<Tiles>(codes, group.codes + 256 * at, totals);
-    } else {
-      amx_scaled_record<format, Tiles>(codes, pair.scales + format.sub_groups() * r, lane,
-                                       group.codes + 256 * at, totals);
-    }
-    const F scale = f_load(pair.record_scales[r] + lane);
-    const bool fresh = args.column == 0 && r == 0;
-    NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
-      float* to = args.sums + 2 * kPanelRows * t + lane;
-      const F before = fresh ? f_zero() : f_load(to);
-      f_store(to, f_fma(totals[t], f_mul(scale, f_set(group.scales[at + t])), before));
-    }
+    amx_scaled_record(args.pair->scales + format.sub_groups() * r, lane, products, totals);
+    amx_add_record(args, r, lane, 0, group.scales + at, totals);
     if constexpr (format.header_values == 2) {
       amx_subtract_minima<format>(args, r, lane, group.scales + at,
                                   minimum_sums<format>(group, at));
@@ -181,20 +268,119 @@ NEUROS_INLINE void amx_block256(const BlockArgs& args, int lane) {
   }
 }
 
-/// BlockFn of a quantised type.
+/// BlockFn of a quantised type that is scaled within 256 columns.
 template <PanelFormat format, typename Tiles>
-void amx_quantised_blocks(const BlockArgs& args) {
-  Tiles::configure(int8_shapes(format.sub_columns == 16 ? 16 : 32));
+void amx_scaled_blocks(const BlockArgs& args) {
+  Tiles::configure(int8_shapes(kProductColumns<format>));
+  StoredTiles stored;
+  ProductPipeline<format, Tiles> products(args, stored);
   for (BlockArgs one = args; one.groups > 0; one = next_group<kAmxTokens>(one)) {
     for (int lane = 0; lane < 2 * kPanelRows; lane += kPanelRows) {
       if constexpr (format.columns == 256) {
-        amx_block256<format, Tiles>(one, lane);
+        amx_block256(one, lane, products);
       } else {
-        amx_block32<format, Tiles>(one, lane);
+        amx_block32(one, lane, products);
       }
     }
   }
   Tiles::release();
+}
+
+/// Adds the products of a chunk of both panels to tiles `first` and `first + 1`: activations
+/// through tile 4 or 5, codes through 6 and 7.
+template <typename Tiles, int first>
+NEUROS_INLINE void add_plain_chunk(const std::byte* activations, const std::byte* codes) {
+  constexpr int x = 4 + first / 2;
+  Tiles::template load<x>(activations, 32);
+  Tiles::template load<6>(codes, kPairRowBytes);
+  Tiles::template dot_int8<first, x, 6>();
+  Tiles::template load<7>(codes + 4 * kPanelRows, kPairRowBytes);
+  Tiles::template dot_int8<first + 1, x, 7>();
+}
+
+/// Scales part `c` of what was stored of one group, an eighth of its tokens and rows: the tiles of
+/// a record's two panels, records one after another.
+template <int kRecords>
+NEUROS_INLINE void scale_plain_part(const BlockArgs& args, const TileSums (&stored)[kTilesAStep],
+                                    int c) {
+  if (c >= 4 * kRecords) return;
+  const Block256Group<kAmxTokens> group(args.group, args.cols);
+  const int record = c / 4, lane = c / 2 % 2 * kPanelRows, token = c % 2 * kPlainPartTokens;
+  F totals[kPlainPartTokens];
+  NEUROS_UNROLL for (int t = 0; t < kPlainPartTokens; ++t) {
+    totals[t] = load_dots(stored[c / 2], token + t);
+  }
+  amx_add_record(args, record, lane, token,
+                 group.scales + (args.column / 256 + record) * kAmxTokens, totals);
+}
+
+/// The products of both panels and kRecords records (1 or 2) without sub-scales, a tile of sums for
+/// each record and panel, so that four chains of products are under way. Between them the group
+/// before is scaled, whose products `before` are, if there is one.
+template <typename Tiles, int kRecords>
+NEUROS_INLINE void multiply_plain_records(const std::byte* activations, const std::byte* codes,
+                                          const BlockArgs& before,
+                                          const TileSums (*products)[kTilesAStep]) {
+  Tiles::template zero<0>();
+  Tiles::template zero<1>();
+  Tiles::template zero<2>();
+  Tiles::template zero<3>();
+  for (int c = 0; c < 8; ++c) {
+    add_plain_chunk<Tiles, 0>(activations, codes);
+    if constexpr (kRecords == 2) {
+      add_plain_chunk<Tiles, 2>(activations + 256 * kAmxTokens, codes + 64 * kPairRowBytes);
+    }
+    if (products != nullptr) scale_plain_part<kRecords>(before, *products, c);
+    activations += 32 * kAmxTokens;
+    codes += 8 * kPairRowBytes;
+  }
+}
+
+template <typename Tiles>
+NEUROS_INLINE void store_step(TileSums (&to)[kTilesAStep]) {
+  Tiles::template store<0>(to[0], 64);
+  Tiles::template store<1>(to[1], 64);
+  Tiles::template store<2>(to[2], 64);
+  Tiles::template store<3>(to[3], 64);
+}
+
+template <typename Tiles, int kRecords>
+void amx_plain_records(const BlockArgs& args) {
+  StoredTiles stored;
+  const std::byte* activations = args.group + kAmxTokens * args.column;
+  const std::byte* codes = args.pair->codes;
+  multiply_plain_records<Tiles, kRecords>(activations, codes, args, nullptr);
+  store_step<Tiles>(stored.sums[0]);
+  BlockArgs before = args;
+  for (int g = 1; g < args.groups; ++g, before = next_group<kAmxTokens>(before)) {
+    activations += args.group_bytes;
+    multiply_plain_records<Tiles, kRecords>(activations, codes, before, &stored.sums[(g - 1) % 2]);
+    store_step<Tiles>(stored.sums[g % 2]);
+  }
+  for (int c = 0; c < 8; ++c) {
+    scale_plain_part<kRecords>(before, stored.sums[(args.groups - 1) % 2], c);
+  }
+}
+
+/// BlockFn of a type with one scale for 256 columns.
+template <typename Tiles>
+void amx_plain_blocks(const BlockArgs& args) {
+  Tiles::configure(int8_shapes(32));
+  if (args.columns == 512) {
+    amx_plain_records<Tiles, 2>(args);
+  } else {
+    amx_plain_records<Tiles, 1>(args);
+  }
+  Tiles::release();
+}
+
+template <PanelFormat format, typename Tiles>
+constexpr BlockFn amx_blocks() {
+  if constexpr (format.columns == 256 && format.sub_scales == SubScales::kNone) {
+    return amx_plain_blocks<Tiles>;
+  } else {
+    return amx_scaled_blocks<format, Tiles>;
+  }
 }
 
 // bf16. A chunk of 32 columns of a panel is one whole tile of weights: 16 rows of 64 bytes.
@@ -363,7 +549,7 @@ void use_tiles(EngineTable& table) {
   constexpr PanelFormat format = kPanelFormat<kType>;
   if constexpr (format.columns != 0) {
     table.decode[static_cast<size_t>(kType)] = decode_signed<kType>;
-    table.blocks[static_cast<size_t>(kType)] = amx_quantised_blocks<format, Tiles>;
+    table.blocks[static_cast<size_t>(kType)] = amx_blocks<format, Tiles>();
   }
 }
 
