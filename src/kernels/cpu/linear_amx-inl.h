@@ -50,57 +50,66 @@ NEUROS_INLINE F load_dots(const TileSums& sums, int token) {
 template <PanelFormat format>
 inline constexpr int kProductColumns = format.sub_columns == 16 ? 16 : 32;
 
-/// Walks over the products of a call in steps: every group, both panels of each, the columns of
-/// each. What is beyond the last column or group repeats the one before it; nobody reads it.
+/// Walks over the products of a call, a step of four after another: every group, both panels of
+/// each, the columns of each, whose number is a multiple of a step's. After the last step it stays
+/// where it is.
 template <PanelFormat format>
 class ProductCursor {
  public:
   static constexpr int kColumns = kProductColumns<format>;
+  static constexpr int kStepBytes = kTilesAStep * kColumns * kAmxTokens;  ///< of activations
 
-  explicit ProductCursor(const BlockArgs& args)
+  NEUROS_INLINE ProductCursor(const BlockArgs& args, int columns)
       : activations_(args.group + kAmxTokens * args.column),
         codes_(args.pair->codes),
+        next_group_(activations_ + args.group_bytes),
         group_bytes_(args.group_bytes),
-        groups_(args.groups),
-        products_(args.columns / kColumns) {}
+        row_bytes_(kAmxTokens * columns),
+        groups_(args.groups) {}
 
   /// Of product q of the step.
-  const std::byte* activations(int q) const {
-    if constexpr (kColumns == 32) return activations_ + 32 * kAmxTokens * product(q);
-    return activations_ + 16 * kAmxTokens * first_ + 32 * kAmxTokens * (q / 2) + 16 * (q % 2);
+  template <int q>
+  NEUROS_INLINE const std::byte* activations() const {
+    constexpr int column = q * kColumns;
+    return activations_ + at_ + column / 32 * 32 * kAmxTokens + column % 32;
   }
-  const std::byte* codes(int q) const {
-    return codes_ + 4 * lane_ + kColumns / 4 * kPairRowBytes * product(q);
+  template <int q>
+  NEUROS_INLINE const std::byte* codes() const {
+    return codes_ + kPairRowBytes / (4 * kAmxTokens) * at_ + kColumns / 4 * kPairRowBytes * q;
   }
-  /// Asks for what these activations will be in the next group: for half of it beside each panel.
-  NEUROS_INLINE void prefetch_next_group(int q) const {
-    constexpr int each = kColumns * kAmxTokens / 2;
-    const std::byte* next = activations_ + group_bytes_ + 2 * each * product(q);
-    NEUROS_UNROLL for (int i = 0; i < each; i += 64) prefetch(next + lane_ / 16 * each + i);
+  /// Asks for a quarter of the step's activations of the next group that this panel is to ask for:
+  /// half of them.
+  template <int q>
+  NEUROS_INLINE void prefetch_next_group() const {
+    constexpr int each = kStepBytes / 2 / kTilesAStep;
+    NEUROS_UNROLL for (int i = 0; i < each; i += 64) prefetch(next_group_ + at_ + q * each + i);
   }
   NEUROS_INLINE void advance() {
-    first_ += kTilesAStep;
-    if (first_ < products_) return;
-    first_ = 0;
-    lane_ ^= kPanelRows;
-    if (lane_ != 0 || groups_ == 1) return;
-    --groups_;
-    activations_ += group_bytes_;
+    at_ += kStepBytes;
+    if (at_ >= row_bytes_) next_panel();
   }
 
  private:
-  int product(int q) const {
-    if constexpr (format.columns == 256) return first_ + q;
-    return first_ + q < products_ ? first_ + q : products_ - 1;
+  NEUROS_INLINE void next_panel() {
+    constexpr int panel = 4 * kPanelRows;
+    at_ = 0;
+    second_ = !second_;
+    codes_ += second_ ? panel : -panel;
+    next_group_ += second_ ? kStepBytes / 2 : -kStepBytes / 2;
+    if (second_ || groups_ == 1) return;
+    --groups_;
+    activations_ += group_bytes_;
+    next_group_ += group_bytes_;
   }
 
   const std::byte* activations_;  ///< of the group, from the block's first column on
-  const std::byte* codes_;
+  const std::byte* codes_;        ///< of the panel
+  const std::byte* next_group_;   ///< what to ask for there
   int64_t group_bytes_;
-  int groups_;  ///< left, this one included
-  int products_;
-  int lane_ = 0;
-  int first_ = 0;  ///< product of the step's first tile
+  int64_t row_bytes_;    ///< of activations in all of the group's steps
+  int64_t at_ = 0;       ///< the step's place among them
+  int groups_;           ///< left, this one included
+  bool second_ = false;  ///< at the second panel
 };
 
 /// What the pipeline stores. Apart from the pipeline, whose own members then stay in registers.
@@ -112,8 +121,8 @@ struct alignas(64) StoredTiles {
 template <PanelFormat format, typename Tiles>
 class ProductPipeline {
  public:
-  NEUROS_INLINE ProductPipeline(const BlockArgs& args, StoredTiles& stored)
-      : cursor_(args), to_(stored.sums[0]), from_(stored.sums[1]) {
+  NEUROS_INLINE ProductPipeline(const BlockArgs& args, int columns, StoredTiles& stored)
+      : cursor_(args, columns), to_(stored.sums[0]), from_(stored.sums[1]) {
     start<0>();
     start<1>();
     start<2>();
@@ -132,7 +141,7 @@ class ProductPipeline {
     const TileSums& sums = from_[q];
     Tiles::template store<q>(to_[q], 64);
     start<q>();
-    cursor_.prefetch_next_group(q);
+    cursor_.template prefetch_next_group<q>();
     if constexpr (q + 1 == kTilesAStep) {
       cursor_.advance();
       TileSums* const stored = to_;
@@ -147,8 +156,8 @@ class ProductPipeline {
   NEUROS_INLINE void start() {
     constexpr int activations = 4 + q % 2, codes = 6 + q % 2;
     Tiles::template zero<q>();
-    Tiles::template load<activations>(cursor_.activations(q), 32);
-    Tiles::template load<codes>(cursor_.codes(q), kPairRowBytes);
+    Tiles::template load<activations>(cursor_.template activations<q>(), 32);
+    Tiles::template load<codes>(cursor_.template codes<q>(), kPairRowBytes);
     Tiles::template dot_int8<q, activations, codes>();
   }
 
@@ -161,7 +170,6 @@ class ProductPipeline {
 template <PanelFormat format>
 NEUROS_INLINE void amx_scale_chunk(const BlockArgs& args, int lane, int c, const TileSums& dots,
                                    F (&sums)[kAmxTokens]) {
-  if (32 * c >= args.columns) return;
   const Block32Group<kAmxTokens> group(args.group, args.cols);
   const int64_t at = (args.column / 32 + c) * kAmxTokens;
   const F scale = f_load(args.pair->scales[c] + lane);
@@ -176,23 +184,52 @@ NEUROS_INLINE void amx_scale_chunk(const BlockArgs& args, int lane, int c, const
   }
 }
 
-/// One panel of a pair times one group, for these types.
+/// Sums of one panel for the group so far; `column` is the next one's.
+NEUROS_INLINE void amx_load_sums(const BlockArgs& args, int lane, int64_t column,
+                                 F (&sums)[kAmxTokens]) {
+  NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
+    sums[t] = column == 0 ? f_zero() : f_load(args.sums + 2 * kPanelRows * t + lane);
+  }
+}
+
+NEUROS_INLINE void amx_store_sums(const BlockArgs& args, int lane, const F (&sums)[kAmxTokens]) {
+  NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
+    f_store(args.sums + 2 * kPanelRows * t + lane, sums[t]);
+  }
+}
+
+/// One panel of a pair times one group, for these types: chunks [0, chunks), whole steps.
 template <PanelFormat format, typename Tiles>
-NEUROS_INLINE void amx_block32(const BlockArgs& args, int lane,
+NEUROS_INLINE void amx_block32(const BlockArgs& args, int lane, int chunks,
                                ProductPipeline<format, Tiles>& products) {
   F sums[kAmxTokens];
-  NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
-    sums[t] = args.column == 0 ? f_zero() : f_load(args.sums + 2 * kPanelRows * t + lane);
-  }
-  for (int c = 0; 32 * c < args.columns; c += kTilesAStep) {
+  amx_load_sums(args, lane, args.column, sums);
+  for (int c = 0; c < chunks; c += kTilesAStep) {
     amx_scale_chunk<format>(args, lane, c, products.template next<0>(), sums);
     amx_scale_chunk<format>(args, lane, c + 1, products.template next<1>(), sums);
     amx_scale_chunk<format>(args, lane, c + 2, products.template next<2>(), sums);
     amx_scale_chunk<format>(args, lane, c + 3, products.template next<3>(), sums);
   }
-  NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) {
-    f_store(args.sums + 2 * kPanelRows * t + lane, sums[t]);
+  amx_store_sums(args, lane, sums);
+}
+
+/// The chunks of a block from `first` on, which are fewer than a step: one after another.
+template <PanelFormat format, typename Tiles>
+void amx_last_chunks(const BlockArgs& args, int lane, int first) {
+  alignas(64) TileSums dots;
+  F sums[kAmxTokens];
+  amx_load_sums(args, lane, args.column + 32 * first, sums);
+  const std::byte* activations = args.group + kAmxTokens * args.column;
+  const std::byte* codes = args.pair->codes + 4 * lane;
+  for (int c = first; 32 * c < args.columns; ++c) {
+    Tiles::template zero<0>();
+    Tiles::template load<4>(activations + 32 * kAmxTokens * c, 32);
+    Tiles::template load<6>(codes + 8 * kPairRowBytes * c, kPairRowBytes);
+    Tiles::template dot_int8<0, 4, 6>();
+    Tiles::template store<0>(dots, 64);
+    amx_scale_chunk<format>(args, lane, c, dots, sums);
   }
+  amx_store_sums(args, lane, sums);
 }
 
 /// totals += sub-scale * dots.
@@ -268,19 +305,34 @@ NEUROS_INLINE void amx_block256(const BlockArgs& args, int lane,
   }
 }
 
-/// BlockFn of a quantised type that is scaled within 256 columns.
+/// Columns [0, columns) of a block, whole steps, of all groups and both panels.
 template <PanelFormat format, typename Tiles>
-void amx_scaled_blocks(const BlockArgs& args) {
-  Tiles::configure(int8_shapes(kProductColumns<format>));
+NEUROS_INLINE void amx_steps(const BlockArgs& args, int columns) {
   StoredTiles stored;
-  ProductPipeline<format, Tiles> products(args, stored);
+  ProductPipeline<format, Tiles> products(args, columns, stored);
   for (BlockArgs one = args; one.groups > 0; one = next_group<kAmxTokens>(one)) {
     for (int lane = 0; lane < 2 * kPanelRows; lane += kPanelRows) {
       if constexpr (format.columns == 256) {
         amx_block256(one, lane, products);
       } else {
-        amx_block32(one, lane, products);
+        amx_block32(one, lane, columns / 32, products);
       }
+    }
+  }
+}
+
+/// BlockFn of a quantised type that is scaled within 256 columns.
+template <PanelFormat format, typename Tiles>
+void amx_scaled_blocks(const BlockArgs& args) {
+  constexpr int step = kTilesAStep * kProductColumns<format>;
+  const int columns = args.columns / step * step;
+  Tiles::configure(int8_shapes(kProductColumns<format>));
+  if (columns > 0) amx_steps<format, Tiles>(args, columns);
+  if constexpr (format.columns != 256) {
+    BlockArgs one = args;
+    for (; one.groups > 0 && columns < args.columns; one = next_group<kAmxTokens>(one)) {
+      amx_last_chunks<format, Tiles>(one, 0, columns / 32);
+      amx_last_chunks<format, Tiles>(one, kPanelRows, columns / 32);
     }
   }
   Tiles::release();
