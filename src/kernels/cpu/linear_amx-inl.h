@@ -7,12 +7,9 @@
 // tokens of a group have the bits that the vector kernels give tokens outside of one.
 //
 // A product takes its result some 100 cycles, and a tile reaches vectors only through memory, so
-// products go through a pipeline of three stages, four products a step: a step starts the products
-// of four tiles, having stored what the step before had started in them, and scales what was stored
-// in that one. Each of the four is interleaved with the scaling of another. The pipeline runs
-// through all groups and both panels of a call.
-//
-// bf16: the tile product rounds in its own way, so it is used for every number of tokens.
+// products go through a pipeline of three stages, four products a step, which runs through all
+// groups and both panels of a call. For each of the four tiles, a step scales the sums in memory,
+// stores there what the step before has started, and starts another product.
 
 inline constexpr int kAmxTokens = 16;
 inline constexpr int kTilesAStep = 4;
@@ -112,43 +109,42 @@ class ProductCursor {
   bool second_ = false;  ///< at the second panel
 };
 
-/// What the pipeline stores. Apart from the pipeline, whose own members then stay in registers.
-struct alignas(64) StoredTiles {
-  TileSums sums[2][kTilesAStep];
+/// What is stored of four tiles. A tile's sums are scaled before the next ones take their place, so
+/// that no load comes soon after a store with the same low 12 bits of address, which would hold it
+/// up. Not part of the pipeline, whose own members then stay in registers.
+struct alignas(4096) StoredTiles {
+  TileSums sums[kTilesAStep];
 };
 
-/// The pipeline: each step takes the results of four products in turn, next<0>() to next<3>().
+/// The pipeline. A step takes sums<0>(), renew<0>(), ... sums<3>(), renew<3>().
 template <PanelFormat format, typename Tiles>
 class ProductPipeline {
  public:
   NEUROS_INLINE ProductPipeline(const BlockArgs& args, int columns, StoredTiles& stored)
-      : cursor_(args, columns), to_(stored.sums[0]), from_(stored.sums[1]) {
+      : cursor_(args, columns), stored_(stored) {
     start<0>();
     start<1>();
     start<2>();
     start<3>();
     cursor_.advance();
-    next<0>();
-    next<1>();
-    next<2>();
-    next<3>();
+    renew<0>();
+    renew<1>();
+    renew<2>();
+    renew<3>();
   }
 
-  /// Stores what is in tile q and starts another product in it; the sums of the product whose turn
-  /// it is.
+  /// Product q of the step.
   template <int q>
-  NEUROS_INLINE const TileSums& next() {
-    const TileSums& sums = from_[q];
-    Tiles::template store<q>(to_[q], 64);
+  NEUROS_INLINE const TileSums& sums() const {
+    return stored_.sums[q];
+  }
+  /// Puts product q of the next step in its place, and starts that of the step after it.
+  template <int q>
+  NEUROS_INLINE void renew() {
+    Tiles::template store<q>(stored_.sums[q], 64);
     start<q>();
     cursor_.template prefetch_next_group<q>();
-    if constexpr (q + 1 == kTilesAStep) {
-      cursor_.advance();
-      TileSums* const stored = to_;
-      to_ = from_;
-      from_ = stored;
-    }
-    return sums;
+    if constexpr (q + 1 == kTilesAStep) cursor_.advance();
   }
 
  private:
@@ -162,8 +158,7 @@ class ProductPipeline {
   }
 
   ProductCursor<format> cursor_;
-  TileSums* to_;
-  TileSums* from_;
+  StoredTiles& stored_;
 };
 
 /// sums += scales * dots of chunk c of a block, for types with one scale for at least 32 columns.
@@ -205,10 +200,14 @@ NEUROS_INLINE void amx_block32(const BlockArgs& args, int lane, int chunks,
   F sums[kAmxTokens];
   amx_load_sums(args, lane, args.column, sums);
   for (int c = 0; c < chunks; c += kTilesAStep) {
-    amx_scale_chunk<format>(args, lane, c, products.template next<0>(), sums);
-    amx_scale_chunk<format>(args, lane, c + 1, products.template next<1>(), sums);
-    amx_scale_chunk<format>(args, lane, c + 2, products.template next<2>(), sums);
-    amx_scale_chunk<format>(args, lane, c + 3, products.template next<3>(), sums);
+    amx_scale_chunk<format>(args, lane, c, products.template sums<0>(), sums);
+    products.template renew<0>();
+    amx_scale_chunk<format>(args, lane, c + 1, products.template sums<1>(), sums);
+    products.template renew<1>();
+    amx_scale_chunk<format>(args, lane, c + 2, products.template sums<2>(), sums);
+    products.template renew<2>();
+    amx_scale_chunk<format>(args, lane, c + 3, products.template sums<3>(), sums);
+    products.template renew<3>();
   }
   amx_store_sums(args, lane, sums);
 }
@@ -248,10 +247,14 @@ NEUROS_INLINE void amx_scaled_record(const float (*scales)[2 * kPanelRows], int 
                                      F (&totals)[kAmxTokens]) {
   NEUROS_UNROLL for (int t = 0; t < kAmxTokens; ++t) totals[t] = f_zero();
   for (int g = 0; g < format.sub_groups(); g += kTilesAStep) {
-    amx_add_scaled(scales[g] + lane, products.template next<0>(), totals);
-    amx_add_scaled(scales[g + 1] + lane, products.template next<1>(), totals);
-    amx_add_scaled(scales[g + 2] + lane, products.template next<2>(), totals);
-    amx_add_scaled(scales[g + 3] + lane, products.template next<3>(), totals);
+    amx_add_scaled(scales[g] + lane, products.template sums<0>(), totals);
+    products.template renew<0>();
+    amx_add_scaled(scales[g + 1] + lane, products.template sums<1>(), totals);
+    products.template renew<1>();
+    amx_add_scaled(scales[g + 2] + lane, products.template sums<2>(), totals);
+    products.template renew<2>();
+    amx_add_scaled(scales[g + 3] + lane, products.template sums<3>(), totals);
+    products.template renew<3>();
   }
 }
 
@@ -353,14 +356,13 @@ NEUROS_INLINE void add_plain_chunk(const std::byte* activations, const std::byte
 /// Scales part `c` of what was stored of one group, an eighth of its tokens and rows: the tiles of
 /// a record's two panels, records one after another.
 template <int kRecords>
-NEUROS_INLINE void scale_plain_part(const BlockArgs& args, const TileSums (&stored)[kTilesAStep],
-                                    int c) {
+NEUROS_INLINE void scale_plain_part(const BlockArgs& args, const StoredTiles& stored, int c) {
   if (c >= 4 * kRecords) return;
   const Block256Group<kAmxTokens> group(args.group, args.cols);
   const int record = c / 4, lane = c / 2 % 2 * kPanelRows, token = c % 2 * kPlainPartTokens;
   F totals[kPlainPartTokens];
   NEUROS_UNROLL for (int t = 0; t < kPlainPartTokens; ++t) {
-    totals[t] = load_dots(stored[c / 2], token + t);
+    totals[t] = load_dots(stored.sums[c / 2], token + t);
   }
   amx_add_record(args, record, lane, token,
                  group.scales + (args.column / 256 + record) * kAmxTokens, totals);
@@ -368,11 +370,10 @@ NEUROS_INLINE void scale_plain_part(const BlockArgs& args, const TileSums (&stor
 
 /// The products of both panels and kRecords records (1 or 2) without sub-scales, a tile of sums for
 /// each record and panel, so that four chains of products are under way. Between them the group
-/// before is scaled, whose products `before` are, if there is one.
+/// before is scaled, if there is one.
 template <typename Tiles, int kRecords>
 NEUROS_INLINE void multiply_plain_records(const std::byte* activations, const std::byte* codes,
-                                          const BlockArgs& before,
-                                          const TileSums (*products)[kTilesAStep]) {
+                                          const BlockArgs* before, StoredTiles& stored) {
   Tiles::template zero<0>();
   Tiles::template zero<1>();
   Tiles::template zero<2>();
@@ -382,18 +383,14 @@ NEUROS_INLINE void multiply_plain_records(const std::byte* activations, const st
     if constexpr (kRecords == 2) {
       add_plain_chunk<Tiles, 2>(activations + 256 * kAmxTokens, codes + 64 * kPairRowBytes);
     }
-    if (products != nullptr) scale_plain_part<kRecords>(before, *products, c);
+    if (before != nullptr) scale_plain_part<kRecords>(*before, stored, c);
     activations += 32 * kAmxTokens;
     codes += 8 * kPairRowBytes;
   }
-}
-
-template <typename Tiles>
-NEUROS_INLINE void store_step(TileSums (&to)[kTilesAStep]) {
-  Tiles::template store<0>(to[0], 64);
-  Tiles::template store<1>(to[1], 64);
-  Tiles::template store<2>(to[2], 64);
-  Tiles::template store<3>(to[3], 64);
+  Tiles::template store<0>(stored.sums[0], 64);
+  Tiles::template store<1>(stored.sums[1], 64);
+  Tiles::template store<2>(stored.sums[2], 64);
+  Tiles::template store<3>(stored.sums[3], 64);
 }
 
 template <typename Tiles, int kRecords>
@@ -401,17 +398,13 @@ void amx_plain_records(const BlockArgs& args) {
   StoredTiles stored;
   const std::byte* activations = args.group + kAmxTokens * args.column;
   const std::byte* codes = args.pair->codes;
-  multiply_plain_records<Tiles, kRecords>(activations, codes, args, nullptr);
-  store_step<Tiles>(stored.sums[0]);
+  multiply_plain_records<Tiles, kRecords>(activations, codes, nullptr, stored);
   BlockArgs before = args;
   for (int g = 1; g < args.groups; ++g, before = next_group<kAmxTokens>(before)) {
     activations += args.group_bytes;
-    multiply_plain_records<Tiles, kRecords>(activations, codes, before, &stored.sums[(g - 1) % 2]);
-    store_step<Tiles>(stored.sums[g % 2]);
+    multiply_plain_records<Tiles, kRecords>(activations, codes, &before, stored);
   }
-  for (int c = 0; c < 8; ++c) {
-    scale_plain_part<kRecords>(before, stored.sums[(args.groups - 1) % 2], c);
-  }
+  for (int c = 0; c < 4 * kRecords; ++c) scale_plain_part<kRecords>(before, stored, c);
 }
 
 /// BlockFn of a type with one scale for 256 columns.
@@ -433,195 +426,4 @@ constexpr BlockFn amx_blocks() {
   } else {
     return amx_scaled_blocks<format, Tiles>;
   }
-}
-
-// bf16. A chunk of 32 columns of a panel is one whole tile of weights: 16 rows of 64 bytes.
-
-inline constexpr int kBf16TileBytes = 1024;
-
-/// DecodeFn of bf16: the last chunk is filled up with zeros.
-inline void decode_bf16_tiles(const DecodeArgs& args) {
-  decode_plain<base::DType::kBF16, true>(args);
-  const int64_t used = (args.columns + 1) / 2 * kPairRowBytes;
-  const int64_t whole = round_up(args.columns, 32) / 2 * kPairRowBytes;
-  std::memset(args.out->codes + used, 0, static_cast<size_t>(whole - used));
-}
-
-/// Adds one tile product to tiles 0 .. kPanels - 1 of sums: activations in tile 4, each panel's
-/// weights through tile 5.
-template <typename Tiles, int kPanels>
-NEUROS_INLINE void add_bf16_chunk(const std::byte* weights, int64_t panel_bytes) {
-  Tiles::template load<5>(weights, 64);
-  Tiles::template dot_bf16<0, 4, 5>();
-  if constexpr (kPanels == 4) {
-    Tiles::template load<5>(weights + panel_bytes, 64);
-    Tiles::template dot_bf16<1, 4, 5>();
-    Tiles::template load<5>(weights + 2 * panel_bytes, 64);
-    Tiles::template dot_bf16<2, 4, 5>();
-    Tiles::template load<5>(weights + 3 * panel_bytes, 64);
-    Tiles::template dot_bf16<3, 4, 5>();
-  }
-}
-
-/// The last, incomplete chunk of a panel as a whole tile.
-struct alignas(64) LastChunk {
-  std::byte weights[kBf16TileBytes];
-
-  LastChunk(const std::byte* from, int64_t columns) {
-    const auto used = static_cast<size_t>((columns + 1) / 2 * 64);
-    std::memcpy(weights, from, used);
-    std::memset(weights + used, 0, sizeof(weights) - used);
-  }
-};
-
-/// Weights that will be wanted soon, one tile of each panel.
-template <int kPanels>
-NEUROS_INLINE void prefetch_tiles(const std::byte* weights, int64_t panel_bytes) {
-  for (int p = 0; p < kPanels; ++p) {
-    for (int line = 0; line < kBf16TileBytes; line += 64) {
-      prefetch(weights + p * panel_bytes + kPrefetchBytes / kPanels + line);
-    }
-  }
-}
-
-/// One (or four) panels times one group, tiles configured.
-template <typename Tiles, int kTokens, int kPanels>
-NEUROS_INLINE void amx_bf16_panels(const TileArgs& args, int first) {
-  static_assert(kPanels == 1 || kPanels == 4);
-  const std::byte* weights = args.panel + first * args.panel_bytes;
-  const std::byte* x = args.group;
-  Tiles::template zero<0>();
-  Tiles::template zero<1>();
-  Tiles::template zero<2>();
-  Tiles::template zero<3>();
-  int64_t left = args.cols;
-  for (; left >= 32; left -= 32, weights += kBf16TileBytes, x += 64 * kTokens) {
-    prefetch_tiles<kPanels>(weights, args.panel_bytes);
-    Tiles::template load<4>(x, 64);
-    add_bf16_chunk<Tiles, kPanels>(weights, args.panel_bytes);
-  }
-  if (left > 0) {
-    Tiles::template load<4>(x, 64);
-    if constexpr (kPanels == 1) {
-      const LastChunk last(weights, left);
-      add_bf16_chunk<Tiles, 1>(last.weights, 0);
-    } else {
-      const LastChunk last[4]{{weights, left},
-                              {weights + args.panel_bytes, left},
-                              {weights + 2 * args.panel_bytes, left},
-                              {weights + 3 * args.panel_bytes, left}};
-      add_bf16_chunk<Tiles, 4>(last[0].weights, kBf16TileBytes);
-    }
-  }
-  float* out = args.out + first * kTokens * kPanelRows;
-  Tiles::template store<0>(out, 64);
-  if constexpr (kPanels == 4) {
-    Tiles::template store<1>(out + kTokens * kPanelRows, 64);
-    Tiles::template store<2>(out + 2 * kTokens * kPanelRows, 64);
-    Tiles::template store<3>(out + 3 * kTokens * kPanelRows, 64);
-  }
-}
-
-/// TileFn of bf16.
-template <typename Tiles, int kTokens>
-void amx_bf16_tile(const TileArgs& args) {
-  TileShapes shapes;
-  for (int tile = 0; tile < 5; ++tile) shapes.set(tile, kTokens, 64);
-  shapes.set(5, 16, 64);
-  Tiles::configure(shapes);
-  int p = 0;
-  for (; p + 4 <= args.panels; p += 4) amx_bf16_panels<Tiles, kTokens, 4>(args, p);
-  for (; p < args.panels; ++p) amx_bf16_panels<Tiles, kTokens, 1>(args, p);
-  Tiles::release();
-}
-
-/// Sums of one group and both panels, to or from tiles `first` and `first + 1`.
-template <typename Tiles, int first>
-NEUROS_INLINE void load_tile_sums(const float* sums, bool fresh) {
-  if (fresh) {
-    Tiles::template zero<first>();
-    Tiles::template zero<first + 1>();
-  } else {
-    Tiles::template load<first>(sums, 8 * kPanelRows);
-    Tiles::template load<first + 1>(sums + kPanelRows, 8 * kPanelRows);
-  }
-}
-
-template <typename Tiles, int first>
-NEUROS_INLINE void store_tile_sums(float* sums) {
-  Tiles::template store<first>(sums, 8 * kPanelRows);
-  Tiles::template store<first + 1>(sums + kPanelRows, 8 * kPanelRows);
-}
-
-/// Both panels times kGroups groups (1 or 2): tiles 0 to 3 sums, 4 and 5 activations, 6 and 7
-/// weights.
-template <typename Tiles, int kGroups>
-NEUROS_INLINE void amx_bf16_groups(const BlockArgs& args) {
-  constexpr int64_t group_sums = 2 * kPanelRows * kAmxTokens;
-  const std::byte* x = args.group + args.column * 2 * kAmxTokens;
-  const std::byte* weights = args.pair->codes;
-  load_tile_sums<Tiles, 0>(args.sums, args.column == 0);
-  if constexpr (kGroups == 2) load_tile_sums<Tiles, 2>(args.sums + group_sums, args.column == 0);
-  for (int column = 0; column < args.columns; column += 32) {
-    Tiles::template load<4>(x, 64);
-    Tiles::template load<6>(weights, kPairRowBytes);
-    Tiles::template load<7>(weights + 64, kPairRowBytes);
-    Tiles::template dot_bf16<0, 4, 6>();
-    Tiles::template dot_bf16<1, 4, 7>();
-    if constexpr (kGroups == 2) {
-      Tiles::template load<5>(x + args.group_bytes, 64);
-      Tiles::template dot_bf16<2, 5, 6>();
-      Tiles::template dot_bf16<3, 5, 7>();
-    }
-    x += 64 * kAmxTokens;
-    weights += 16 * kPairRowBytes;
-  }
-  store_tile_sums<Tiles, 0>(args.sums);
-  if constexpr (kGroups == 2) store_tile_sums<Tiles, 2>(args.sums + group_sums);
-}
-
-/// BlockFn of bf16.
-template <typename Tiles>
-void amx_bf16_blocks(const BlockArgs& args) {
-  TileShapes shapes;
-  for (int tile = 0; tile < 8; ++tile) shapes.set(tile, 16, 64);
-  Tiles::configure(shapes);
-  BlockArgs one = args;
-  for (; one.groups >= 2; one.groups -= 2) {
-    amx_bf16_groups<Tiles, 2>(one);
-    one.group += 2 * one.group_bytes;
-    one.sums += 2 * 2 * kPanelRows * kAmxTokens;
-  }
-  if (one.groups == 1) amx_bf16_groups<Tiles, 1>(one);
-  Tiles::release();
-}
-
-template <base::DType kType, typename Tiles>
-void use_tiles(EngineTable& table) {
-  constexpr PanelFormat format = kPanelFormat<kType>;
-  if constexpr (format.columns != 0) {
-    table.decode[static_cast<size_t>(kType)] = decode_signed<kType>;
-    table.blocks[static_cast<size_t>(kType)] = amx_blocks<format, Tiles>();
-  }
-}
-
-template <typename Tiles, size_t... i>
-void use_tiles_for_all(EngineTable& table, std::index_sequence<i...>) {
-  (use_tiles<static_cast<base::DType>(i), Tiles>(table), ...);
-}
-
-/// The table of an engine with vector kernels, with tiles where they are better.
-template <typename Tiles>
-EngineTable with_tiles(EngineTable table) {
-  use_tiles_for_all<Tiles>(table, std::make_index_sequence<base::kWeightDTypeCount>());
-  constexpr auto bf16 = static_cast<size_t>(base::DType::kBF16);
-  table.tiles[bf16] = {amx_bf16_tile<Tiles, 1>, amx_bf16_tile<Tiles, 2>, amx_bf16_tile<Tiles, 4>,
-                       amx_bf16_tile<Tiles, 8>};
-  table.decode[bf16] = decode_bf16_tiles;
-  table.blocks[bf16] = amx_bf16_blocks<Tiles>;
-  for (ActivationKind kind :
-       {ActivationKind::kBF16, ActivationKind::kBlock32, ActivationKind::kBlock256}) {
-    table.block_tokens[static_cast<size_t>(kind)] = kAmxTokens;
-  }
-  return table;
 }
