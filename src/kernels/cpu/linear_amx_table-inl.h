@@ -1,5 +1,5 @@
-// Fills an EngineTable with the kernels on AMX tiles. Included after linear_amx_bf16-inl.h, like it;
-// no include guard, on purpose.
+// Fills an EngineTable with the kernels on AMX tiles. Included after linear_amx_bf16-inl.h, like
+// it; no include guard, on purpose.
 
 template <base::DType kType, typename Tiles>
 void use_tiles(EngineTable& table) {
