@@ -333,6 +333,7 @@ void amx_scaled_blocks(const BlockArgs& args) {
   if (columns > 0) amx_steps<format, Tiles>(args, columns);
   if constexpr (format.columns != 256) {
     BlockArgs one = args;
+    one.ahead_step = 0;
     for (; one.groups > 0 && columns < args.columns; one = next_group<kAmxTokens>(one)) {
       amx_last_chunks<format, Tiles>(one, 0, columns / 32);
       amx_last_chunks<format, Tiles>(one, kPanelRows, columns / 32);

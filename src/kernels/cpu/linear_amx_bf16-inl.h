@@ -155,6 +155,8 @@ void amx_bf16_blocks(const BlockArgs& args) {
   BlockArgs one = args;
   for (; one.groups >= 2; one.groups -= 2) {
     amx_bf16_groups<Tiles, 2>(one);
+    prefetch_weights(one);
+    prefetch_weights(one);
     one.group += 2 * one.group_bytes;
     one.sums += 2 * 2 * kPanelRows * kAmxTokens;
   }
