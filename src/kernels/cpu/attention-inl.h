@@ -77,19 +77,19 @@ HWY_INLINE void score_tile(const float* const* queries, const PageTile& page, in
   const int32_t lanes = static_cast<int32_t>(hn::Lanes(d));
   using V = hn::Vec<decltype(d)>;
   V low[N], high[N];
-  for (int n = 0; n < N; ++n) low[n] = high[n] = hn::Zero(d);
+  NEUROS_UNROLL for (int n = 0; n < N; ++n) low[n] = high[n] = hn::Zero(d);
   const float* keys = page.keys + t;
   const bool two = t + 2 * lanes <= page_tokens;
   for (int32_t i = 0; i < head_dim; ++i) {
     const V k0 = hn::LoadU(d, keys + static_cast<int64_t>(i) * page_tokens);
     const V k1 = two ? hn::LoadU(d, keys + static_cast<int64_t>(i) * page_tokens + lanes) : k0;
-    for (int n = 0; n < N; ++n) {
+    NEUROS_UNROLL for (int n = 0; n < N; ++n) {
       const V q = hn::Set(d, queries[n][i]);
       low[n] = hn::MulAdd(q, k0, low[n]);
       high[n] = hn::MulAdd(q, k1, high[n]);
     }
   }
-  for (int n = 0; n < N; ++n) {
+  NEUROS_UNROLL for (int n = 0; n < N; ++n) {
     hn::StoreU(low[n], d, scores[n] + t);
     if (two) hn::StoreU(high[n], d, scores[n] + t + lanes);
   }
@@ -117,26 +117,26 @@ HWY_INLINE void gather_values(const PageTile& page, int32_t head_dim, int32_t lo
   int32_t i = 0;
   for (; i + 2 * lanes <= head_dim; i += 2 * lanes) {
     V a[N], b[N];
-    for (int n = 0; n < N; ++n) {
+    NEUROS_UNROLL for (int n = 0; n < N; ++n) {
       a[n] = hn::Mul(hn::LoadU(d, outs[n] + i), hn::Set(d, factors[n]));
       b[n] = hn::Mul(hn::LoadU(d, outs[n] + i + lanes), hn::Set(d, factors[n]));
     }
     for (int32_t t = low; t < high; ++t) {
       const float* value = page.values + static_cast<int64_t>(t) * head_dim + i;
       const V v0 = hn::LoadU(d, value), v1 = hn::LoadU(d, value + lanes);
-      for (int n = 0; n < N; ++n) {
+      NEUROS_UNROLL for (int n = 0; n < N; ++n) {
         const V w = hn::Set(d, weights[n][t]);
         a[n] = hn::MulAdd(w, v0, a[n]);
         b[n] = hn::MulAdd(w, v1, b[n]);
       }
     }
-    for (int n = 0; n < N; ++n) {
+    NEUROS_UNROLL for (int n = 0; n < N; ++n) {
       hn::StoreU(a[n], d, outs[n] + i);
       hn::StoreU(b[n], d, outs[n] + i + lanes);
     }
   }
   for (; i < head_dim; ++i) {
-    for (int n = 0; n < N; ++n) {
+    NEUROS_UNROLL for (int n = 0; n < N; ++n) {
       float sum = outs[n][i] * factors[n];
       for (int32_t t = low; t < high; ++t) {
         sum = std::fma(weights[n][t], page.values[static_cast<int64_t>(t) * head_dim + i], sum);
@@ -146,8 +146,14 @@ HWY_INLINE void gather_values(const PageTile& page, int32_t head_dim, int32_t lo
   }
 }
 
+/// score = cap * tanh(score / cap) for the places [low, high).
+inline void cap_scores(float cap, int32_t low, int32_t high, float* scores) {
+  for (int32_t t = low; t < high; ++t) scores[t] = cap * std::tanh(scores[t] / cap);
+}
+
 /// Scale, soft cap and softmax numerators of one query's visible places [low, high) of a page; the
-/// other places become 0. Returns the factor by which former sums shrink.
+/// other places become 0. Returns the factor by which former sums shrink. Places are summed by
+/// their position in the page, so that the batch does not matter.
 HWY_INLINE float weigh(const AttentionArgs& args, int32_t low, int32_t high, float* scores,
                        float& maximum, float& sum) {
   const hn::ScalableTag<float> d;
@@ -157,25 +163,30 @@ HWY_INLINE float weigh(const AttentionArgs& args, int32_t low, int32_t high, flo
     std::memset(scores, 0, sizeof(float) * static_cast<size_t>(page_tokens));
     return 1.0f;
   }
-  float largest = maximum;
-  for (int32_t t = low; t < high; ++t) {
-    float score = scores[t] * args.scale;
-    if (args.soft_cap > 0.0f) score = args.soft_cap * std::tanh(score / args.soft_cap);
-    scores[t] = score;
-    largest = score > largest ? score : largest;
+  const auto visible = [=](int32_t t) HWY_ATTR {
+    return hn::AndNot(hn::FirstN(d, static_cast<size_t>(std::clamp(low - t, 0, lanes))),
+                      hn::FirstN(d, static_cast<size_t>(std::clamp(high - t, 0, lanes))));
+  };
+  auto largest_of_lane = hn::Set(d, maximum);
+  for (int32_t t = 0; t < page_tokens; t += lanes) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, scores + t), hn::Set(d, args.scale)), d, scores + t);
   }
-  for (int32_t t = 0; t < low; ++t) scores[t] = largest;  // any finite value; zeroed below
-  for (int32_t t = high; t < page_tokens; ++t) scores[t] = largest;
+  if (args.soft_cap > 0.0f) cap_scores(args.soft_cap, low, high, scores);
+  for (int32_t t = 0; t < page_tokens; t += lanes) {
+    const auto score = hn::LoadU(d, scores + t);
+    largest_of_lane = hn::IfThenElse(visible(t), hn::Max(largest_of_lane, score), largest_of_lane);
+  }
+  const float largest = hn::GetLane(hn::MaxOfLanes(d, largest_of_lane));
+  auto added = hn::Zero(d);
   for (int32_t t = 0; t < page_tokens; t += lanes) {
     const auto shifted = hn::Sub(hn::LoadU(d, scores + t), hn::Set(d, largest));
-    hn::StoreU(hn::Exp(d, shifted), d, scores + t);
+    const auto seen = visible(t);
+    const auto weight = hn::IfThenElseZero(seen, hn::Exp(d, hn::IfThenElseZero(seen, shifted)));
+    hn::StoreU(weight, d, scores + t);
+    added = hn::Add(added, weight);
   }
-  for (int32_t t = 0; t < low; ++t) scores[t] = 0.0f;
-  for (int32_t t = high; t < page_tokens; ++t) scores[t] = 0.0f;
   const float factor = sum == 0.0f ? 0.0f : std::exp(maximum - largest);
-  float added = 0.0f;
-  for (int32_t t = low; t < high; ++t) added += scores[t];
-  sum = sum * factor + added;
+  sum = sum * factor + hn::GetLane(hn::SumOfLanes(d, added));
   maximum = largest;
   return factor;
 }
@@ -203,7 +214,7 @@ HWY_INLINE void step(const AttentionUnit& unit, const UnitState& state, const Pa
   float* scores[N];
   float* outs[N];
   float factors[N];
-  for (int n = 0; n < N; ++n) {
+  NEUROS_UNROLL for (int n = 0; n < N; ++n) {
     const int32_t query = first + n, row = query / group, head = query % group;
     const int64_t at = unit.sequence->first_row + unit.first + row;
     queries[n] = args.q + (at * args.heads + unit.kv_head * group + head) * layout.head_dim;
@@ -212,7 +223,7 @@ HWY_INLINE void step(const AttentionUnit& unit, const UnitState& state, const Pa
   }
   score_page<N>(queries, page, layout.head_dim, layout.page_tokens, scores);
   int32_t least = layout.page_tokens, most = 0;
-  for (int n = 0; n < N; ++n) {
+  NEUROS_UNROLL for (int n = 0; n < N; ++n) {
     const int32_t query = first + n;
     const int32_t position = unit.sequence->first_position + unit.first + query / group;
     const int32_t begin = args.window > 0 ? position - args.window + 1 : 0;

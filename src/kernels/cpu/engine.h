@@ -67,6 +67,9 @@ struct BlockArgs {
   const std::byte* group = nullptr;  ///< the first
   int64_t group_bytes = 0;           ///< from one group to the next
   float* sums = nullptr;             ///< [groups][group tokens, 32]; aligned to 64 bytes
+  /// Where the next block's weights are, of which each group asks for `ahead_step` bytes a panel.
+  const std::byte* ahead[2] = {};
+  int64_t ahead_step = 0;
 };
 using BlockFn = void (*)(const BlockArgs&);
 

@@ -68,7 +68,8 @@ class Product {
         decode_(engine.decode[static_cast<size_t>(weight.dtype)]),
         block_(engine.blocks[static_cast<size_t>(weight.dtype)]),
         block_columns_(engine.block_columns[static_cast<size_t>(activations.kind)]),
-        panel_bytes_(panel_bytes(weight.dtype, weight.cols)) {}
+        panel_bytes_(panel_bytes(weight.dtype, weight.cols)),
+        header_bytes_(panel_header_bytes(panel_format(weight.dtype), weight.cols)) {}
 
   const Activations& activations() const { return activations_; }
   int64_t panels() const { return panel_count(weight_.rows); }
@@ -84,38 +85,57 @@ class Product {
                                                            .out = out});
   }
 
-  /// One block of columns of panels first and first + 1 times the full groups of tokens
-  /// [begin, end), added to sums [tokens, 32].
-  void block(int64_t first, int64_t column, int64_t begin, int64_t end, float* sums) const {
-    DecodedPair pair;
-    const int64_t second = std::min(first + 1, panels() - 1);
-    const auto columns = static_cast<int>(std::min(weight_.cols - column, block_columns_));
-    decode_({.panels = {panel(first), panel(second)},
-             .cols = weight_.cols,
-             .column = column,
-             .columns = columns,
-             .out = &pair});
-    const int64_t size = activations_.groups.block_tokens;
-    block_({.pair = &pair,
-            .cols = weight_.cols,
-            .column = column,
-            .columns = columns,
-            .groups = static_cast<int>((end - begin) / size),
-            .group = activations_.group(begin),
-            .group_bytes = size * activations_.token_bytes,
-            .sums = sums});
-  }
-
-  /// All columns of panels [begin, end), at most kPassPairs pairs.
+  /// All columns of panels [begin, end), at most kPassPairs pairs, times the full groups of tokens
+  /// [token, stop): sums of each pair [tokens, 32].
   void pass(int64_t begin, int64_t end, int64_t token, int64_t stop, const PassSums& sums) const {
     for (int64_t column = 0; column < weight_.cols; column += block_columns_) {
       for (int64_t panel = begin; panel < end; panel += 2) {
-        block(panel, column, token, stop, sums.pair((panel - begin) / 2));
+        const bool last = panel + 2 >= end;
+        const Place next{last ? begin : panel + 2, last ? column + block_columns_ : column};
+        block({panel, column}, next, token, stop, sums.pair((panel - begin) / 2));
       }
     }
   }
 
  private:
+  /// A block of columns of a pair of panels.
+  struct Place {
+    int64_t panel, column;
+  };
+
+  /// A block times the full groups of tokens [begin, end), added to sums [tokens, 32].
+  void block(const Place& place, const Place& next, int64_t begin, int64_t end, float* sums) const {
+    DecodedPair pair;
+    const auto columns = static_cast<int>(std::min(weight_.cols - place.column, block_columns_));
+    decode_({.panels = {panel(place.panel), panel(second_of(place))},
+             .cols = weight_.cols,
+             .column = place.column,
+             .columns = columns,
+             .out = &pair});
+    const int64_t size = activations_.groups.block_tokens;
+    const int64_t groups = (end - begin) / size;
+    const int64_t next_bytes =
+        weights_at(next.panel, next.column + block_columns_) - weights_at(next.panel, next.column);
+    block_(
+        {.pair = &pair,
+         .cols = weight_.cols,
+         .column = place.column,
+         .columns = columns,
+         .groups = static_cast<int>(groups),
+         .group = activations_.group(begin),
+         .group_bytes = size * activations_.token_bytes,
+         .sums = sums,
+         .ahead = {weights_at(next.panel, next.column), weights_at(second_of(next), next.column)},
+         .ahead_step = round_up(next_bytes / groups, 64)});
+  }
+
+  /// Of a matrix with an odd number of panels, the last one is taken twice.
+  int64_t second_of(const Place& place) const { return std::min(place.panel + 1, panels() - 1); }
+  /// Where a panel's weights of the columns from `column` on are, nearly.
+  const std::byte* weights_at(int64_t p, int64_t column) const {
+    const int64_t all = panel_bytes_ - header_bytes_;
+    return panel(p) + header_bytes_ + all * std::min(column, weight_.cols) / weight_.cols;
+  }
   const std::byte* panel(int64_t p) const { return weight_.data + p * panel_bytes_; }
 
   PackedMatrix weight_;
@@ -125,6 +145,7 @@ class Product {
   BlockFn block_ = nullptr;
   int64_t block_columns_ = 0;
   int64_t panel_bytes_ = 0;
+  int64_t header_bytes_ = 0;
 };
 
 /// Calls body(first panel, panels, first token, group size) for the groups from `first_token` on,

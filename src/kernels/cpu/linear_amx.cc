@@ -27,6 +27,8 @@ namespace neuros::kernels::cpu::amx {
 #include "kernels/cpu/linear_tiles-inl.h"
 #include "kernels/cpu/linear_blocks-inl.h"
 #include "kernels/cpu/linear_amx-inl.h"
+#include "kernels/cpu/linear_amx_bf16-inl.h"
+#include "kernels/cpu/linear_amx_table-inl.h"
 // clang-format on
 
 }  // namespace neuros::kernels::cpu::amx

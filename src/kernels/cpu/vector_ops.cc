@@ -1,10 +1,12 @@
 #include "kernels/cpu/vector_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "kernels/cpu/target.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/vector_ops.cc"
