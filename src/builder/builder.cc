@@ -13,6 +13,8 @@ namespace {
 constexpr int32_t kContextDefault = 8192;
 constexpr int32_t kContextLeast = 256;
 constexpr int32_t kBatchTokensDefault = 512;
+/// A GPU's matrix units are busy only with more rows than that.
+constexpr int32_t kBatchTokensDefaultGpu = 2048;
 constexpr int32_t kSequencesDefault = 64;
 constexpr int32_t kPageTokens = 32;
 /// Full contexts that fit in the KV pages by default, memory permitting.
@@ -43,11 +45,14 @@ base::Result<> check_request(const PlanRequest& request, const plan::Program& pr
   return {};
 }
 
-plan::BatchLimits first_limits(const PlanRequest& request, const plan::Program& program) {
+plan::BatchLimits first_limits(const PlanRequest& request, const plan::Program& program,
+                               const kernels::OpTable& ops) {
   plan::BatchLimits limits;
+  const int32_t batch_default =
+      ops.host_bytes == nullptr ? kBatchTokensDefault : kBatchTokensDefaultGpu;
   const int64_t context = std::min<int64_t>(program.context_trained, kContextDefault);
   limits.context = request.context > 0 ? request.context : static_cast<int32_t>(context);
-  limits.batch_tokens = request.batch_tokens > 0 ? request.batch_tokens : kBatchTokensDefault;
+  limits.batch_tokens = request.batch_tokens > 0 ? request.batch_tokens : batch_default;
   limits.sequences = request.sequences > 0 ? request.sequences : kSequencesDefault;
   limits.batch_tokens = std::max(limits.batch_tokens, limits.sequences);
   limits.logit_rows = limits.sequences;
@@ -128,7 +133,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   plan.device = request.device;
   plan.op_table = ops.name;
   plan.workers = request.workers;
-  plan.limits = first_limits(request, plan.program);
+  plan.limits = first_limits(request, plan.program, ops);
   TRY(lay_out_weights(checkpoint, ops, plan));
   size_kv(request, plan);
   for (;;) {

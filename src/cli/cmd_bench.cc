@@ -107,7 +107,6 @@ base::Result<> run_bench(BenchFlags flags) {
   }
   const int32_t needed = std::max(flags.request.prompt_tokens, flags.request.generated_tokens) + 8;
   if (model_flags.options.context == 0) model_flags.options.context = needed;
-  model_flags.options.batch_tokens = std::max(model_flags.options.batch_tokens, 512);
   const auto model = TRY(model_flags.open());
   Progress progress;
   flags.request.on_progress = [&](double f) { progress.update("bench", f); };

@@ -21,6 +21,8 @@ bool is_poison(float value) {
 Floats::Floats(int64_t count)
     : storage_(static_cast<size_t>(kBefore + count + kAfter), kPoison, &buffer_memory()) {}
 
+Floats::Floats(const Floats& other) : storage_(other.storage_, &buffer_memory()) {}
+
 Floats Floats::normal(Random& random, int64_t count, float sigma) {
   Floats out(count);
   for (float& value : out.span()) value = random.normal(sigma);

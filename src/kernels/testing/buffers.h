@@ -16,6 +16,10 @@ namespace neuros::kernels::testing {
 class Floats {
  public:
   explicit Floats(int64_t count = 0);
+  Floats(const Floats& other);  ///< in buffer_memory() too, which std::pmr would leave
+  Floats(Floats&&) = default;
+  Floats& operator=(const Floats&) = default;
+  Floats& operator=(Floats&&) = default;
   static Floats normal(Random& random, int64_t count, float sigma = 1.0f);
 
   float* data() { return storage_.data() + kBefore; }
