@@ -7,8 +7,8 @@
 /// runs, by events, over copies of the weights that together do not fit in L2. `rate` is what a
 /// library's bf16 product was measured to do on the same card; the share of it is printed. Each row
 /// is one type and shape on the generic path and on the card's own, or on the one that --path names
-/// as NEUROS_CUDA_PATH does. --check compares results with
-/// sums in double instead and fails where they differ.
+/// as NEUROS_CUDA_PATH does. --check compares results with sums in double instead and fails where
+/// they differ.
 
 #include "base/check.h"
 #include "cuda/packed_weights.h"
