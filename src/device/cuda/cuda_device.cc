@@ -103,6 +103,11 @@ base::Result<CudaDeviceInfo> find_device(int index) {
   const std::string name = "cuda:" + std::to_string(index);
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaErrorInsufficientDriver) {  // of a machine without one, too
+    return base::fail(name + ": no NVIDIA driver, or one older than CUDA " +
+                          std::to_string(CUDART_VERSION / 1000) + " needs",
+                      base::ErrorKind::kNotFound);
+  }
   if (error != cudaSuccess) {
     return base::fail(name + ": " + cudaGetErrorString(error), base::ErrorKind::kNotFound);
   }
