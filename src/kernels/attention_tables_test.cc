@@ -120,7 +120,7 @@ void expect_agreement(const Attention& attention, const Floats& out, const Float
 }
 
 TEST_P(EveryAttention, AgreesWithTheReference) {
-  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  ASSERT_NE(table().attention, nullptr);
   SCOPED_TRACE(random_.trace());
   for (int repeat = 0; repeat < 12; ++repeat) {
     const KvLayout layout = random_layout(random_);
@@ -152,7 +152,7 @@ std::vector<KvLayout> every_layout(Random& random) {
 }
 
 TEST_P(EveryAttention, PromptsOfAnyHeadAgreeWithTheReference) {
-  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  ASSERT_NE(table().attention, nullptr);
   SCOPED_TRACE(random_.trace());
   for (const KvLayout& layout : every_layout(random_)) {
     const auto before = static_cast<int32_t>(random_.between(0, 200));
@@ -176,7 +176,7 @@ std::vector<Sequences::Part> decode_parts(Random& random) {
 }
 
 TEST_P(EveryAttention, DecodeStepsAgreeWithTheReference) {
-  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  ASSERT_NE(table().attention, nullptr);
   SCOPED_TRACE(random_.trace());
   for (const KvLayout& layout : every_layout(random_)) {
     Attention attention(random_, layout,
@@ -191,7 +191,7 @@ TEST_P(EveryAttention, DecodeStepsAgreeWithTheReference) {
 
 /// So long that splits grow beyond 64 positions; the groups are larger than eight query heads.
 TEST_P(EveryAttention, LongDecodeStepsAgreeWithTheReference) {
-  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  ASSERT_NE(table().attention, nullptr);
   SCOPED_TRACE(random_.trace());
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
     const KvLayout layout{
@@ -221,7 +221,7 @@ void expect_alone(const OpTable& table, Attention& attention, const SequenceSlic
 }
 
 TEST_P(EveryAttention, DecodeStepsDoNotDependOnTheirBatch) {
-  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  ASSERT_NE(table().attention, nullptr);
   SCOPED_TRACE(random_.trace());
   for (const KvLayout& layout : every_layout(random_)) {
     std::vector<Sequences::Part> parts = decode_parts(random_);
@@ -238,7 +238,7 @@ TEST_P(EveryAttention, DecodeStepsDoNotDependOnTheirBatch) {
 
 /// However a prompt is cut and whoever shares the batch, a row has the same bits.
 TEST_P(EveryAttention, RowsDoNotDependOnTheirBatch) {
-  if (table().attention == nullptr) GTEST_SKIP() << "no attention";
+  ASSERT_NE(table().attention, nullptr);
   SCOPED_TRACE(random_.trace());
   for (int repeat = 0; repeat < 6; ++repeat) {
     const KvLayout layout = random_layout(random_);
