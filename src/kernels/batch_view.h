@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/function_ref.h"
 #include "kernels/kv_layout.h"
 #include "kernels/op_context.h"
 
@@ -19,5 +20,7 @@ struct BatchView {
 /// Brings the batch to where the ops of a device read it. Called before the ops of each pass, which
 /// get the same spans in their arguments, on the host.
 using StageBatchFn = void (*)(const OpContext&, const BatchView&);
+using RunPassFn = void (*)(const OpContext&, const BatchView&,
+                           base::FunctionRef<void(const OpContext&)>);
 
 }  // namespace neuros::kernels

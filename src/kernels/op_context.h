@@ -21,6 +21,12 @@ struct OpLimits {
   int workers = 1;         ///< workers of a CPU stream
 };
 
+/// What a table keeps while it collects the ops of a pass (OpTable::run_pass).
+class PassFusion {
+ public:
+  virtual ~PassFusion() = default;
+};
+
 /// What every op runs with: where, and memory reserved at boot for the limits the plan was made
 /// for. Ops allocate nothing.
 struct OpContext {
@@ -28,6 +34,7 @@ struct OpContext {
   std::span<std::byte> scratch;  ///< of the device: OpTable::scratch_bytes, aligned to 64 bytes
   std::span<std::byte> host{};   ///< of the host: OpTable::host_bytes
   OpLimits limits{};
+  PassFusion* fusion = nullptr;  ///< null: ops run when they are called
 };
 
 }  // namespace neuros::kernels

@@ -37,6 +37,10 @@ struct OpTable {
   /// Stream::run_recorded may replay them; 0: not to be recorded. Null: never.
   uint64_t (*recording_key)(const BatchView&) = nullptr;
 
+  /// Calls `ops`, which runs the ops of a pass with the context it is given: the table may collect
+  /// them and run them together, with the same results. Null: ops(context).
+  RunPassFn run_pass = nullptr;
+
   EmbedFn embed = nullptr;
   RmsNormFn rms_norm = nullptr;
   RopeTableFn rope_table = nullptr;

@@ -56,9 +56,9 @@ base::Result<> Executor::forward(const sched::Batch& batch) {
   if (device_has_own_memory()) ops_.stage_batch(context_, view);
   const uint64_t key = ops_.recording_key == nullptr ? 0 : ops_.recording_key(view);
   if (key == 0) {
-    run_ops();
+    run_pass(view);
   } else {
-    context_.stream.run_recorded(key, [this] { run_ops(); });
+    context_.stream.run_recorded(key, [&] { run_pass(view); });
   }
   if (device_has_own_memory()) {
     context_.stream.copy(reinterpret_cast<std::byte*>(host_logits_),
@@ -81,9 +81,14 @@ base::Result<> Executor::warm_up() {
   return forward({.items = {item}});  // what the one before recorded
 }
 
-void Executor::run_ops() {
+void Executor::run_pass(const kernels::BatchView& view) {
+  if (ops_.run_pass == nullptr) return run_ops(context_);
+  ops_.run_pass(context_, view, [this](const kernels::OpContext& context) { run_ops(context); });
+}
+
+void Executor::run_ops(const kernels::OpContext& context) {
   for (BoundOp& op : bound_) {
-    std::visit([this](auto& bound) { run(bound); }, op);
+    std::visit([&](auto& bound) { run(context, bound); }, op);
   }
 }
 
@@ -122,44 +127,44 @@ void Executor::lay_out(const sched::BatchItem& item, int32_t first_row) {
   }
 }
 
-void Executor::run(kernels::EmbedArgs& args) {
+void Executor::run(const kernels::OpContext& context, kernels::EmbedArgs& args) {
   args.ids = ids_;
-  ops_.embed(context_, args);
+  ops_.embed(context, args);
 }
 
-void Executor::run(kernels::RopeTableArgs& args) {
+void Executor::run(const kernels::OpContext& context, kernels::RopeTableArgs& args) {
   args.sequences = sequences_;
-  ops_.rope_table(context_, args);
+  ops_.rope_table(context, args);
 }
 
-void Executor::run(kernels::QkvRopeArgs& args) {
+void Executor::run(const kernels::OpContext& context, kernels::QkvRopeArgs& args) {
   args.sequences = sequences_;
   args.tokens = tokens();
   args.decode_tokens = decode_tokens_;
-  ops_.qkv_rope(context_, args);
+  ops_.qkv_rope(context, args);
 }
 
-void Executor::run(kernels::AttentionArgs& args) {
+void Executor::run(const kernels::OpContext& context, kernels::AttentionArgs& args) {
   args.sequences = sequences_;
-  ops_.attention(context_, args);
+  ops_.attention(context, args);
 }
 
-void Executor::run(BoundLinear& linear) {
+void Executor::run(const kernels::OpContext& context, BoundLinear& linear) {
   linear.args.tokens = tokens();
   linear.args.decode_tokens = decode_tokens_;
-  linear.kernel->run(context_, linear.args);
+  linear.kernel->run(context, linear.args);
 }
 
-void Executor::run(kernels::GateUpArgs& args) {
+void Executor::run(const kernels::OpContext& context, kernels::GateUpArgs& args) {
   args.tokens = tokens();
   args.decode_tokens = decode_tokens_;
-  ops_.gate_up(context_, args);
+  ops_.gate_up(context, args);
 }
 
-void Executor::run(kernels::LogitsArgs& args) {
+void Executor::run(const kernels::OpContext& context, kernels::LogitsArgs& args) {
   if (logit_rows_.empty()) return;
   args.rows = logit_rows_;
-  ops_.logits(context_, args);
+  ops_.logits(context, args);
 }
 
 }  // namespace neuros::runtime

@@ -36,14 +36,15 @@ class Executor {
  private:
   void lay_out(const sched::Batch& batch);
   void lay_out(const sched::BatchItem& item, int32_t first_row);
-  void run_ops();
-  void run(kernels::EmbedArgs& args);
-  void run(kernels::RopeTableArgs& args);
-  void run(kernels::QkvRopeArgs& args);
-  void run(kernels::AttentionArgs& args);
-  void run(BoundLinear& linear);
-  void run(kernels::GateUpArgs& args);
-  void run(kernels::LogitsArgs& args);
+  void run_pass(const kernels::BatchView& view);
+  void run_ops(const kernels::OpContext& context);
+  void run(const kernels::OpContext& context, kernels::EmbedArgs& args);
+  void run(const kernels::OpContext& context, kernels::RopeTableArgs& args);
+  void run(const kernels::OpContext& context, kernels::QkvRopeArgs& args);
+  void run(const kernels::OpContext& context, kernels::AttentionArgs& args);
+  void run(const kernels::OpContext& context, BoundLinear& linear);
+  void run(const kernels::OpContext& context, kernels::GateUpArgs& args);
+  void run(const kernels::OpContext& context, kernels::LogitsArgs& args);
   int64_t tokens() const { return static_cast<int64_t>(ids_.size()); }
   bool device_has_own_memory() const { return ops_.stage_batch != nullptr; }
 

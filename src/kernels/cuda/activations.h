@@ -52,6 +52,14 @@ constexpr int64_t padded_columns(ActivationKind kind, int64_t cols) {
   return round_up(cols, kind == ActivationKind::kQ8 ? kChunkColumns : 16);
 }
 
+/// Into how many groups the columns are cut: a power of two, by their number only. Group i of g has
+/// chunks [i chunks / g, (i + 1) chunks / g).
+constexpr int column_groups(int columns) {
+  int groups = 16;
+  while (groups > 2 && groups * kChunkColumns > columns) groups /= 2;
+  return groups;
+}
+
 /// Where prepared activations lie.
 struct PreparedActivations {
   std::byte* values = nullptr;       ///< codes of kQ8; else the values

@@ -4,6 +4,7 @@
 #include "kernels/cuda/attention_view.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/step_program.h"
 
 #include <algorithm>
 
@@ -12,7 +13,24 @@ namespace {
 
 constexpr int32_t kHeadDimMax = 256;
 
-AttentionView view_of(const AttentionArgs& args, const DeviceBatch& batch, size_t first_sequence) {
+void attend(const OpContext& context, const AttentionRun& run) {
+  const bool done = run.decodes ? attention_decode(context, run, op_scratch(context))
+                                : attention_prompt(context, run);
+  if (!done) attention_plain(context, run);
+}
+
+int32_t longest_of(std::span<const SequenceSlice> sequences) {
+  int32_t longest = 0;
+  for (const SequenceSlice& slice : sequences) {
+    longest = std::max(longest, slice.first_position + slice.rows);
+  }
+  return longest;
+}
+
+}  // namespace
+
+AttentionView attention_view(const AttentionArgs& args, const DeviceBatch& batch,
+                             size_t first_sequence) {
   const KvLayout& layout = args.kv.layout;
   CHECK(layout.head_dim <= kHeadDimMax && layout.page_tokens % 16 == 0);
   CHECK(args.heads % layout.kv_heads == 0);
@@ -37,22 +55,6 @@ AttentionView view_of(const AttentionArgs& args, const DeviceBatch& batch, size_
           .soft_cap = args.soft_cap};
 }
 
-void attend(const OpContext& context, const AttentionRun& run) {
-  const bool done = run.decodes ? attention_decode(context, run, op_scratch(context))
-                                : attention_prompt(context, run);
-  if (!done) attention_plain(context, run);
-}
-
-int32_t longest_of(std::span<const SequenceSlice> sequences) {
-  int32_t longest = 0;
-  for (const SequenceSlice& slice : sequences) {
-    longest = std::max(longest, slice.first_position + slice.rows);
-  }
-  return longest;
-}
-
-}  // namespace
-
 int64_t attention_scratch_bytes(const OpLimits& limits) {
   return attention_decode_scratch_bytes(limits);
 }
@@ -62,6 +64,7 @@ int32_t attention_bucket(std::span<const SequenceSlice> sequences) {
 }
 
 void attention(const OpContext& context, const AttentionArgs& args) {
+  if (StepProgram* step = step_program(context); step != nullptr && step->add(args)) return;
   const DeviceBatch batch = batch_of(context);
   // Runs of one class: two at most where decode rows come first.
   for (size_t first = 0, end = 0; first < args.sequences.size(); first = end) {
@@ -72,7 +75,7 @@ void attention(const OpContext& context, const AttentionArgs& args) {
     }
     CHECK(!decodes || rows_max == 1, "a decode step is one row");
     const auto slices = args.sequences.subspan(first, end - first);
-    attend(context, {.view = view_of(args, batch, first),
+    attend(context, {.view = attention_view(args, batch, first),
                      .dtype = args.kv.layout.dtype,
                      .slices = slices,
                      .rows_max = rows_max,

@@ -8,7 +8,7 @@
 /// sums of two 16-bit numbers, and of the 16 rows that an instruction has, the eight heads take
 /// rows 0 to 7 for the coarse part and 8 to 15 for the fine one.
 
-#include "kernels/cuda/attention_tile.cuh"
+#include "kernels/cuda/attention_split.cuh"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/fragment_layout.h"
@@ -21,199 +21,24 @@
 namespace neuros::kernels::cuda {
 namespace {
 
-constexpr int kTilePositions = 64;  ///< 16 a warp
-constexpr int kWarps = 4;
-constexpr int kBlockHeads = 8;
-constexpr int kSplitsMax = 64;
-
-/// Positions of a split where `visible` of them are cut: the fewest tiles, doubled until kSplitsMax
-/// splits suffice.
-__host__ __device__ constexpr int32_t split_positions(int32_t visible) {
-  int32_t positions = kTilePositions;
-  while (int64_t{positions} * kSplitsMax < visible) positions *= 2;
-  return positions;
-}
-
-struct DecodePlan {
-  int32_t splits = 1;       ///< the most that a row has
-  int32_t head_blocks = 1;  ///< of a KV head
-  int32_t stages = 1;
-  float* sums = nullptr;            ///< [sequences, heads, splits, head_dim]
-  float2* largest_total = nullptr;  ///< [sequences, heads, splits]: score, sum of powers
-};
-
-/// What a sequence's only row sees, from a granule's start on, and its splits.
-struct RowRange {
-  int32_t first, begin, end;
-  int32_t split;  ///< positions of one
-  int32_t splits;
-
-  __device__ RowRange(const AttentionView& view, int sequence) {
-    const int32_t position = view.first_position[sequence];
-    end = position + 1;
-    first = first_visible(view, position);
-    begin = first / kGranule * kGranule;
-    split = split_positions(end - begin);
-    splits = (end - begin + split - 1) / split;
-  }
-};
-
-/// A warp's part of a block's work: eight heads over its 16 positions of each tile.
-template <typename T, int kHeadDim>
-struct DecodeWarp {
-  static constexpr int kSteps = kHeadDim / 16;
-  FragmentA q[kSteps];
-  FragmentC out[2 * kSteps] = {};
-  RunningSoftmax softmax;  ///< of head g
-
-  /// `heads`: of the block that exist.
-  __device__ DecodeWarp(const float* queries, int heads, float scale) {
-    const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
-    const float* row = queries + g * kHeadDim;
-#pragma unroll
-    for (int step = 0; step < kSteps; ++step) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int at = 16 * step + 8 * half + 2 * t;
-        const float x = g < heads ? row[at] * scale : 0.0f;
-        const float y = g < heads ? row[at + 1] * scale : 0.0f;
-        pack_in_two<T>(x, y, q[step].x[2 * half], q[step].x[2 * half + 1]);
-      }
-    }
-  }
-
-  /// 16 positions from `start` on, `column` of the tile; visible are [first, end).
-  __device__ void add(const Tile<T, kHeadDim, kTilePositions>& tile, int column, int32_t start,
-                      int32_t first, int32_t end, float soft_cap) {
-    FragmentC products[2] = {};
-#pragma unroll
-    for (int step = 0; step < kSteps; ++step) {
-      const FragmentsB b = load_transposed(tile.key_block(16 * step, column));
-      multiply(products[0], q[step], b.x[0], b.x[1], T{});
-      multiply(products[1], q[step], b.x[2], b.x[3], T{});
-    }
-    const int t = static_cast<int>(threadIdx.x) % 4;
-    float scores[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const FragmentC& from = products[i / 2];
-      const int32_t position = start + 8 * (i / 2) + 2 * t + i % 2;
-      const float score = finish_score(from.x[i % 2] + from.x[2 + i % 2], soft_cap);
-      scores[i] = position >= first && position < end ? score : kNoScore;
-    }
-    weigh(tile, column, scores);
-  }
-
-  __device__ void weigh(const Tile<T, kHeadDim, kTilePositions>& tile, int column,
-                        float (&scores)[4]) {
-    const float highest = fmaxf(fmaxf(scores[0], scores[1]), fmaxf(scores[2], scores[3]));
-    const float factor = softmax.raise(quad_max(highest));
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      scores[i] = power_of_two(scores[i] - softmax.reference);
-      softmax.sum += scores[i];
-    }
-    FragmentA weights;
-    pack_in_two<T>(scores[0], scores[1], weights.x[0], weights.x[1]);
-    pack_in_two<T>(scores[2], scores[3], weights.x[2], weights.x[3]);
-#pragma unroll
-    for (int step = 0; step < kSteps; ++step) {
-      const FragmentsB b = load_transposed(tile.value_block(column, 16 * step));
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        FragmentC& sums = out[2 * step + half];
-        for (float& sum : sums.x) sum *= factor;
-        multiply(sums, weights, b.x[2 * half], b.x[2 * half + 1], T{});
-      }
-    }
-  }
-};
-
-/// The block's warps, added in their order: sums [head][kHeadDim] and {largest, total}.
-template <int kHeadDim>
-struct WarpSums {
-  float sums[kWarps][kBlockHeads][kHeadDim];
-  float2 largest_total[kWarps][kBlockHeads];
-
-  template <typename T>
-  __device__ void put(const DecodeWarp<T, kHeadDim>& from) {
-    const int warp = static_cast<int>(threadIdx.x) / 32;
-    const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
-#pragma unroll
-    for (int n = 0; n < kHeadDim / 8; ++n) {
-      const FragmentC& c = from.out[n];
-      sums[warp][g][8 * n + 2 * t] = c.x[0] + c.x[2];
-      sums[warp][g][8 * n + 2 * t + 1] = c.x[1] + c.x[3];
-    }
-    const float total = quad_sum(from.softmax.sum);
-    if (t == 0) largest_total[warp][g] = {from.softmax.largest, total};
-  }
-
-  struct Head {
-    float factors[kWarps];
-    float largest, total;
-  };
-  __device__ Head head(int h) const {
-    Head out{{}, kNoScore, 0.0f};
-    for (int w = 0; w < kWarps; ++w) out.largest = fmaxf(out.largest, largest_total[w][h].x);
-    for (int w = 0; w < kWarps; ++w) {
-      out.factors[w] = power_of_two(largest_total[w][h].x - out.largest);
-      out.total += out.factors[w] * largest_total[w][h].y;
-    }
-    return out;
-  }
-  __device__ float sum(const Head& by, int h, int i) const {
-    float total = 0.0f;
-    for (int w = 0; w < kWarps; ++w) total += by.factors[w] * sums[w][h][i];
-    return total;
-  }
-};
-
-/// One split of one KV head, for some of its query heads.
-struct DecodeWork {
-  int sequence, split;
-  int kv_head;
-  int first_head, heads;  ///< of all query heads
-};
-
-/// Writes a split's sums, or the row itself where it has one split only.
-template <int kHeadDim>
-__device__ void leave(const AttentionView& view, const DecodePlan& plan, const DecodeWork& work,
-                      const WarpSums<kHeadDim>& warps, bool only) {
-  for (int h = 0; h < work.heads; ++h) {
-    const auto by = warps.head(h);
-    const int64_t head = work.first_head + h;
-    const int64_t at = (int64_t{work.sequence} * view.heads + head) * plan.splits + work.split;
-    float* to = plan.sums + at * kHeadDim;
-    if (only) {
-      to = view.out + (int64_t{view.first_row[work.sequence]} * view.heads + head) * kHeadDim;
-    }
-    for (int i = static_cast<int>(threadIdx.x); i < kHeadDim; i += kTileThreads) {
-      const float sum = warps.sum(by, h, i);
-      to[i] = only ? sum / by.total : sum;
-    }
-    if (!only && threadIdx.x == 0) plan.largest_total[at] = {by.largest, by.total};
-  }
-}
-
 template <typename T, int kHeadDim>
 __device__ void attend(const AttentionView& view, const DecodePlan& plan, const RowRange& row,
                        const DecodeWork& work, std::byte* shared) {
-  using KvTile = Tile<T, kHeadDim, kTilePositions>;
+  using KvTile = Tile<T, kHeadDim, kSplitTile>;
   const int32_t start = row.begin + work.split * row.split;
   HeadPages pages = pages_of(view, work.sequence, work.kv_head);
   pages.first = row.first;
   pages.end = min(row.end, start + row.split);
-  const int tiles = (pages.end - start + kTilePositions - 1) / kTilePositions;
+  const int tiles = (pages.end - start + kSplitTile - 1) / kSplitTile;
   const auto tile = [&](int n) { return KvTile(shared + n % plan.stages * KvTile::kBytes); };
   TileStream stream{tiles, plan.stages,
-                    [&](int n) { tile(n).load(view, pages, start + n * kTilePositions); }};
+                    [&](int n) { tile(n).load(view, pages, start + n * kSplitTile); }};
   stream.start();
   const int64_t head = int64_t{view.first_row[work.sequence]} * view.heads + work.first_head;
   DecodeWarp<T, kHeadDim> warp(view.q + head * kHeadDim, work.heads, query_scale(view));
   const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
   stream.finish([&](int n) {
-    warp.add(tile(n), column, start + n * kTilePositions + column, pages.first, pages.end,
+    warp.add(tile(n), column, start + n * kSplitTile + column, pages.first, pages.end,
              view.soft_cap);
   });
   auto& sums = *reinterpret_cast<WarpSums<kHeadDim>*>(shared);
@@ -256,20 +81,14 @@ __global__ void __launch_bounds__(kTileThreads) merge_kernel(AttentionView view,
   const int64_t row = int64_t{sequence} * view.heads + blockIdx.x;
   if (thread < splits) parts[thread] = plan.largest_total[row * plan.splits + thread];
   __syncthreads();
-  float largest = kNoScore;
-  for (int s = 0; s < splits; ++s) largest = fmaxf(largest, parts[s].x);
+  const float largest = largest_of(parts, splits);
   if (thread < splits) factors[thread] = power_of_two(parts[thread].x - largest);
   __syncthreads();
-  float total = 0.0f;
-  for (int s = 0; s < splits; ++s) total += factors[s] * parts[s].y;
   const float* sums = plan.sums + row * plan.splits * view.head_dim;
   float* out =
       view.out + (int64_t{view.first_row[sequence]} * view.heads + blockIdx.x) * view.head_dim;
   for (int i = thread; i < view.head_dim; i += kTileThreads) {
-    float sum = 0.0f;
-#pragma unroll 16
-    for (int s = 0; s < splits; ++s) sum += factors[s] * sums[s * view.head_dim + i];
-    out[i] = sum / total;
+    out[i] = merged(parts, factors, splits, sums, view.head_dim, i);
   }
 }
 
@@ -279,8 +98,12 @@ int32_t visible_max(int32_t positions, int32_t window) {
   return window > 0 ? std::min(bucket, window + kGranule) : bucket;
 }
 
+/// The most splits of a row that sees no more than `visible`.
 int32_t splits_max(int32_t visible) {
-  return std::min((visible + kTilePositions - 1) / kTilePositions, kSplitsMax);
+  const int32_t few = std::min((visible + kSplitTile - 1) / kSplitTile, kFewSplits);
+  return visible <= kFewSplitsPositions
+             ? few
+             : std::min((visible + kSplitTile - 1) / kSplitTile, kSplitsMax);
 }
 
 /// Blocks that share the splits of one row: few where there are many rows, so that not many find
@@ -293,12 +116,12 @@ int32_t blocks_of_row(const AttentionRun& run, const DecodePlan& plan, const Dev
 
 template <typename T, int kHeadDim>
 bool launch_decode(const OpContext& context, const AttentionRun& run, DecodePlan plan) {
-  constexpr int kTileBytes = Tile<T, kHeadDim, kTilePositions>::kBytes;
+  constexpr int kTileBytes = Tile<T, kHeadDim, kSplitTile>::kBytes;
   const DeviceTraits device = device_traits();
   if (device.compute_capability < 80 && !std::is_same_v<T, __half>) return false;
   if (kTileBytes > device.shared_bytes_max) return false;
   const AttentionView& view = run.view;
-  const bool one_tile = split_positions(visible_max(run.longest, view.window)) == kTilePositions;
+  const bool one_tile = split_positions(visible_max(run.longest, view.window)) == kSplitTile;
   plan.stages = one_tile || 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
   allow_shared(decode_kernel<T, kHeadDim>, plan.stages * kTileBytes);
   const auto sequences = static_cast<unsigned>(run.slices.size());
@@ -345,9 +168,13 @@ int64_t largest_total_bytes(int64_t sequences, int64_t heads, int64_t splits) {
 
 int32_t bucketed_positions(int32_t positions) {
   // From two tiles a split on, launches are the same.
-  constexpr int32_t kMost = 2 * kTilePositions * kSplitsMax;
+  constexpr int32_t kMost = 2 * kSplitTile * kSplitsMax;
   const auto rounded = std::bit_ceil(static_cast<uint32_t>(std::clamp(positions, 1, kMost)));
-  return std::max(static_cast<int32_t>(rounded), kTilePositions);
+  return std::max(static_cast<int32_t>(rounded), kSplitTile);
+}
+
+int32_t attention_splits_max(int32_t positions) {
+  return splits_max(visible_max(positions, 0));
 }
 
 int64_t attention_decode_scratch_bytes(const OpLimits& limits) {

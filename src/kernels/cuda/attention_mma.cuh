@@ -4,6 +4,8 @@
 /// "ldmatrix", "cp.async"). A fragment's lane is 4 g + t: rows g and g + 8, columns 2 t, 2 t + 1.
 /// sm_75 has half the depth and no asynchronous copy, and no bf16: its kernels never run there.
 
+#include "kernels/cuda/async_copy.cuh"
+
 #include <cstdint>
 #include <cstring>
 
@@ -108,20 +110,6 @@ __device__ __forceinline__ void copy_16(void* to, const void* from, bool valid) 
   *static_cast<uint4*>(to) = valid ? *static_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
 #endif
 }
-/// Closes a group of copies.
-__device__ __forceinline__ void commit_copies() {
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.commit_group;" ::: "memory");
-#endif
-}
-/// Waits until all but the last kLeft of this thread's groups have arrived.
-template <int kLeft>
-__device__ __forceinline__ void wait_for_copies() {
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.wait_group %0;" ::"n"(kLeft) : "memory");
-#endif
-}
-
 /// 2^x to 22 bits; 2^-inf = 0, 2^0 = 1.
 __device__ __forceinline__ float power_of_two(float x) {
   float y;

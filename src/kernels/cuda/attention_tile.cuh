@@ -156,7 +156,8 @@ struct RunningSoftmax {
 };
 
 /// `tiles` tiles through `stages` (1 or 2) buffers in turn: load(n) starts the copies of tile n,
-/// use(n) works on it. The block calls start(), may do something else meanwhile, and finish().
+/// use(n) works on it. The block calls start(), may do something else meanwhile, and finish() with
+/// its barrier.
 template <typename Load>
 struct TileStream {
   int tiles, stages;
@@ -168,21 +169,25 @@ struct TileStream {
   }
   template <typename Use>
   __device__ void finish(Use use) {
+    finish(use, [] { __syncthreads(); });
+  }
+  template <typename Use, typename Sync>
+  __device__ void finish(Use use, Sync sync) {
     for (int n = 0; n < tiles; ++n) {
       if (started - n > 1) {
         wait_for_copies<1>();
       } else {
         wait_for_copies<0>();
       }
-      __syncthreads();
+      sync();
       use(n);
-      __syncthreads();
+      sync();
       if (started < tiles) load_next();
     }
   }
   __device__ void load_next() {
     load(started++);
-    commit_copies();
+    end_copy_group();
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/dtype.h"
 #include "kernels/attention.h"
+#include "kernels/cuda/device_batch.h"
 #include "kernels/op_context.h"
 
 #include <cstddef>
@@ -35,7 +36,13 @@ struct AttentionView {
   float scale = 1.0f;
   int32_t window = 0;     ///< AttentionArgs
   float soft_cap = 0.0f;  ///< AttentionArgs
+
+  bool operator==(const AttentionView&) const = default;
 };
+
+/// Of the sequences from `first_sequence` on.
+AttentionView attention_view(const AttentionArgs& args, const DeviceBatch& batch,
+                             size_t first_sequence);
 
 /// Neighbouring sequences of one class.
 struct AttentionRun {
@@ -51,6 +58,9 @@ struct AttentionRun {
 bool attention_decode(const OpContext& context, const AttentionRun& run,
                       std::span<std::byte> scratch);
 int64_t attention_decode_scratch_bytes(const OpLimits& limits);
+
+/// The most splits of a row whose context is no longer than `positions`.
+int32_t attention_splits_max(int32_t positions);
 
 /// Prompt rows by tensor cores. False: not for this type, head size or GPU.
 bool attention_prompt(const OpContext& context, const AttentionRun& run);

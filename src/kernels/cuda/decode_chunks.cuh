@@ -5,13 +5,45 @@
 ///
 /// Bits: for a row and a token the sequence of float operations is the same wherever the token
 /// stands in its tile and whatever the other tokens are, and no operation is left to the compiler
-/// to fuse.
+/// to fuse. The columns of a row are cut into groups; steps of 32 columns of quantised types go,
+/// by their place in 128 columns, to one of four partial sums of their group.
 
 #include "kernels/cuda/activations.h"
 #include "kernels/cuda/decode_codes.cuh"
 #include "kernels/cuda/mma.cuh"
 
 namespace neuros::kernels::cuda {
+
+/// A quarter of the groups' sums, added in their order; `stride` floats from one to the next.
+__device__ __forceinline__ float sum_of_quarter(const float* sums, int stride, int groups,
+                                                int quarter) {
+  float sum = 0.0f;
+  for (int i = quarter * groups / 4; i < (quarter + 1) * groups / 4; ++i) {
+    sum = __fadd_rn(sum, sums[i * stride]);
+  }
+  return sum;
+}
+__device__ __forceinline__ float sum_of_groups(const float* sums, int stride, int groups) {
+  const float lower =
+      __fadd_rn(sum_of_quarter(sums, stride, groups, 0), sum_of_quarter(sums, stride, groups, 1));
+  const float upper =
+      __fadd_rn(sum_of_quarter(sums, stride, groups, 2), sum_of_quarter(sums, stride, groups, 3));
+  return __fadd_rn(lower, upper);
+}
+
+/// Result i of a lane, from its partial sums.
+template <int kPartials>
+__device__ __forceinline__ float sum_of_partials(const float (&partials)[kPartials][4], int i) {
+  if constexpr (kPartials == 1)
+    return partials[0][i];
+  else
+    return __fadd_rn(__fadd_rn(partials[0][i], partials[1][i]),
+                     __fadd_rn(partials[2][i], partials[3][i]));
+}
+
+__device__ __forceinline__ float silu(float value) {
+  return value / (1.0f + expf(-value));
+}
 
 /// Prepared activations of a group of up to kTiles tiles, from its first token on.
 struct GroupActivations {
@@ -26,11 +58,12 @@ class BlockChunk {
   static constexpr ActivationKind kKind = ActivationKind::kQ8;
   static constexpr int kBytes = kFormat.chunk_bytes();
   static constexpr int kColumns = kFormat.columns();
+  static constexpr int kPartials = kStepsAtOnce;
 
   template <int kTiles>
   static __device__ __forceinline__ void multiply(const std::byte* weights, int chunk,
                                                   const GroupActivations& x,
-                                                  float (&acc)[kTiles][4]) {
+                                                  float (&acc)[kTiles][kPartials][4]) {
     const int lane = threadIdx.x % kLanes;
     constexpr int kParts = kFormat.steps / kStepsAtOnce;
 #pragma unroll 1
@@ -46,11 +79,25 @@ class BlockChunk {
     }
   }
 
- private:
   static constexpr bool kUnsigned = kFormat.offset != -1;
   static constexpr bool kHasOffset = kFormat.offset > 0;
   static constexpr bool kNeedsSums = kHasOffset || kFormat.minimum;
 
+  /// Adds the sum over a piece for one row and one token.
+  static __device__ __forceinline__ void add_one(int sum, float scale, float minimum, float dx,
+                                                 float dx_sum, float& acc) {
+    float product;
+    if constexpr (kHasOffset) {
+      const float moved = __fmul_rn(static_cast<float>(-kFormat.offset), dx_sum);
+      product = __fmaf_rn(dx, sum_as_float(sum), moved);
+    } else {
+      product = __fmul_rn(dx, sum_as_float(sum));
+    }
+    acc = __fmaf_rn(scale, product, acc);
+    if constexpr (kFormat.minimum) acc = __fmaf_rn(minimum, dx_sum, acc);
+  }
+
+ private:
   /// What a lane needs of 128 columns of a tile: codes of token g, scales of tokens 2 t, 2 t + 1.
   struct TileValues {
     uint2 codes[kStepsAtOnce];
@@ -94,18 +141,19 @@ class BlockChunk {
 
   static __device__ __forceinline__ void multiply_tile(const StepCodes& codes,
                                                        const RowScales<kFormat>& scales,
-                                                       const TileValues& x, float (&acc)[4]) {
+                                                       const TileValues& x,
+                                                       float (&acc)[kPartials][4]) {
 #pragma unroll
     for (int s = 0; s < kStepsAtOnce; ++s) {
       int sums[4];
       if constexpr (kPieces<kFormat> == 1) {
         mma_32_columns<kUnsigned>(sums, codes.a[s], x.codes[s]);
-        add(sums, scales.factors(s, 0), x.dx[s], x.sum[s][0], acc);
+        add(sums, scales.factors(s, 0), x.dx[s], x.sum[s][0], acc[s]);
       } else {
         mma_16_columns<kUnsigned>(sums, codes.a[s][0], codes.a[s][1], x.codes[s].x);
-        add(sums, scales.factors(s, 0), x.dx[s], x.sum[s][0], acc);
+        add(sums, scales.factors(s, 0), x.dx[s], x.sum[s][0], acc[s]);
         mma_16_columns<kUnsigned>(sums, codes.a[s][2], codes.a[s][3], x.codes[s].y);
-        add(sums, scales.factors(s, 1), x.dx[s], x.sum[s][1], acc);
+        add(sums, scales.factors(s, 1), x.dx[s], x.sum[s][1], acc[s]);
       }
     }
   }
@@ -116,16 +164,8 @@ class BlockChunk {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int row = i / 2, token = i % 2;
-      float product;
-      if constexpr (kHasOffset) {
-        const float moved = __fmul_rn(static_cast<float>(-kFormat.offset), sum_of[token]);
-        product = __fmaf_rn(dx_of[token], sum_as_float(sums[i]), moved);
-      } else {
-        product = __fmul_rn(dx_of[token], sum_as_float(sums[i]));
-      }
-      acc[i] = __fmaf_rn(factors.scale.at[row], product, acc[i]);
-      if constexpr (kFormat.minimum)
-        acc[i] = __fmaf_rn(factors.minimum.at[row], sum_of[token], acc[i]);
+      add_one(sums[i], factors.scale.at[row], factors.minimum.at[row], dx_of[token], sum_of[token],
+              acc[i]);
     }
   }
 };
@@ -139,11 +179,12 @@ class HalfChunk {
   static constexpr int kSteps = 4;
   static constexpr int kBytes = kSteps * kStepBytes;
   static constexpr int kColumns = kSteps * 16;
+  static constexpr int kPartials = 1;
 
   template <int kTiles>
   static __device__ __forceinline__ void multiply(const std::byte* weights, int chunk,
                                                   const GroupActivations& x,
-                                                  float (&acc)[kTiles][4]) {
+                                                  float (&acc)[kTiles][kPartials][4]) {
     const int lane = threadIdx.x % kLanes;
     const int steps = x.columns / 16 - chunk * kSteps;
 #pragma unroll
@@ -160,9 +201,9 @@ class HalfChunk {
           b = *reinterpret_cast<const uint2*>(row + (chunk * kColumns + s * 16 + lane % 4 * 4) * 2);
         }
         if constexpr (kKind == ActivationKind::kBF16) {
-          mma_bf16(acc[tile], a, b);
+          mma_bf16(acc[tile][0], a, b);
         } else {
-          mma_f16(acc[tile], a, b);
+          mma_f16(acc[tile][0], a, b);
         }
       }
     }

@@ -1,10 +1,9 @@
 #pragma once
 
-/// The decode kernel. A block of 8 warps takes panels of 16 rows, one after another; each warp has
-/// its share of the columns (contiguous chunks, by a rule of type and columns only), reads them
-/// once through its ring, and keeps sums of 16 rows and up to 32 tokens in registers. At the end of
-/// a panel the warps' sums meet in shared memory and are added in the order of the warps. Meanwhile
-/// the rings fill with the next panel's chunks.
+/// The decode kernel. A block of 16 warps takes panels of 16 rows, one after another; each warp has
+/// one group of the columns (column_groups()), reads it once through its ring, and keeps sums of 16
+/// rows and up to 32 tokens in registers. At the end of a panel the warps' sums meet in shared
+/// memory and are added (sum_of_groups()). Meanwhile the rings fill with the next panel's chunks.
 ///
 /// Grids are no larger than what fits on the chip at once, so that a following kernel may start its
 /// own first copies while this one still runs.
@@ -26,7 +25,7 @@
 #include "kernels/cuda/decode_parameters.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/prepare.cuh"
+#include "kernels/cuda/own_preparation.cuh"
 #include "kernels/cuda/residency.h"
 #include "kernels/cuda/weight_ring.cuh"
 
@@ -44,6 +43,7 @@ struct DecodeParameters {
   int groups = 0;  ///< of tokens
   int tokens = 0;
   int chunks = 0;  ///< of a panel
+  int column_groups = 0;
   int64_t panel_bytes = 0;
   int columns = 0;    ///< padded columns of a token
   SourceRows source;  ///< where the kernel prepares itself
@@ -122,71 +122,6 @@ constexpr DecodeShared decode_shared(bool asynchronous, int64_t value_bytes, int
   return shared;
 }
 
-/// Bytes of activations that a block prepares for itself; tiles have room for what is there.
-template <ActivationKind kKind>
-__host__ __device__ constexpr int64_t own_value_bytes(int tokens, int64_t columns) {
-  return tokens * columns * (kKind == ActivationKind::kQ8 ? 1 : 2);
-}
-template <ActivationKind kKind>
-__host__ __device__ constexpr int64_t own_scale_bytes(int tokens, int64_t columns) {
-  if (kKind == ActivationKind::kF16) return round_up(tokens * 4, 16);
-  if (kKind != ActivationKind::kQ8) return 0;
-  return (tokens + 1) / 2 * (columns / kChunkColumns) * kPairFloats * 4;
-}
-
-/// Prepares a few tokens in a block. The norm's weights depend on no kernel: they are loaded before
-/// the wait for x.
-template <ActivationKind kKind>
-class OwnPreparation {
- public:
-  __device__ explicit OwnPreparation(const SourceRows& source)
-      : source_(source), normed_(source.norm_weight != nullptr) {
-    if (normed_) weight_.load(source.norm_weight, 0, source.cols);
-    source.prefetch_norm(kWideColumns);
-  }
-
-  /// All tokens; ends with a barrier.
-  __device__ void run(const PreparedActivations& out, int tokens, int columns) const {
-    for (int token = 0; token < tokens; ++token) {
-      const float* row = source_.row(token);
-      WidePart x;
-      x.load(row, 0, source_.cols);
-      const RowFactors factors = row_factors<kKind>(source_, row, x, weight_);
-      if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
-        out.scales[token] = inverse_power(factors.scale);
-      }
-      store(out, token, 0, columns, x, weight_, factors);
-      for (int first = kWideColumns; first < columns; first += kWideColumns) {
-        WidePart weight{};
-        x.load(row, first, source_.cols);
-        if (normed_) weight.load(source_.norm_weight, first, source_.cols);
-        store(out, token, first, columns, x, weight, factors);
-      }
-    }
-    __syncthreads();
-  }
-
- private:
-  __device__ __forceinline__ void store(const PreparedActivations& out, int token, int first,
-                                        int columns, const WidePart& x, const WidePart& weight,
-                                        RowFactors factors) const {
-    Four values[kPartFours];
-#pragma unroll
-    for (int i = 0; i < kPartFours; ++i) {
-      values[i] = scaled(x.four[i], weight.four[i], normed_, factors);
-    }
-    store_part<kKind>(out, token, first, columns, values);
-  }
-
-  const SourceRows& source_;
-  bool normed_;
-  WidePart weight_{};
-};
-
-__device__ __forceinline__ float silu(float value) {
-  return value / (1.0f + expf(-value));
-}
-
 /// Bias, residual or gate, and the store. `gate` is the sum of the pass before.
 __device__ __forceinline__ void finish(const DecodeParameters& p, const DecodeTask& task, int row,
                                        int token, float sum, float gate) {
@@ -198,19 +133,20 @@ __device__ __forceinline__ void finish(const DecodeParameters& p, const DecodeTa
   task.y[at] = sum;
 }
 
-/// Adds the warps' sums of a panel, in their order.
+/// Adds the warps' sums of a panel.
 template <ActivationKind kKind, int kTiles>
 class PanelSums {
  public:
   __device__ PanelSums(float* shared, const DecodeParameters& p, const float* token_scales)
       : shared_(shared), p_(p), token_scales_(token_scales) {}
 
-  __device__ void finish_panel(const DecodeUnit& unit, const float (&acc)[kTiles][4]) {
+  template <int kPartials>
+  __device__ void finish_panel(const DecodeUnit& unit, const float (&acc)[kTiles][kPartials][4]) {
     float* own = shared_ + threadIdx.x / kLanes * kFloats + threadIdx.x % kLanes;
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) own[(tile * 4 + i) * kLanes] = acc[tile][i];
+      for (int i = 0; i < 4; ++i) own[(tile * 4 + i) * kLanes] = sum_of_partials(acc[tile], i);
     }
     __syncthreads();
 #pragma unroll
@@ -232,9 +168,7 @@ class PanelSums {
     const int lane = in_panel % 8 * 4 + in_group % kTileTokens / 2;
     const int place = in_group / kTileTokens * 4 + in_panel / 8 * 2 + in_group % 2;
     const float* sums = shared_ + place * kLanes + lane;
-    float sum = sums[0];
-#pragma unroll
-    for (int warp = 1; warp < kBlockWarps; ++warp) sum = __fadd_rn(sum, sums[warp * kFloats]);
+    float sum = sum_of_groups(sums, kFloats, p_.column_groups);
     if (kKind == ActivationKind::kF16) sum = __fmul_rn(sum, token_scales_[token]);
     if (p_.passes == 2 && unit.task == 0) {
       gates_[i] = sum;
@@ -266,7 +200,7 @@ __device__ __forceinline__ GroupActivations group_activations(const DecodeParame
 
 /// One tile of tokens, prepared by the block itself, or four, prepared by another kernel.
 template <typename Chunk, int kTiles, bool kPrepares>
-__global__ void __launch_bounds__(kBlockThreads, kTiles == 1 ? 3 : 2)
+__global__ void __launch_bounds__(kBlockThreads, 1)
     decode_kernel(const __grid_constant__ DecodeParameters p) {
   extern __shared__ uint4 dynamic_shared[];
   auto* const shared = reinterpret_cast<std::byte*>(dynamic_shared);
@@ -278,7 +212,9 @@ __global__ void __launch_bounds__(kBlockThreads, kTiles == 1 ? 3 : 2)
   const DecodeShared place = decode_shared<Chunk, kTiles>(
       kAsynchronous, kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0, 0);
   const int warp = threadIdx.x / kLanes;
-  const int first = warp * p.chunks / kBlockWarps, last = (warp + 1) * p.chunks / kBlockWarps;
+  const bool works = warp < p.column_groups;
+  const int first = works ? warp * p.chunks / p.column_groups : 0;
+  const int last = works ? (warp + 1) * p.chunks / p.column_groups : 0;
   WeightRing<Chunk::kBytes, ChunkWalk<Chunk>> ring(shared + warp * place.ring_bytes,
                                                    ChunkWalk<Chunk>(p, first, last));
   let_next_start();
@@ -298,7 +234,7 @@ __global__ void __launch_bounds__(kBlockThreads, kTiles == 1 ? 3 : 2)
     const DecodeUnit unit = unit_at(p, index);
     if (unit.task < 0) break;
     const GroupActivations group = group_activations<Chunk, kTiles>(p, x, unit.group);
-    float acc[kTiles][4] = {};
+    float acc[kTiles][Chunk::kPartials][4] = {};
     for (int chunk = first; chunk < last; ++chunk) {
       Chunk::template multiply<kTiles>(ring.take(), chunk, group, acc);
     }
@@ -329,6 +265,7 @@ void launch_kernel(const OpContext& context, DecodeParameters p) {
   constexpr auto kKernel = decode_kernel<Chunk, kTiles, kPrepares>;
   p.groups = (p.tokens + kTiles * kTileTokens - 1) / (kTiles * kTileTokens);
   p.chunks = static_cast<int>((p.panel_bytes + Chunk::kBytes - 1) / Chunk::kBytes);
+  p.column_groups = column_groups(p.columns);
   const DecodeShared shared = decode_shared<Chunk, kTiles>(
       device_traits().compute_capability >= 80,
       kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0,

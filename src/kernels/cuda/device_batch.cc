@@ -83,8 +83,14 @@ DeviceBatch batch_of(const OpContext& context) {
           .pages = at(layout.pages)};
 }
 
-std::span<std::byte> op_scratch(const OpContext& context) {
+std::span<std::byte> pass_counters(const OpContext& context) {
   const auto batch = static_cast<size_t>(batch_bytes(context.limits));
+  CHECK(batch + kPassCounterBytes <= context.scratch.size());
+  return context.scratch.subspan(batch, kPassCounterBytes);
+}
+
+std::span<std::byte> op_scratch(const OpContext& context) {
+  const auto batch = static_cast<size_t>(batch_bytes(context.limits) + kPassCounterBytes);
   CHECK(batch <= context.scratch.size());
   return context.scratch.subspan(batch);
 }

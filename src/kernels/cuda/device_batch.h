@@ -30,7 +30,10 @@ int64_t batch_bytes(const OpLimits& limits);
 
 /// Where it is.
 DeviceBatch batch_of(const OpContext& context);
-/// The scratch after it, which the ops of a pass share one after another.
+/// The counters of a pass (step_program.h), after the batch: zeros at boot, and nobody else's.
+std::span<std::byte> pass_counters(const OpContext& context);
+inline constexpr int64_t kPassCounterBytes = 1024;
+/// The scratch after both, which the ops of a pass share one after another.
 std::span<std::byte> op_scratch(const OpContext& context);
 
 /// StageBatchFn: one copy from context.host to the scratch.

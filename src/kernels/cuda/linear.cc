@@ -5,6 +5,7 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/panel_pack.h"
 #include "kernels/cuda/prefill.h"
+#include "kernels/cuda/step_program.h"
 
 #include <algorithm>
 #include <string>
@@ -59,6 +60,9 @@ void linear_tasks(const OpContext& context, const ActivationSource& source,
                   std::span<const LinearTask> tasks, std::span<std::byte> scratch) {
   const int64_t decode = source.decode_tokens, rest = source.tokens - decode;
   CHECK(decode >= 0 && rest >= 0 && tasks.size() <= kTasksMax);
+  if (StepProgram* step = step_program(context); step != nullptr && step->add(source, tasks)) {
+    return;
+  }
   if (decode > 0) decode_tasks(context, rows_of(source, 0, decode), tasks, scratch);
   if (rest == 0) return;
   std::array<LinearTask, kTasksMax> later;
@@ -73,6 +77,10 @@ void linear_swiglu(const OpContext& context, const ActivationSource& source,
                    std::span<std::byte> scratch) {
   const int64_t decode = source.decode_tokens, rest = source.tokens - decode;
   CHECK(decode >= 0 && rest >= 0);
+  if (StepProgram* step = step_program(context);
+      step != nullptr && step->add_gated(source, gate, up, out)) {
+    return;
+  }
   if (decode > 0) decode_swiglu(context, rows_of(source, 0, decode), gate, up, out, scratch);
   if (rest == 0) return;
   prefill_swiglu(context, rows_of(source, decode, rest), gate, up, out + decode * gate.rows,

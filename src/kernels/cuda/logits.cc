@@ -3,6 +3,7 @@
 #include "kernels/cuda/decode.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/step_program.h"
 
 namespace neuros::kernels::cuda {
 
@@ -18,6 +19,9 @@ void logits(const OpContext& context, const LogitsArgs& args) {
                                 .decode_tokens = rows,
                                 .cols = args.head.cols};
   const LinearTask task{args.head, nullptr, nullptr, args.logits};
+  if (StepProgram* step = step_program(context); step != nullptr && step->add(source, {&task, 1})) {
+    return;
+  }
   decode_tasks(context, source, {&task, 1}, op_scratch(context));
 }
 

@@ -3,6 +3,7 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/step_program.h"
 
 #include <algorithm>
 
@@ -11,13 +12,15 @@ namespace {
 
 int64_t scratch_bytes(const OpLimits& limits) {
   const int64_t products = cuda::linear_scratch_bytes(limits);
-  const int64_t op = std::max(
-      {products + cuda::qkv_rope_scratch_bytes(limits), cuda::attention_scratch_bytes(limits)});
-  return cuda::batch_bytes(limits) + op;
+  const int64_t op =
+      std::max({products + cuda::qkv_rope_scratch_bytes(limits),
+                cuda::attention_scratch_bytes(limits), cuda::step_scratch_bytes(limits)});
+  return cuda::batch_bytes(limits) + cuda::kPassCounterBytes + op;
 }
 
-/// Passes of decode steps alone repeat: their launches depend on the number of rows, and attention's
-/// on how long the longest sequence is, roughly. More rows than this are work enough to launch.
+/// Passes of decode steps alone repeat: their launches depend on the number of rows, and
+/// attention's on how long the longest sequence is, roughly. More rows than this are work enough to
+/// launch.
 constexpr uint64_t kRecordedRowsMax = 64;
 
 uint64_t recording_key(const BatchView& view) {
@@ -29,6 +32,17 @@ uint64_t recording_key(const BatchView& view) {
   return rows | logit_rows << 8 | bucket << 16;
 }
 
+/// A pass of one decode step is one launch, where there is a kernel for it.
+void run_pass(const OpContext& context, const BatchView& view,
+              base::FunctionRef<void(const OpContext&)> ops) {
+  if (!cuda::StepProgram::takes(view)) return ops(context);
+  cuda::StepProgram program(context);
+  OpContext collecting = context;
+  collecting.fusion = &program;
+  ops(collecting);
+  program.flush();
+}
+
 OpTable make_table() {
   OpTable table;
   table.name = "cuda";
@@ -36,6 +50,7 @@ OpTable make_table() {
   table.host_bytes = cuda::batch_bytes;
   table.stage_batch = cuda::stage_batch;
   table.recording_key = recording_key;
+  table.run_pass = run_pass;
   table.embed = cuda::embed;
   table.rms_norm = cuda::rms_norm;
   table.rope_table = cuda::rope_table;

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Preparing activations (activations.h) by a block of 256 threads: what the kernel of prepare.cu
-/// and decode kernels that prepare for themselves have in common. The same float operations in the
+/// Preparing activations (activations.h) by 512 threads: what the kernel of prepare.cu and decode
+/// kernels that prepare for themselves have in common. The same float operations in the
 /// same order in both, spelled so that the compiler fuses none: a token's bits do not depend on who
 /// prepared it.
 
@@ -14,8 +14,13 @@
 
 namespace neuros::kernels::cuda {
 
-inline constexpr int kBlockThreads = 256;
+inline constexpr int kBlockThreads = 512;
 inline constexpr int kBlockWarps = kBlockThreads / kLanes;
+
+/// How the threads that prepare meet, where they are the whole block.
+struct WholeBlock {
+  static __device__ __forceinline__ void sync() { __syncthreads(); }
+};
 
 /// ActivationSource as kernels get it.
 struct SourceRows {
@@ -54,12 +59,12 @@ struct Four {
 __device__ __forceinline__ Four load_four(const float* row, int column, int cols) {
   Four out{};
   for (int i = 0; i < 4; ++i) {
-    if (column + i < cols) out.at[i] = row[column + i];
+    if (column + i < cols) out.at[i] = __ldcg(row + column + i);
   }
   return out;
 }
 
-/// What a thread has of a run of columns: kFours times four columns, 1024 apart.
+/// What a thread has of a run of columns: kFours times four columns, 2048 apart.
 template <int kFours>
 struct RowPart {
   Four four[kFours];
@@ -69,14 +74,15 @@ struct RowPart {
   }
 
   /// Of the columns from `first` on, zeros behind the row's end. Rows lie on any boundary; where it
-  /// is one of 16 bytes all loads are on their way together.
+  /// is one of 16 bytes all loads are on their way together. Past the first-level cache: another
+  /// block may have written the row since this kernel started.
   __device__ __forceinline__ void load(const float* row, int first, int cols) {
     if (reinterpret_cast<uintptr_t>(row) % 16 == 0 && cols % 4 == 0) {
       const auto* quads = reinterpret_cast<const float4*>(row);
 #pragma unroll
       for (int i = 0; i < kFours; ++i) {
         float4 quad = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        if (column(first, i) < cols) quad = quads[column(first, i) / 4];
+        if (column(first, i) < cols) quad = __ldcg(quads + column(first, i) / 4);
         four[i] = {{quad.x, quad.y, quad.z, quad.w}};
       }
     } else {
@@ -96,17 +102,18 @@ struct RowFactors {
   float scale = 1.0f;  ///< power of two; kF16 only
 };
 
-/// Sum and maximum over the block's threads.
-__device__ inline float2 reduce_block(float sum, float largest) {
+/// Sum and maximum over the threads.
+template <typename Threads>
+__device__ __forceinline__ float2 reduce_block(float sum, float largest) {
   __shared__ float2 of_warp[kBlockWarps];
 #pragma unroll
   for (int distance = 16; distance > 0; distance /= 2) {
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, distance));
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
   }
-  __syncthreads();  // the values of an earlier call have been read
+  Threads::sync();  // the values of an earlier call have been read
   if (threadIdx.x % kLanes == 0) of_warp[threadIdx.x / kLanes] = make_float2(sum, largest);
-  __syncthreads();
+  Threads::sync();
   float2 all = of_warp[0];
 #pragma unroll
   for (int warp = 1; warp < kBlockWarps; ++warp) {
@@ -144,9 +151,8 @@ __device__ __forceinline__ void measure(const WidePart& x, const WidePart& weigh
   }
 }
 
-/// All threads of the block call it, with their part of the row's first columns and of the norm's
-/// weights there.
-template <ActivationKind kKind>
+/// All threads call it, with their part of the row's first columns and of the norm's weights there.
+template <ActivationKind kKind, typename Threads = WholeBlock>
 __device__ __forceinline__ RowFactors row_factors(const SourceRows& source, const float* row,
                                                   const WidePart& x, const WidePart& weight) {
   const bool normed = source.norm_weight != nullptr;
@@ -162,7 +168,7 @@ __device__ __forceinline__ RowFactors row_factors(const SourceRows& source, cons
     }
     measure<kKind>(next_x, next_weight, normed, squares, largest);
   }
-  const float2 all = reduce_block(squares, largest);
+  const float2 all = reduce_block<Threads>(squares, largest);
   if (normed) {
     const float mean = __fdiv_rn(all.x, static_cast<float>(source.cols));
     factors.norm = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, source.epsilon)));
@@ -269,7 +275,9 @@ __device__ __forceinline__ void store_part(const PreparedActivations& tile, int 
   if constexpr (kKind == ActivationKind::kQ8) {
     RoundedFour rounded[kFours];  // all before the first store: their chains run side by side
 #pragma unroll
-    for (int i = 0; i < kFours; ++i) rounded[i] = round_four(values[i]);
+    for (int i = 0; i < kFours; ++i) {
+      if (first + 4 * i * kBlockThreads < columns) rounded[i] = round_four(values[i]);
+    }
 #pragma unroll
     for (int i = 0; i < kFours; ++i) {
       const int column = Part::column(first, i);

@@ -1,0 +1,209 @@
+#pragma once
+
+/// Attention of one row, split along the keys: what a block does with one split, and how splits
+/// come together. The kernels are in attention_decode.cu, where it is explained, and
+/// step_kernel.cu.
+
+#include "kernels/cuda/attention_tile.cuh"
+
+namespace neuros::kernels::cuda {
+
+inline constexpr int kSplitTile = 64;  ///< positions of a tile, 16 a warp
+inline constexpr int kSplitWarps = 4;
+inline constexpr int kBlockHeads = 8;
+inline constexpr int kSplitsMax = 64;
+/// Up to here a row has few splits: with some eight KV heads they occupy a GPU once.
+inline constexpr int32_t kFewSplitsPositions = 2048;
+inline constexpr int kFewSplits = 16;
+
+/// Positions of a split where `visible` of them are cut: the fewest tiles, doubled until kSplitsMax
+/// (kFewSplits) splits suffice.
+__host__ __device__ constexpr int32_t split_positions(int32_t visible) {
+  const int most = visible <= kFewSplitsPositions ? kFewSplits : kSplitsMax;
+  int32_t positions = kSplitTile;
+  while (int64_t{positions} * most < visible) positions *= 2;
+  return positions;
+}
+
+struct DecodePlan {
+  int32_t splits = 1;       ///< the most that a row has
+  int32_t head_blocks = 1;  ///< of a KV head
+  int32_t stages = 1;
+  float* sums = nullptr;            ///< [sequences, heads, splits, head_dim]
+  float2* largest_total = nullptr;  ///< [sequences, heads, splits]: score, sum of powers
+};
+
+/// What a sequence's only row sees, from a granule's start on, and its splits.
+struct RowRange {
+  int32_t first, begin, end;
+  int32_t split;  ///< positions of one
+  int32_t splits;
+
+  __device__ RowRange(const AttentionView& view, int sequence) {
+    const int32_t position = view.first_position[sequence];
+    end = position + 1;
+    first = first_visible(view, position);
+    begin = first / kGranule * kGranule;
+    split = split_positions(end - begin);
+    splits = (end - begin + split - 1) / split;
+  }
+};
+
+/// A warp's part of a block's work: eight heads over its 16 positions of each tile.
+template <typename T, int kHeadDim>
+struct DecodeWarp {
+  static constexpr int kSteps = kHeadDim / 16;
+  FragmentA q[kSteps];
+  FragmentC out[2 * kSteps] = {};
+  RunningSoftmax softmax;  ///< of head g
+
+  /// `heads`: of the block that exist.
+  __device__ DecodeWarp(const float* queries, int heads, float scale) {
+    const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+    const float* row = queries + g * kHeadDim;
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int at = 16 * step + 8 * half + 2 * t;
+        const float x = g < heads ? row[at] * scale : 0.0f;
+        const float y = g < heads ? row[at + 1] * scale : 0.0f;
+        pack_in_two<T>(x, y, q[step].x[2 * half], q[step].x[2 * half + 1]);
+      }
+    }
+  }
+
+  /// 16 positions from `start` on, `column` of the tile; visible are [first, end).
+  __device__ void add(const Tile<T, kHeadDim, kSplitTile>& tile, int column, int32_t start,
+                      int32_t first, int32_t end, float soft_cap) {
+    FragmentC products[2] = {};
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      const FragmentsB b = load_transposed(tile.key_block(16 * step, column));
+      multiply(products[0], q[step], b.x[0], b.x[1], T{});
+      multiply(products[1], q[step], b.x[2], b.x[3], T{});
+    }
+    const int t = static_cast<int>(threadIdx.x) % 4;
+    float scores[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const FragmentC& from = products[i / 2];
+      const int32_t position = start + 8 * (i / 2) + 2 * t + i % 2;
+      const float score = finish_score(from.x[i % 2] + from.x[2 + i % 2], soft_cap);
+      scores[i] = position >= first && position < end ? score : kNoScore;
+    }
+    weigh(tile, column, scores);
+  }
+
+  __device__ void weigh(const Tile<T, kHeadDim, kSplitTile>& tile, int column, float (&scores)[4]) {
+    const float highest = fmaxf(fmaxf(scores[0], scores[1]), fmaxf(scores[2], scores[3]));
+    const float factor = softmax.raise(quad_max(highest));
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      scores[i] = power_of_two(scores[i] - softmax.reference);
+      softmax.sum += scores[i];
+    }
+    FragmentA weights;
+    pack_in_two<T>(scores[0], scores[1], weights.x[0], weights.x[1]);
+    pack_in_two<T>(scores[2], scores[3], weights.x[2], weights.x[3]);
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      const FragmentsB b = load_transposed(tile.value_block(column, 16 * step));
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        FragmentC& sums = out[2 * step + half];
+        for (float& sum : sums.x) sum *= factor;
+        multiply(sums, weights, b.x[2 * half], b.x[2 * half + 1], T{});
+      }
+    }
+  }
+};
+
+/// The block's warps, added in their order: sums [head][kHeadDim] and {largest, total}.
+template <int kHeadDim>
+struct WarpSums {
+  float sums[kSplitWarps][kBlockHeads][kHeadDim];
+  float2 largest_total[kSplitWarps][kBlockHeads];
+
+  template <typename T>
+  __device__ void put(const DecodeWarp<T, kHeadDim>& from) {
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+#pragma unroll
+    for (int n = 0; n < kHeadDim / 8; ++n) {
+      const FragmentC& c = from.out[n];
+      sums[warp][g][8 * n + 2 * t] = c.x[0] + c.x[2];
+      sums[warp][g][8 * n + 2 * t + 1] = c.x[1] + c.x[3];
+    }
+    const float total = quad_sum(from.softmax.sum);
+    if (t == 0) largest_total[warp][g] = {from.softmax.largest, total};
+  }
+
+  struct Head {
+    float factors[kSplitWarps];
+    float largest, total;
+  };
+  __device__ Head head(int h) const {
+    Head out{{}, kNoScore, 0.0f};
+    for (int w = 0; w < kSplitWarps; ++w) out.largest = fmaxf(out.largest, largest_total[w][h].x);
+    for (int w = 0; w < kSplitWarps; ++w) {
+      out.factors[w] = power_of_two(largest_total[w][h].x - out.largest);
+      out.total += out.factors[w] * largest_total[w][h].y;
+    }
+    return out;
+  }
+  __device__ float sum(const Head& by, int h, int i) const {
+    float total = 0.0f;
+    for (int w = 0; w < kSplitWarps; ++w) total += by.factors[w] * sums[w][h][i];
+    return total;
+  }
+};
+
+/// One split of one KV head, for some of its query heads.
+struct DecodeWork {
+  int sequence, split;
+  int kv_head;
+  int first_head, heads;  ///< of all query heads
+};
+
+/// Writes a split's sums, or the row itself where it has one split only; by kTileThreads threads.
+template <int kHeadDim>
+__device__ void leave(const AttentionView& view, const DecodePlan& plan, const DecodeWork& work,
+                      const WarpSums<kHeadDim>& warps, bool only) {
+  for (int h = 0; h < work.heads; ++h) {
+    const auto by = warps.head(h);
+    const int64_t head = work.first_head + h;
+    const int64_t at = (int64_t{work.sequence} * view.heads + head) * plan.splits + work.split;
+    float* to = plan.sums + at * kHeadDim;
+    if (only) {
+      to = view.out + (int64_t{view.first_row[work.sequence]} * view.heads + head) * kHeadDim;
+    }
+    for (int i = static_cast<int>(threadIdx.x); i < kHeadDim; i += kTileThreads) {
+      const float sum = warps.sum(by, h, i);
+      to[i] = only ? sum / by.total : sum;
+    }
+    if (!only && threadIdx.x == 0) plan.largest_total[at] = {by.largest, by.total};
+  }
+}
+
+/// The largest score of all splits, from what they left.
+__device__ __forceinline__ float largest_of(const float2* parts, int splits) {
+  float largest = kNoScore;
+  for (int s = 0; s < splits; ++s) largest = fmaxf(largest, parts[s].x);
+  return largest;
+}
+
+/// Element `i` of a head: its splits' sums, added in their order. Sums are read past the
+/// first-level cache, as other blocks wrote them.
+__device__ __forceinline__ float merged(const float2* parts, const float* factors, int splits,
+                                        const float* sums, int head_dim, int i) {
+  float total = 0.0f;
+  for (int s = 0; s < splits; ++s) total = __fmaf_rn(factors[s], parts[s].y, total);
+  float sum = 0.0f;
+#pragma unroll 16
+  for (int s = 0; s < splits; ++s)
+    sum = __fmaf_rn(factors[s], __ldcg(sums + s * head_dim + i), sum);
+  return __fdiv_rn(sum, total);
+}
+
+}  // namespace neuros::kernels::cuda

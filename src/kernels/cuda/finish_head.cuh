@@ -1,0 +1,88 @@
+#pragma once
+
+/// One head, finished by one warp: RMS norm, rotation, and its place in the pages. What the
+/// products left is read past the first-level cache: other blocks wrote it.
+
+#include "kernels/cuda/block_sum.cuh"
+#include "kernels/cuda/heads_view.h"
+#include "kernels/cuda/number.cuh"
+
+namespace neuros::kernels::cuda {
+
+inline constexpr int kHeadDimMax = 256;
+
+/// RMS norm and rotation; the result lies in `head`, shared, [head_dim].
+__device__ __forceinline__ void finish_head(const HeadsView& view, const float* from,
+                                            const float* norm, const float* rope, float* head) {
+  constexpr int kPerLane = kHeadDimMax / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  float x[kPerLane];
+  float squares = 0.0f;
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) {
+    const int i = lane + 32 * j;
+    x[j] = i < view.head_dim ? __ldcg(from + i) : 0.0f;
+    squares = __fmaf_rn(x[j], x[j], squares);
+  }
+  float factor = 1.0f;
+  if (norm != nullptr) {
+    const float mean = warp_sum(squares) / static_cast<float>(view.head_dim);
+    factor = 1.0f / sqrtf(mean + view.epsilon);
+  }
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) {
+    const int i = lane + 32 * j;
+    if (i < view.head_dim) head[i] = norm == nullptr ? x[j] : x[j] * factor * norm[i];
+  }
+  __syncwarp();
+  if (rope == nullptr) return;
+  const int pairs = view.rope_dims / 2;
+  for (int pair = lane; pair < pairs; pair += 32) {
+    float& a = head[view.interleaved ? 2 * pair : pair];
+    float& b = head[view.interleaved ? 2 * pair + 1 : pair + pairs];
+    const float cosine = rope[2 * pair], sine = rope[2 * pair + 1];
+    const float first = __fmaf_rn(a, cosine, -__fmul_rn(b, sine));
+    b = __fmaf_rn(a, sine, __fmul_rn(b, cosine));
+    a = first;
+  }
+  __syncwarp();
+}
+
+/// The keys of `kv_head` at this row's place in its page; its values lie kv_heads heads further.
+__device__ __forceinline__ std::byte* head_page(const HeadsView& view, int64_t token,
+                                                int32_t kv_head) {
+  const int32_t* pages = view.pages + view.page_start[view.sequence_of_row[token]];
+  const int64_t page = pages[view.positions[token] / view.page_tokens];
+  return view.layer + page * view.page_bytes + kv_head * view.head_bytes;
+}
+
+/// Finishes a key in `shared` and writes it to its page.
+template <typename T>
+__device__ __forceinline__ void store_key(const HeadsView& view, int64_t token, int32_t kv_head,
+                                          const float* rope, float* shared) {
+  const int64_t at = (token * view.kv_heads + kv_head) * view.head_dim;
+  finish_head(view, view.k + at, view.k_norm, rope, shared);
+  T* to = reinterpret_cast<T*>(head_page(view, token, kv_head)) +
+          view.positions[token] % view.page_tokens;
+  for (int i = static_cast<int>(threadIdx.x) % 32; i < view.head_dim; i += 32) {
+    to[i * view.page_tokens] = from_float<T>(shared[i]);
+  }
+}
+
+/// Writes a value to its page.
+template <typename T>
+__device__ __forceinline__ void store_value(const HeadsView& view, int64_t token, int32_t kv_head) {
+  const int64_t at = (token * view.kv_heads + kv_head) * view.head_dim;
+  std::byte* values = head_page(view, token, kv_head) + view.kv_heads * view.head_bytes;
+  T* to = reinterpret_cast<T*>(values) + view.positions[token] % view.page_tokens * view.head_dim;
+  for (int i = static_cast<int>(threadIdx.x) % 32; i < view.head_dim; i += 32) {
+    to[i] = from_float<T>(__ldcg(view.v + at + i));
+  }
+}
+
+/// The rotation of a row, or null.
+__device__ __forceinline__ const float* rope_of(const HeadsView& view, int64_t token) {
+  return view.rope == nullptr ? nullptr : view.rope + token * view.rope_dims;
+}
+
+}  // namespace neuros::kernels::cuda

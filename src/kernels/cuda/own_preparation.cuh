@@ -1,0 +1,70 @@
+#pragma once
+
+/// Activations that the threads of a block prepare for themselves in shared memory.
+
+#include "kernels/cuda/prepare.cuh"
+
+namespace neuros::kernels::cuda {
+
+/// Bytes of activations that a block prepares for itself; tiles have room for what is there.
+template <ActivationKind kKind>
+__host__ __device__ constexpr int64_t own_value_bytes(int tokens, int64_t columns) {
+  return tokens * columns * (kKind == ActivationKind::kQ8 ? 1 : 2);
+}
+template <ActivationKind kKind>
+__host__ __device__ constexpr int64_t own_scale_bytes(int tokens, int64_t columns) {
+  if (kKind == ActivationKind::kF16) return round_up(tokens * 4, 16);
+  if (kKind != ActivationKind::kQ8) return 0;
+  return (tokens + 1) / 2 * (columns / kChunkColumns) * kPairFloats * 4;
+}
+
+/// Prepares a few tokens in a block. The norm's weights depend on no kernel: they are loaded before
+/// the wait for x.
+template <ActivationKind kKind, typename Threads = WholeBlock>
+class OwnPreparation {
+ public:
+  __device__ explicit OwnPreparation(const SourceRows& source)
+      : source_(source), normed_(source.norm_weight != nullptr) {
+    if (normed_) weight_.load(source.norm_weight, 0, source.cols);
+    source.prefetch_norm(kWideColumns);
+  }
+
+  /// All tokens; ends with a barrier.
+  __device__ void run(const PreparedActivations& out, int tokens, int columns) const {
+    for (int token = 0; token < tokens; ++token) {
+      const float* row = source_.row(token);
+      WidePart x;
+      x.load(row, 0, source_.cols);
+      const RowFactors factors = row_factors<kKind, Threads>(source_, row, x, weight_);
+      if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
+        out.scales[token] = inverse_power(factors.scale);
+      }
+      store(out, token, 0, columns, x, weight_, factors);
+      for (int first = kWideColumns; first < columns; first += kWideColumns) {
+        WidePart weight{};
+        x.load(row, first, source_.cols);
+        if (normed_) weight.load(source_.norm_weight, first, source_.cols);
+        store(out, token, first, columns, x, weight, factors);
+      }
+    }
+    Threads::sync();
+  }
+
+ private:
+  __device__ __forceinline__ void store(const PreparedActivations& out, int token, int first,
+                                        int columns, const WidePart& x, const WidePart& weight,
+                                        RowFactors factors) const {
+    Four values[kPartFours];
+#pragma unroll
+    for (int i = 0; i < kPartFours; ++i) {
+      values[i] = scaled(x.four[i], weight.four[i], normed_, factors);
+    }
+    store_part<kKind>(out, token, first, columns, values);
+  }
+
+  const SourceRows& source_;
+  bool normed_;
+  WidePart weight_{};
+};
+
+}  // namespace neuros::kernels::cuda

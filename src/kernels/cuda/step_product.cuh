@@ -1,0 +1,187 @@
+#pragma once
+
+/// A product phase of a step: the row prepared by each block for itself, and this block's panels.
+
+#include "kernels/cuda/fragment_layout.h"
+#include "kernels/cuda/own_preparation.cuh"
+#include "kernels/cuda/single_token.cuh"
+#include "kernels/cuda/step_ring.cuh"
+
+namespace neuros::kernels::cuda {
+
+/// The threads that multiply, without the feeding warps.
+struct StepThreads {
+  static __device__ __forceinline__ void sync() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    hopper::sync_threads<1, kBlockThreads>();
+#endif
+  }
+};
+
+/// Units whose sums are kept until they are added: 128 rows, four threads a row.
+inline constexpr int kBatchUnits = 8;
+/// Floats from one item's sums to the next: 16 rows, and two so that four threads of a row read
+/// from different banks.
+inline constexpr int kItemFloats = 18;
+inline constexpr int kBatchFloats = kBatchUnits * 16 * kItemFloats;
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+template <typename Chunk>
+__device__ __forceinline__ void multiply_range(RingReader& ring, ChunkRange range,
+                                               const SingleActivations& x, float* of_rows) {
+  float acc[4] = {};
+#pragma unroll 1
+  for (int chunk = range.first; chunk < range.end; ++chunk) {
+    Chunk::multiply(ring.take(), chunk, x, acc);
+    ring.release();
+  }
+  Chunk::leave(acc, of_rows);
+}
+
+/// One item; its sums of 16 rows to `of_rows`.
+__device__ __forceinline__ void multiply_item(RingReader& ring, base::DType dtype, ChunkRange range,
+                                              const SingleActivations& x, float* of_rows) {
+  using base::DType;
+  switch (dtype) {
+#define NEUROS_BLOCKS(type) \
+  case DType::type:         \
+    return multiply_range<SingleBlockChunk<fragment_format(DType::type)>>(ring, range, x, of_rows)
+    NEUROS_BLOCKS(kQ4_0);
+    NEUROS_BLOCKS(kQ4_1);
+    NEUROS_BLOCKS(kQ5_0);
+    NEUROS_BLOCKS(kQ5_1);
+    NEUROS_BLOCKS(kQ8_0);
+    NEUROS_BLOCKS(kQ2_K);
+    NEUROS_BLOCKS(kQ3_K);
+    NEUROS_BLOCKS(kQ4_K);
+    NEUROS_BLOCKS(kQ5_K);
+    NEUROS_BLOCKS(kQ6_K);
+    NEUROS_BLOCKS(kIQ4_NL);
+    NEUROS_BLOCKS(kIQ4_XS);
+    NEUROS_BLOCKS(kQ2_0);
+    NEUROS_BLOCKS(kQ2_0_128);
+#undef NEUROS_BLOCKS
+    case DType::kTQ1_0:  // packed as TQ2_0 is
+    case DType::kTQ2_0:
+      return multiply_range<SingleBlockChunk<fragment_format(DType::kTQ2_0)>>(ring, range, x,
+                                                                              of_rows);
+    case DType::kF16:
+      return multiply_range<SingleHalfChunk<ActivationKind::kF16>>(ring, range, x, of_rows);
+    case DType::kBF16:
+      return multiply_range<SingleHalfChunk<ActivationKind::kBF16>>(ring, range, x, of_rows);
+    default:
+      __trap();
+  }
+}
+
+/// One result row of a batch: four neighbouring threads, of which each adds a quarter of its
+/// groups.
+class RowResult {
+ public:
+  /// What the row needs beside its sums is loaded before they are there.
+  __device__ __forceinline__ RowResult(const StepProduct& product, const PhaseUnits& phase,
+                                       int first_unit, int units)
+      : product_(product) {
+    const int in_batch = static_cast<int>(threadIdx.x) / 4;
+    const int passes = product.gated ? 2 : 1;
+    unit_ = in_batch / kPanelRows * passes;
+    in_panel_ = in_batch % kPanelRows;
+    if (unit_ >= units) return;
+    const PhaseUnits::Place place = phase.place(product, first_unit + unit_);
+    task_ = product.gated ? 1 : place.task;
+    row_ = place.panel * kPanelRows + in_panel_;
+    exists_ = row_ < product.tasks[task_].rows;
+    if (!exists_ || threadIdx.x % 4 != 0) return;
+    if (product.tasks[task_].bias != nullptr) bias_ = product.tasks[task_].bias[row_];
+    if (product.residual != nullptr) residual_ = __ldcg(product.residual + row_);
+  }
+
+  /// All threads of the warp call it.
+  __device__ __forceinline__ void finish(const float* sums, int groups, float token_scale) const {
+    if (product_.gated) {
+      const float gate = sum(sums, unit_, groups, token_scale);
+      const float up = sum(sums, unit_ + 1, groups, token_scale);
+      write(__fmul_rn(silu(gate), up));
+      return;
+    }
+    float y = sum(sums, unit_, groups, token_scale);
+    if (exists_) {
+      if (product_.tasks[task_].bias != nullptr) y = __fadd_rn(y, bias_);
+      if (product_.residual != nullptr) y = __fadd_rn(y, residual_);
+    }
+    write(y);
+  }
+
+ private:
+  /// In the order of sum_of_groups().
+  __device__ __forceinline__ float sum(const float* sums, int unit, int groups,
+                                       float token_scale) const {
+    float sum = 0.0f;
+    if (exists_) {
+      const float* of_row = sums + unit * groups * kItemFloats + in_panel_;
+      sum = sum_of_quarter(of_row, kItemFloats, groups, static_cast<int>(threadIdx.x) % 4);
+    }
+    sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 1));
+    sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
+    return __fmul_rn(sum, token_scale);
+  }
+  __device__ __forceinline__ void write(float y) const {
+    if (exists_ && threadIdx.x % 4 == 0) product_.tasks[task_].y[row_] = y;
+  }
+
+  const StepProduct& product_;
+  int unit_, in_panel_;
+  int task_ = 0, row_ = 0;
+  bool exists_ = false;
+  float bias_ = 0.0f, residual_ = 0.0f;
+};
+
+/// All units of this block. `sums`: two batches, [item][kItemFloats] each, in turn.
+__device__ __forceinline__ void multiply_units(const StepProduct& product, RingReader& ring,
+                                               const SingleActivations& x, float token_scale,
+                                               float* sums) {
+  const PhaseUnits phase(product);
+  const int warp = static_cast<int>(threadIdx.x) / kLanes;
+  const int groups = 1 << phase.log_groups;
+  for (int first = 0, batch = 0; first < phase.units; first += kBatchUnits, ++batch) {
+    const int units = min(kBatchUnits, phase.units - first);
+    float* const of_batch = sums + batch % 2 * kBatchFloats;
+    const RowResult result(product, phase, first, units);
+#pragma unroll 1
+    for (int i = warp; i < units << phase.log_groups; i += kStepWarps) {
+      const StepItem item = item_at(phase, (first << phase.log_groups) + i);
+      const StepTask& task = product.tasks[phase.place(product, item.unit).task];
+      float* of_rows = of_batch + ((item.unit - first) * groups + item.group) * kItemFloats;
+      multiply_item(ring, task.dtype, ChunkRange(task.chunks, item.group, phase.log_groups), x,
+                    of_rows);
+    }
+    StepThreads::sync();
+    result.finish(of_batch, groups, token_scale);
+  }
+}
+
+/// Prepares the row in `area` and multiplies. `start` waits for the phase before; what depends on
+/// no phase is on its way when it is called.
+template <ActivationKind kKind, typename Start>
+__device__ __forceinline__ void run_product(const StepProduct& product, RingReader& ring,
+                                            std::byte* area, float* sums, Start start) {
+  const SourceRows source{.x = product.x,
+                          .norm_weight = product.norm_weight,
+                          .rows = nullptr,
+                          .epsilon = product.epsilon,
+                          .cols = product.cols};
+  const int columns = static_cast<int>(padded_columns(kKind, product.cols));
+  const auto value_bytes = static_cast<int>(own_value_bytes<kKind>(1, columns));
+  const PreparedActivations out{area, reinterpret_cast<float*>(area + value_bytes), 1, 1};
+  const OwnPreparation<kKind, StepThreads> preparation(source);
+  start();
+  preparation.run(out, 1, columns);
+  const float token_scale = kKind == ActivationKind::kF16 ? out.scales[0] : 1.0f;
+  multiply_units(product, ring, SingleActivations{out.values, out.scales, columns}, token_scale,
+                 sums);
+}
+
+#endif
+
+}  // namespace neuros::kernels::cuda

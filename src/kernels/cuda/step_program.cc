@@ -1,0 +1,254 @@
+#include "kernels/cuda/step_program.h"
+
+#include "base/check.h"
+#include "kernels/cuda/device_batch.h"
+#include "kernels/cuda/device_traits.h"
+#include "kernels/cuda/fragment_layout.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <string_view>
+
+namespace neuros::kernels::cuda {
+namespace {
+
+using base::DType;
+
+/// Positions up to which a block's four warps read their splits' keys and values fast enough.
+constexpr int32_t kPositionsMax = 4096;
+constexpr int kBlockHeads = 8;  ///< query heads that attention takes at once
+
+/// NEUROS_CUDA_PATH, for tests: "launches" and "generic" keep every op to its own kernels.
+bool is_wanted() {
+  const char* given = std::getenv("NEUROS_CUDA_PATH");
+  const std::string_view path = given == nullptr ? "" : given;
+  return path != "launches" && path != "generic";
+}
+
+int64_t floats_bytes(int64_t count) {
+  return round_up(count * static_cast<int64_t>(sizeof(float)), 256);
+}
+
+int chunk_columns(DType dtype) {
+  const FragmentFormat format = fragment_format(dtype);
+  return format.block == 0 ? 64 : format.columns();
+}
+int chunk_bytes(DType dtype) {
+  const FragmentFormat format = fragment_format(dtype);
+  return format.block == 0 ? 64 * kPanelRows * 2 : format.chunk_bytes();
+}
+
+StepTask step_task(const PackedMatrix& weight, const float* bias, float* y) {
+  const int64_t columns = padded_columns(activation_kind(weight.dtype), weight.cols);
+  const int in_chunk = chunk_columns(weight.dtype);
+  return {.weight = weight.data,
+          .bias = bias,
+          .y = y,
+          .rows = static_cast<int32_t>(weight.rows),
+          .chunks = static_cast<uint16_t>((columns + in_chunk - 1) / in_chunk),
+          .chunk_units = static_cast<uint8_t>(chunk_bytes(weight.dtype) / 16),
+          .dtype = weight.dtype};
+}
+
+/// The product of a source, its tasks still missing.
+StepProduct step_product(const ActivationSource& source, ActivationKind kind) {
+  StepProduct product;
+  product.x = source.x;
+  product.norm_weight = source.norm_weight;
+  product.epsilon = source.epsilon;
+  product.cols = static_cast<int32_t>(source.cols);
+  const auto columns = static_cast<int>(padded_columns(kind, source.cols));
+  while ((1 << product.log_groups) < column_groups(columns)) ++product.log_groups;
+  return product;
+}
+
+/// Prepared activations of one row, in shared memory.
+int64_t prepared_bytes(ActivationKind kind, int64_t cols) {
+  const int64_t columns = padded_columns(kind, cols);
+  const int64_t scales =
+      kind == ActivationKind::kQ8 ? columns / kChunkColumns * kPairFloats * 4 : 16;
+  return columns * (kind == ActivationKind::kQ8 ? 1 : 2) + scales;
+}
+
+int64_t tile_bytes(int64_t head_dim) {
+  constexpr int64_t kPositions = 64, kPadding = 8;
+  return 2 * (head_dim * (kPositions + kPadding) + kPositions * (head_dim + kPadding));
+}
+
+bool has_kernel(const AttentionArgs& args) {
+  const KvLayout& layout = args.kv.layout;
+  const bool is_half = layout.dtype == DType::kF16 || layout.dtype == DType::kBF16;
+  return is_half && (layout.head_dim == 64 || layout.head_dim == 128);
+}
+
+}  // namespace
+
+StepProgram::StepProgram(const OpContext& context) : context_(context) {
+  launch_.counters = reinterpret_cast<StepCounters*>(pass_counters(context).data());
+}
+
+bool StepProgram::takes(const BatchView& view) {
+  if (view.ids.size() != 1 || view.sequences.size() != 1) return false;
+  const SequenceSlice& slice = view.sequences.front();
+  return slice.decodes && slice.first_position < kPositionsMax &&
+         device_traits().compute_capability == 90 && is_wanted();
+}
+
+bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask> tasks) {
+  if (heads_pending_) flush();
+  const ActivationKind kind = activation_kind(tasks[0].weight.dtype);
+  StepProduct product = step_product(source, kind);
+  for (const LinearTask& task : tasks) {
+    const bool fits = activation_kind(task.weight.dtype) == kind &&
+                      (task.residual == nullptr || tasks.size() == 1);
+    if (!fits) {
+      flush();
+      return false;
+    }
+    product.tasks[product.task_count++] = step_task(task.weight, task.bias, task.y);
+    product.residual = task.residual;
+  }
+  return append(product, kind);
+}
+
+bool StepProgram::add_gated(const ActivationSource& source, const PackedMatrix& gate,
+                            const PackedMatrix& up, float* out) {
+  if (heads_pending_) flush();
+  const ActivationKind kind = activation_kind(gate.dtype);
+  if (activation_kind(up.dtype) != kind) {
+    flush();
+    return false;
+  }
+  StepProduct product = step_product(source, kind);
+  product.tasks[0] = step_task(gate, nullptr, out);
+  product.tasks[1] = step_task(up, nullptr, out);
+  product.task_count = 2;
+  product.gated = true;
+  return append(product, kind);
+}
+
+bool StepProgram::add(const QkvRopeArgs& args) {
+  const std::span<std::byte> scratch = op_scratch(context_);
+  const int64_t bytes = floats_bytes(args.wk.rows);
+  CHECK(2 * bytes <= std::ssize(scratch), "scratch: less than scratch_bytes() asked for");
+  auto* k = reinterpret_cast<float*>(scratch.data());
+  auto* v = reinterpret_cast<float*>(scratch.data() + bytes);
+  const std::array<LinearTask, 3> tasks{
+      {{.weight = args.wq, .bias = args.bq, .residual = nullptr, .y = args.q},
+       {.weight = args.wk, .bias = args.bk, .residual = nullptr, .y = k},
+       {.weight = args.wv, .bias = args.bv, .residual = nullptr, .y = v}}};
+  const ActivationSource source{.x = args.x,
+                                .norm_weight = args.norm_weight,
+                                .epsilon = args.epsilon,
+                                .tokens = 1,
+                                .decode_tokens = 1,
+                                .cols = args.wq.cols};
+  if (!add(source, tasks)) return false;
+  heads_ = args;
+  unfinished_ = heads_view(context_, args, k, v);
+  heads_pending_ = true;
+  return true;
+}
+
+bool StepProgram::add(const AttentionArgs& args) {
+  if (!heads_pending_ || heads_.q != args.q || heads_.layer != args.layer ||
+      heads_.kv.arena != args.kv.arena || !has_kernel(args)) {
+    flush();
+    return false;
+  }
+  const AttentionView view = attention_view(args, batch_of(context_), 0);
+  StepHeads common;
+  common.dtype = args.kv.layout.dtype;
+  common.head_blocks = (view.group + kBlockHeads - 1) / kBlockHeads;
+  StepPhase phase;
+  phase.kind = StepKind::kAttention;
+  phase.attention = {.q = unfinished_.q,
+                     .k = unfinished_.k,
+                     .v = unfinished_.v,
+                     .out = args.out,
+                     .q_norm = unfinished_.q_norm,
+                     .k_norm = unfinished_.k_norm,
+                     .layer = unfinished_.layer,
+                     .window = args.window};
+  common.heads = unfinished_;
+  common.heads.q = nullptr;
+  common.heads.k = common.heads.v = common.heads.q_norm = common.heads.k_norm = nullptr;
+  common.heads.layer = nullptr;
+  common.attention = view;
+  common.attention.q = nullptr;
+  common.attention.out = nullptr;
+  common.attention.layer = nullptr;
+  common.attention.window = 0;
+  if (!set_common(common)) {
+    flush();
+    return false;
+  }
+  heads_pending_ = false;
+  append(phase, tile_bytes(view.head_dim));
+  return true;
+}
+
+bool StepProgram::set_common(StepHeads& common) {
+  if (view_blocks(common) > kStepHeadBlocksMax) return false;
+  const std::span<std::byte> scratch = op_scratch(context_);
+  const int64_t heads = common.attention.heads, head_dim = common.attention.head_dim;
+  common.splits = attention_splits_max(
+      static_cast<int32_t>(std::min<int64_t>(context_.limits.context, kPositionsMax)));
+  const int64_t kv_bytes = 2 * floats_bytes(int64_t{common.attention.kv_heads} * head_dim);
+  const int64_t totals = floats_bytes(2 * heads * common.splits);
+  const int64_t sums = floats_bytes(heads * common.splits * head_dim);
+  CHECK(kv_bytes + totals + sums <= std::ssize(scratch),
+        "scratch: less than scratch_bytes() asked for");
+  common.largest_total = reinterpret_cast<float2*>(scratch.data() + kv_bytes);
+  common.sums = reinterpret_cast<float*>(scratch.data() + kv_bytes + totals);
+  if (has_attention_ && !(launch_.heads == common)) return false;
+  launch_.heads = common;
+  has_attention_ = true;
+  return true;
+}
+
+int StepProgram::view_blocks(const StepHeads& common) {
+  return common.attention.kv_heads * common.head_blocks;
+}
+
+bool StepProgram::append(const StepProduct& product, ActivationKind kind) {
+  if (kind == ActivationKind::kF32) {
+    flush();
+    return false;
+  }
+  for (int i = 0; i < product.task_count; ++i) {
+    launch_.slot_bytes = std::max(launch_.slot_bytes, 16 * product.tasks[i].chunk_units);
+  }
+  StepPhase phase;
+  phase.product = product;
+  append(phase, prepared_bytes(kind, product.cols));
+  return true;
+}
+
+void StepProgram::append(const StepPhase& phase, int64_t area_bytes) {
+  launch_.phases[launch_.phase_count++] = phase;
+  launch_.area_bytes =
+      std::max(launch_.area_bytes, static_cast<int32_t>(round_up(area_bytes, 128)));
+  if (launch_.phase_count == kStepPhasesMax) flush();
+}
+
+void StepProgram::flush() {
+  if (launch_.phase_count > 0) launch_step(context_, launch_);
+  if (heads_pending_) finish_heads(context_, heads_.kv.layout.dtype, unfinished_, 1);
+  heads_pending_ = false;
+  has_attention_ = false;
+  launch_.phase_count = 0;
+  launch_.slot_bytes = 0;
+  launch_.area_bytes = 0;
+}
+
+int64_t step_scratch_bytes(const OpLimits& limits) {
+  const int64_t width = limits.heads * limits.head_dim;
+  const int64_t splits =
+      attention_splits_max(static_cast<int32_t>(std::min<int64_t>(limits.context, kPositionsMax)));
+  return 2 * floats_bytes(width) + floats_bytes(2 * limits.heads * splits) +
+         floats_bytes(width * splits);
+}
+
+}  // namespace neuros::kernels::cuda

@@ -1,0 +1,161 @@
+#pragma once
+
+/// A decode pass of one row as one launch. The ops of a pass, given a StepProgram, add what they
+/// would have launched to it; what the whole pass (or a run of its ops) adds up to is then one
+/// kernel whose blocks stay on the chip from the first layer to the last (step_kernel.cu). Weights
+/// depend on nothing: while blocks wait for each other between two phases, the next phases' weights
+/// are already on their way.
+///
+/// Same bits as the launches it stands for.
+
+#include "kernels/batch_view.h"
+#include "kernels/cuda/attention_view.h"
+#include "kernels/cuda/decode_parameters.h"
+#include "kernels/cuda/heads_view.h"
+#include "kernels/op_context.h"
+#include "kernels/qkv_rope.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <vector_types.h>
+
+namespace neuros::kernels::cuda {
+
+inline constexpr int kStepHeadBlocksMax = 254;
+
+/// One matrix of a phase: y = W x + bias (+ residual, of the phase).
+struct StepTask {
+  const std::byte* weight = nullptr;  ///< panels
+  const float* bias = nullptr;        ///< [rows] or null
+  float* y = nullptr;                 ///< [rows]
+  int32_t rows = 0;
+  uint16_t chunks = 0;      ///< of a panel
+  uint8_t chunk_units = 0;  ///< bytes of a chunk / 16
+  base::DType dtype = base::DType::kF32;
+};
+
+/// Matrices of one kind of activations over the same row.
+struct StepProduct {
+  StepTask tasks[kTasksMax];
+  const float* x = nullptr;
+  const float* norm_weight = nullptr;
+  const float* residual = nullptr;  ///< of the only task
+  float epsilon = 0.0f;
+  int32_t cols = 0;
+  int8_t task_count = 0;
+  int8_t log_groups = 0;  ///< of columns (column_groups())
+  bool gated = false;     ///< tasks are gate and up; y is up's
+};
+
+/// Heads of a layer finished, and attention over its pages.
+struct StepAttention {
+  const float* q = nullptr;  ///< as the product left them
+  const float* k = nullptr;
+  const float* v = nullptr;
+  float* out = nullptr;
+  const float* q_norm = nullptr;  ///< or null
+  const float* k_norm = nullptr;
+  std::byte* layer = nullptr;  ///< this layer of page 0
+  int32_t window = 0;
+};
+
+enum class StepKind : uint8_t { kProduct, kAttention };
+
+struct StepPhase {
+  union {
+    StepProduct product;
+    StepAttention attention;
+  };
+  StepKind kind = StepKind::kProduct;
+  StepPhase() : product() {}
+};
+
+/// What all attention phases of a launch have in common; their own fields are not set here.
+struct StepHeads {
+  HeadsView heads;
+  AttentionView attention;
+  base::DType dtype = base::DType::kF16;  ///< of the pages
+  int32_t head_blocks = 1;                ///< of a KV head: up to eight query heads each
+  int32_t splits = 1;                     ///< room for so many in the sums
+  float* sums = nullptr;                  ///< [heads, splits, head_dim]
+  float2* largest_total = nullptr;        ///< [heads, splits]
+
+  bool operator==(const StepHeads&) const = default;
+};
+
+/// Blocks meet here; zero before and after every launch.
+struct StepCounters {
+  uint32_t arrived;                            ///< blocks, at all barriers of this launch
+  uint32_t left;                               ///< blocks, at its end
+  uint32_t of_head_block[kStepHeadBlocksMax];  ///< splits that are done
+};
+
+inline constexpr int kStepPhasesMax = 208;
+
+/// Parameters of the kernel: at most 32764 bytes.
+struct StepLaunch {
+  StepPhase phases[kStepPhasesMax];
+  StepHeads heads;
+  StepCounters* counters = nullptr;
+  int32_t phase_count = 0;
+  int32_t slot_bytes = 0;  ///< the largest chunk
+  int32_t slots = 0;       ///< of a warp's ring
+  int32_t area_bytes = 0;  ///< for prepared activations, or a tile of keys and values
+};
+static_assert(sizeof(StepLaunch) <= 32764);
+
+/// Decides the rings and launches.
+void launch_step(const OpContext& context, StepLaunch& launch);
+
+/// Collects. An op first asks add(): false means that what was added before has been launched and
+/// the op must launch itself.
+class StepProgram final : public PassFusion {
+ public:
+  explicit StepProgram(const OpContext& context);
+
+  /// Whether this GPU has the kernel and the pass is one for it: one decode row, of a context that
+  /// one block of a few warps per split reads fast enough.
+  static bool takes(const BatchView& view);
+
+  bool add(const ActivationSource& source, std::span<const LinearTask> tasks);
+  bool add_gated(const ActivationSource& source, const PackedMatrix& gate, const PackedMatrix& up,
+                 float* out);
+  bool add(const QkvRopeArgs& args);
+  bool add(const AttentionArgs& args);
+  /// Launches what there is.
+  void flush();
+
+ private:
+  bool append(const StepProduct& product, ActivationKind kind);
+  void append(const StepPhase& phase, int64_t area_bytes);
+  /// False: the launch has attention of another kind.
+  bool set_common(StepHeads& common);
+  static int view_blocks(const StepHeads& common);
+
+  const OpContext& context_;
+  StepLaunch launch_;
+  bool has_attention_ = false;
+  // Of the last product, where its heads are not finished.
+  QkvRopeArgs heads_;
+  HeadsView unfinished_;
+  bool heads_pending_ = false;
+};
+
+/// The program that collects, or null.
+inline StepProgram* step_program(const OpContext& context) {
+  return static_cast<StepProgram*>(context.fusion);
+}
+
+/// The context of ops that launch themselves.
+inline OpContext alone(OpContext context) {
+  context.fusion = nullptr;
+  return context;
+}
+
+/// What a pass needs of the ops' scratch as one launch: keys and values of the row, and
+/// attention's.
+int64_t step_scratch_bytes(const OpLimits& limits);
+
+}  // namespace neuros::kernels::cuda
