@@ -89,6 +89,11 @@ void finish_heads(const OpContext& context, base::DType pages, const HeadsView& 
   });
 }
 
+void finish_heads(const OpContext& context, const QkvRopeArgs& args, const float* k,
+                  const float* v) {
+  finish_heads(context, args.kv.layout.dtype, heads_view(context, args, k, v), args.tokens);
+}
+
 int64_t qkv_rope_scratch_bytes(const OpLimits& limits) {
   // Keys and values; a model has no more heads of them than of queries, which go to their place.
   return 2 * widths_bytes(limits.tokens, limits.heads * limits.head_dim);
@@ -116,7 +121,7 @@ void launch_qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
                 .decode_tokens = args.decode_tokens,
                 .cols = args.wq.cols},
                tasks, scratch.subspan(static_cast<size_t>(2 * bytes)));
-  finish_heads(context, args.kv.layout.dtype, heads_view(context, args, k, v), args.tokens);
+  finish_heads(context, args, k, v);
 }
 
 }  // namespace

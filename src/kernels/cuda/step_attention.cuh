@@ -141,7 +141,7 @@ __device__ __forceinline__ void merge_heads(const AttentionView& view, const Dec
 
 /// All units of this block.
 template <typename T, int kHeadDim>
-__device__ __noinline__ void run_attention(const StepLaunch& launch, const StepAttention& phase,
+__device__ __forceinline__ void run_attention(const StepLaunch& launch, const StepAttention& phase,
                                            std::byte* area, StepAttentionShared& shared) {
   const HeadsView heads = heads_of(launch.heads, phase);
   const AttentionView view = attention_of(launch.heads, phase);
