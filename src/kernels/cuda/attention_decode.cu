@@ -35,7 +35,8 @@ __device__ void attend(const AttentionView& view, const DecodePlan& plan, const 
                     [&](int n) { tile(n).load(view, pages, start + n * kSplitTile); }};
   stream.start();
   const int64_t head = int64_t{view.first_row[work.sequence]} * view.heads + work.first_head;
-  DecodeWarp<T, kHeadDim> warp(view.q + head * kHeadDim, work.heads, query_scale(view));
+  DecodeWarp<T, kHeadDim> warp(
+      RegisterQueries<T, kHeadDim>(view.q + head * kHeadDim, work.heads, query_scale(view)));
   const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
   stream.finish([&](int n) {
     warp.add(tile(n), column, start + n * kSplitTile + column, pages.first, pages.end,

@@ -49,29 +49,49 @@ struct RowRange {
   }
 };
 
-/// A warp's part of a block's work: eight heads over its 16 positions of each tile.
+/// A lane's operand of eight heads' queries for 16 dimensions from 16 `step` on. `heads`: of the
+/// block that exist.
 template <typename T, int kHeadDim>
+__device__ __forceinline__ FragmentA query_operand(const float* queries, int heads, float scale,
+                                                   int step) {
+  const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+  const float* row = queries + g * kHeadDim;
+  FragmentA out;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int at = 16 * step + 8 * half + 2 * t;
+    const float x = g < heads ? row[at] * scale : 0.0f;
+    const float y = g < heads ? row[at + 1] * scale : 0.0f;
+    pack_in_two<T>(x, y, out.x[2 * half], out.x[2 * half + 1]);
+  }
+  return out;
+}
+
+/// The operands of all dimensions, in registers.
+template <typename T, int kHeadDim>
+struct RegisterQueries {
+  FragmentA of_step[kHeadDim / 16];
+
+  __device__ __forceinline__ RegisterQueries(const float* queries, int heads, float scale) {
+#pragma unroll
+    for (int step = 0; step < kHeadDim / 16; ++step) {
+      of_step[step] = query_operand<T, kHeadDim>(queries, heads, scale, step);
+    }
+  }
+  __device__ __forceinline__ FragmentA at(int step) const {
+    return of_step[step];
+  }
+};
+
+/// A warp's part of a block's work: eight heads over its 16 positions of each tile.
+template <typename T, int kHeadDim, typename Queries = RegisterQueries<T, kHeadDim>>
 struct DecodeWarp {
   static constexpr int kSteps = kHeadDim / 16;
-  FragmentA q[kSteps];
+  Queries q;
   FragmentC out[2 * kSteps] = {};
   RunningSoftmax softmax;  ///< of head g
 
-  /// `heads`: of the block that exist.
-  __device__ DecodeWarp(const float* queries, int heads, float scale) {
-    const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
-    const float* row = queries + g * kHeadDim;
-#pragma unroll
-    for (int step = 0; step < kSteps; ++step) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int at = 16 * step + 8 * half + 2 * t;
-        const float x = g < heads ? row[at] * scale : 0.0f;
-        const float y = g < heads ? row[at + 1] * scale : 0.0f;
-        pack_in_two<T>(x, y, q[step].x[2 * half], q[step].x[2 * half + 1]);
-      }
-    }
-  }
+  __device__ explicit DecodeWarp(const Queries& queries) : q(queries) {}
 
   /// 16 positions from `start` on, `column` of the tile; visible are [first, end).
   __device__ void add(const Tile<T, kHeadDim, kSplitTile>& tile, int column, int32_t start,
@@ -80,8 +100,9 @@ struct DecodeWarp {
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
       const FragmentsB b = load_transposed(tile.key_block(16 * step, column));
-      multiply(products[0], q[step], b.x[0], b.x[1], T{});
-      multiply(products[1], q[step], b.x[2], b.x[3], T{});
+      const FragmentA queries = q.at(step);
+      multiply(products[0], queries, b.x[0], b.x[1], T{});
+      multiply(products[1], queries, b.x[2], b.x[3], T{});
     }
     const int t = static_cast<int>(threadIdx.x) % 4;
     float scores[4];
@@ -125,8 +146,8 @@ struct WarpSums {
   float sums[kSplitWarps][kBlockHeads][kHeadDim];
   float2 largest_total[kSplitWarps][kBlockHeads];
 
-  template <typename T>
-  __device__ void put(const DecodeWarp<T, kHeadDim>& from) {
+  template <typename T, typename Queries>
+  __device__ void put(const DecodeWarp<T, kHeadDim, Queries>& from) {
     const int warp = static_cast<int>(threadIdx.x) / 32;
     const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
 #pragma unroll

@@ -156,8 +156,7 @@ struct RunningSoftmax {
 };
 
 /// `tiles` tiles through `stages` (1 or 2) buffers in turn: load(n) starts the copies of tile n,
-/// use(n) works on it. The block calls start(), may do something else meanwhile, and finish() with
-/// its barrier.
+/// use(n) works on it. The block calls start(), may do something else meanwhile, and finish().
 template <typename Load>
 struct TileStream {
   int tiles, stages;
@@ -171,6 +170,7 @@ struct TileStream {
   __device__ void finish(Use use) {
     finish(use, [] { __syncthreads(); });
   }
+  /// With a barrier of those threads that take part.
   template <typename Use, typename Sync>
   __device__ void finish(Use use, Sync sync) {
     for (int n = 0; n < tiles; ++n) {

@@ -9,7 +9,9 @@ using base::DType;
 
 /// f32 has no matrix instruction of full precision. A warp multiplies two rows by up to eight
 /// tokens; lane l takes columns 128 i + 4 l .. + 3.
-__global__ void __launch_bounds__(kBlockThreads)
+constexpr int kFloatThreads = kPanelRows / 2 * kLanes;
+
+__global__ void __launch_bounds__(kFloatThreads)
     decode_f32_kernel(const __grid_constant__ DecodeParameters p) {
   let_next_start();
   wait_for_previous();
@@ -66,7 +68,7 @@ void launch_decode<DType::kF32>(const OpContext& context, const DecodeBatch& bat
   DecodeParameters p = decode_parameters(batch, DType::kF32);
   p.prepared = *prepared;
   p.groups = (p.tokens + kTileTokens - 1) / kTileTokens;
-  launch(context, {dim3(static_cast<unsigned>(p.panels * p.groups)), dim3(kBlockThreads)},
+  launch(context, {dim3(static_cast<unsigned>(p.panels * p.groups)), dim3(kFloatThreads)},
          decode_f32_kernel, p);
 }
 

@@ -39,12 +39,16 @@ class OwnPreparation {
       if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
         out.scales[token] = inverse_power(factors.scale);
       }
-      store(out, token, 0, columns, x, weight_, factors);
-      for (int first = kWideColumns; first < columns; first += kWideColumns) {
-        WidePart weight{};
-        x.load(row, first, source_.cols);
-        if (normed_) weight.load(source_.norm_weight, first, source_.cols);
+      WidePart weight = weight_;
+      for (int first = 0; first < columns; first += kWideColumns) {
+        WidePart next_x{}, next_weight{};  // on their way while these are rounded
+        if (first + kWideColumns < columns) {
+          next_x.load(row, first + kWideColumns, source_.cols);
+          if (normed_) next_weight.load(source_.norm_weight, first + kWideColumns, source_.cols);
+        }
         store(out, token, first, columns, x, weight, factors);
+        x = next_x;
+        weight = next_weight;
       }
     }
     Threads::sync();

@@ -200,6 +200,13 @@ __device__ __forceinline__ uint32_t round_to_codes(const Four& values, float inv
                      0x5410);
 }
 
+/// value / 127, rounded to nearest: the quotient by the rounded inverse, corrected once.
+__device__ __forceinline__ float divide_by_127(float value) {
+  constexpr float kInverse = 1.0f / 127.0f;
+  const float quotient = __fmul_rn(value, kInverse);
+  return __fmaf_rn(__fmaf_rn(-127.0f, quotient, value), kInverse, quotient);
+}
+
 /// Four columns as kQ8 has them.
 struct RoundedFour {
   uint32_t codes;
@@ -219,9 +226,9 @@ __device__ __forceinline__ RoundedFour round_four(const Four& values) {
   for (int distance = 1; distance < 8; distance *= 2) {
     largest = fmaxf(largest, __shfl_xor_sync(kAll, largest, distance));
   }
-  const float inverse = largest < kLeast ? 0.0f : __fdiv_rn(127.0f, largest);
+  const float inverse = largest < kLeast ? 0.0f : __fdividef(127.0f, largest);
   RoundedFour out;
-  out.dx = largest < kLeast ? 0.0f : __fdiv_rn(largest, 127.0f);
+  out.dx = largest < kLeast ? 0.0f : divide_by_127(largest);
   out.codes = round_to_codes(values, inverse);
   int sum = __dp4a(static_cast<int>(out.codes), 0x01010101, 0);
   sum += __shfl_xor_sync(kAll, sum, 1);

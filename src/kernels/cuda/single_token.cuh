@@ -115,56 +115,118 @@ class StepScales {
   uint32_t sub_ = 0;
 };
 
+/// Codes of four steps in the bytes of words, each step's times a power of two: what it costs least
+/// to take out of a plane. Sums are so much larger, dx so much smaller; both are exact.
+template <FragmentFormat kFormat>
+class ShiftedCodes {
+ public:
+  static constexpr bool kIsShifted =
+      kFormat.high_bits == 0 && !kFormat.lookup && kFormat.low_bits < 8;
+  static __device__ __forceinline__ StepCodes read(const std::byte* chunk, int part, int lane) {
+    if constexpr (!kIsShifted) {
+      return read_codes<kFormat>(chunk, part, lane);
+    } else {
+      constexpr uint32_t kMask = ((1u << kFormat.low_bits) - 1u) * 0x01010101u;
+      constexpr int kStepsOfWords = 8 / kFormat.low_bits, kLoads = kStepsAtOnce / kStepsOfWords;
+      const uint4* plane = reinterpret_cast<const uint4*>(chunk + kFormat.low_offset()) + lane;
+      StepCodes out;
+#pragma unroll
+      for (int load = 0; load < kLoads; ++load) {
+        uint32_t words[4];
+        to_words(plane[(kLoads * part + load) * kLanes], words);
+#pragma unroll
+        for (int s = 0; s < kStepsOfWords; ++s) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            out.a[kStepsOfWords * load + s][i] = words[i] & (kMask << (kFormat.low_bits * s));
+          }
+        }
+      }
+      return out;
+    }
+  }
+};
+
 /// Quantised types. `acc`: [0] and [1] are rows g and g + 8, of this lane's steps.
 template <FragmentFormat kFormat>
 class SingleBlockChunk {
   using Chunk = BlockChunk<kFormat>;
+  using Codes = ShiftedCodes<kFormat>;
+  static constexpr int kParts = kFormat.steps / kStepsAtOnce;
+
+  /// Of the lane's step: for each piece, rows g and g + 8.
+  struct RowSums {
+    int at[kPieces<kFormat>][2];
+  };
 
  public:
-  static constexpr int kBytes = Chunk::kBytes;
-
-  static __device__ __forceinline__ void multiply(const std::byte* weights, int chunk,
-                                                  const SingleActivations& x, float (&acc)[4]) {
+  __device__ __forceinline__ SingleBlockChunk() {
     const int lane = threadIdx.x % kLanes, g = lane / 4, t = lane % 4;
-    const uint2 own = own_codes(x, chunk, g, t);
+#pragma unroll
+    for (int s = 0; s < kStepsAtOnce; ++s) mask_[s] = g / 2 == s ? ~0u : 0u;
+    shrink_ = __uint_as_float(static_cast<uint32_t>(127 - shift_of(t)) << 23);
+  }
+
+  /// What a lane needs of a chunk's activations.
+  struct Activations {
+    uint2 own;  ///< codes that it gives
+    float dx[kParts], dx_sum[kParts][kPieces<kFormat>];
+  };
+  __device__ __forceinline__ Activations activations(const SingleActivations& x, int chunk) const {
+    const int lane = threadIdx.x % kLanes, t = lane % 4;
+    Activations out;
+    out.own = own_codes(x, chunk, lane / 4, t);
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
-      int sums[kPieces<kFormat>][4];
+      const float* scales = x.scales + (chunk * kParts + part) * kPairFloats;
+      out.dx[part] = scales[2 * t];
+      if constexpr (Codes::kIsShifted) out.dx[part] = __fmul_rn(out.dx[part], shrink_);
 #pragma unroll
       for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) sums[piece][i] = kSumBaseBits;
-      }
-      const StepCodes codes = read_codes<kFormat>(weights, part, lane);
-#pragma unroll
-      for (int s = 0; s < kStepsAtOnce; ++s) {
-        const bool is_own = g == 2 * s + part;
-        const uint2 b = make_uint2(is_own ? own.x : 0, is_own ? own.y : 0);
-        if constexpr (kPieces<kFormat> == 1) {
-          add_32_columns<Chunk::kUnsigned>(sums[0], codes.a[s], b);
-        } else {
-          add_16_columns<Chunk::kUnsigned>(sums[0], codes.a[s][0], codes.a[s][1], b.x);
-          add_16_columns<Chunk::kUnsigned>(sums[1], codes.a[s][2], codes.a[s][3], b.y);
+        out.dx_sum[part][piece] = 0.0f;
+        if constexpr (Chunk::kNeedsSums) {
+          out.dx_sum[part][piece] =
+              kPieces<kFormat> == 1 ? scales[8 + 2 * t] : scales[16 + 4 * t + 2 * piece];
         }
       }
-      scale_sums(weights, x, chunk, part, sums, acc);
+    }
+    return out;
+  }
+
+  /// kChunks chunks side by side: their chains of instructions do not depend on each other. Chunk n
+  /// is added to acc[n], or to acc[0] after the one before it.
+  template <int kChunks, int kSums>
+  __device__ __forceinline__ void multiply(const std::byte* const (&weights)[kChunks],
+                                           const Activations (&x)[kChunks],
+                                           float (&acc)[kSums][4]) const {
+    RowSums sums[kChunks][kParts];
+#pragma unroll
+    for (int part = 0; part < kParts; ++part) add_part(weights, x, part, sums);
+#pragma unroll
+    for (int n = 0; n < kChunks; ++n) {
+#pragma unroll
+      for (int part = 0; part < kParts; ++part) {
+        scale_sums(weights[n], x[n], part, sums[n][part], acc[kSums == 1 ? 0 : n]);
+      }
     }
   }
 
-  /// The lane's rows, added over the lanes that share them.
+  /// The lane's rows, added over the lanes that share them: even ones for row g, odd ones for
+  /// g + 8.
   static __device__ __forceinline__ void leave(const float (&acc)[4], float* of_rows) {
     const int lane = threadIdx.x % kLanes;
-#pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      float sum = acc[row];
-      sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 1));
-      sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
-      if (lane % 4 == row) of_rows[lane / 4 + 8 * row] = sum;
-    }
+    const bool is_odd = lane % 2 == 1;
+    float sum = is_odd ? acc[1] : acc[0];
+    sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, is_odd ? acc[0] : acc[1], 1));
+    sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
+    if (lane % 4 < 2) of_rows[lane / 4 + lane % 2 * 8] = sum;
   }
 
  private:
-  static constexpr int kParts = kFormat.steps / kStepsAtOnce;
+  static __device__ __forceinline__ int shift_of(int step) {
+    if constexpr (!Codes::kIsShifted) return 0;
+    return kFormat.low_bits == 4 ? step % 2 * 4 : 2 * step;
+  }
 
   /// The codes that this lane gives: columns 4 t .. + 3 and the same + 16 of its step.
   static __device__ __forceinline__ uint2 own_codes(const SingleActivations& x, int chunk, int g,
@@ -175,28 +237,66 @@ class SingleBlockChunk {
                                            t * 32 + g / 2 * 8);
   }
 
-  static __device__ __forceinline__ void scale_sums(const std::byte* weights,
-                                                    const SingleActivations& x, int chunk, int part,
-                                                    const int (&sums)[kPieces<kFormat>][4],
-                                                    float (&acc)[4]) {
-    const int lane = threadIdx.x % kLanes, t = lane % 4;
-    const float* scales = x.scales + (chunk * kParts + part) * kPairFloats;
-    const float dx = scales[2 * t];
-    const StepScales<kFormat> of_step(weights, part, lane / 4, t);
+  template <int kChunks>
+  __device__ __forceinline__ void add_part(const std::byte* const (&weights)[kChunks],
+                                           const Activations (&x)[kChunks], int part,
+                                           RowSums (&out)[kChunks][kParts]) const {
+    const int lane = threadIdx.x % kLanes;
+    const bool is_part = lane / 4 % 2 == part;
+    int sums[kChunks][kPieces<kFormat>][4];
+    StepCodes codes[kChunks];
+    uint2 given[kChunks];
 #pragma unroll
-    for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
-      float dx_sum = 0.0f;
-      if constexpr (Chunk::kNeedsSums) {
-        dx_sum = kPieces<kFormat> == 1 ? scales[8 + 2 * t] : scales[16 + 4 * t + 2 * piece];
-      }
-      const PieceFactors factors = of_step.factors(piece);
+    for (int n = 0; n < kChunks; ++n) {
+      codes[n] = Codes::read(weights[n], part, lane);
+      given[n] = make_uint2(is_part ? x[n].own.x : 0, is_part ? x[n].own.y : 0);
 #pragma unroll
-      for (int row = 0; row < 2; ++row) {
-        Chunk::add_one(sums[piece][2 * row + part], factors.scale.at[row], factors.minimum.at[row],
-                       dx, dx_sum, acc[row]);
+      for (int i = 0; i < 4 * kPieces<kFormat>; ++i) sums[n][i / 4][i % 4] = kSumBaseBits;
+    }
+#pragma unroll
+    for (int s = 0; s < kStepsAtOnce; ++s) {
+#pragma unroll
+      for (int n = 0; n < kChunks; ++n) add_step(codes[n], s, given[n], sums[n]);
+    }
+#pragma unroll
+    for (int n = 0; n < kChunks; ++n) {
+#pragma unroll
+      for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
+        out[n][part].at[piece][0] = sums[n][piece][part];
+        out[n][part].at[piece][1] = sums[n][piece][2 + part];
       }
     }
   }
+
+  __device__ __forceinline__ void add_step(const StepCodes& codes, int s, uint2 given,
+                                           int (&sums)[kPieces<kFormat>][4]) const {
+    const uint2 b = make_uint2(given.x & mask_[s], given.y & mask_[s]);
+    if constexpr (kPieces<kFormat> == 1) {
+      add_32_columns<Chunk::kUnsigned>(sums[0], codes.a[s], b);
+    } else {
+      add_16_columns<Chunk::kUnsigned>(sums[0], codes.a[s][0], codes.a[s][1], b.x);
+      add_16_columns<Chunk::kUnsigned>(sums[1], codes.a[s][2], codes.a[s][3], b.y);
+    }
+  }
+
+  static __device__ __forceinline__ void scale_sums(const std::byte* weights, const Activations& x,
+                                                    int part, const RowSums& sums,
+                                                    float (&acc)[4]) {
+    const int lane = threadIdx.x % kLanes;
+    const StepScales<kFormat> of_step(weights, part, lane / 4, lane % 4);
+#pragma unroll
+    for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
+      const PieceFactors factors = of_step.factors(piece);
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        Chunk::add_one(sums.at[piece][row], factors.scale.at[row], factors.minimum.at[row],
+                       x.dx[part], x.dx_sum[part][piece], acc[row]);
+      }
+    }
+  }
+
+  uint32_t mask_[kStepsAtOnce];  ///< all bits where this lane gives the codes of a step
+  float shrink_;                 ///< what undoes the shift of this lane's codes
 };
 
 /// f16 and bf16: the token is the first of eight.
@@ -205,14 +305,26 @@ class SingleHalfChunk {
   using Chunk = HalfChunk<kKind>;
 
  public:
-  static constexpr int kBytes = Chunk::kBytes;
+  struct Activations {
+    const SingleActivations* of;
+    int chunk;
+  };
+  static __device__ __forceinline__ Activations activations(const SingleActivations& x, int chunk) {
+    return {&x, chunk};
+  }
 
-  static __device__ __forceinline__ void multiply(const std::byte* weights, int chunk,
-                                                  const SingleActivations& x, float (&acc)[4]) {
-    PreparedActivations at;
-    at.values = const_cast<std::byte*>(x.values);
-    float(&whole)[1][1][4] = reinterpret_cast<float(&)[1][1][4]>(acc);
-    Chunk::template multiply<1>(weights, chunk, GroupActivations{at, 1, x.columns}, whole);
+  template <int kChunks, int kSums>
+  static __device__ __forceinline__ void multiply(const std::byte* const (&weights)[kChunks],
+                                                  const Activations (&x)[kChunks],
+                                                  float (&acc)[kSums][4]) {
+#pragma unroll
+    for (int n = 0; n < kChunks; ++n) {
+      PreparedActivations at;
+      at.values = const_cast<std::byte*>(x[n].of->values);
+      float(&whole)[1][1][4] = reinterpret_cast<float(&)[1][1][4]>(acc[kSums == 1 ? 0 : n]);
+      Chunk::template multiply<1>(weights[n], x[n].chunk, GroupActivations{at, 1, x[n].of->columns},
+                                  whole);
+    }
   }
 
   static __device__ __forceinline__ void leave(const float (&acc)[4], float* of_rows) {

@@ -11,8 +11,18 @@
 
 namespace neuros::kernels::cuda {
 
+/// The row's place, and its pages, where all phases of a launch read them: what arrays of one
+/// sequence and one row hold in DeviceBatch.
+struct StepBatch {
+  int32_t zero;  ///< first row, sequence of the row, where its pages start
+  int32_t position;
+  int32_t pages[kStepPagesMax];
+};
+
 /// Shared memory of the phase beside the tile.
 struct StepAttentionShared {
+  StepBatch batch;
+  uint4 queries[kHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
   float heads[kBlockHeads][kHeadDimMax];
   float new_key[kHeadDimMax];
   float2 parts[kBlockHeads][kSplitsMax];
@@ -22,9 +32,28 @@ struct StepAttentionShared {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
+/// By all threads; a barrier follows.
+__device__ __forceinline__ void copy_batch(const StepHeads& common, StepBatch& batch) {
+  if (common.attention.head_dim == 0) return;  // there is no attention
+  const int32_t position = common.heads.positions[0];
+  if (threadIdx.x == 0) {
+    batch.zero = 0;
+    batch.position = position;
+  }
+  const int32_t* pages = common.heads.pages + common.heads.page_start[0];
+  for (int i = static_cast<int>(threadIdx.x); i <= position / common.heads.page_tokens;
+       i += kBlockThreads) {
+    batch.pages[i] = pages[i];
+  }
+}
+
 /// The views of one phase.
-__device__ __forceinline__ HeadsView heads_of(const StepHeads& common, const StepAttention& phase) {
+__device__ __forceinline__ HeadsView heads_of(const StepHeads& common, const StepAttention& phase,
+                                              const StepBatch& batch) {
   HeadsView view = common.heads;
+  view.positions = &batch.position;
+  view.sequence_of_row = view.page_start = &batch.zero;
+  view.pages = batch.pages;
   view.q = const_cast<float*>(phase.q);
   view.k = phase.k;
   view.v = phase.v;
@@ -34,8 +63,12 @@ __device__ __forceinline__ HeadsView heads_of(const StepHeads& common, const Ste
   return view;
 }
 __device__ __forceinline__ AttentionView attention_of(const StepHeads& common,
-                                                      const StepAttention& phase) {
+                                                      const StepAttention& phase,
+                                                      const StepBatch& batch) {
   AttentionView view = common.attention;
+  view.first_row = view.page_start = &batch.zero;
+  view.first_position = &batch.position;
+  view.pages = batch.pages;
   view.q = phase.q;
   view.out = phase.out;
   view.layer = phase.layer;
@@ -43,59 +76,142 @@ __device__ __forceinline__ AttentionView attention_of(const StepHeads& common,
   return view;
 }
 
-/// Queries of the unit to shared memory; key and value of the row to their page, if `is_newest`.
-template <typename T>
-__device__ __forceinline__ void finish_heads(const HeadsView& view, const DecodeWork& work,
-                                             bool is_newest, StepAttentionShared& shared) {
-  const int warp = static_cast<int>(threadIdx.x) / 32;
+/// RegisterQueries in shared memory: registers are for sums here.
+struct SharedQueries {
+  const uint4* of_lane;
+
+  __device__ __forceinline__ FragmentA at(int step) const {
+    const uint4 words = of_lane[step * kLanes];
+    return {{words.x, words.y, words.z, words.w}};
+  }
+};
+/// By the warps of the block, a step a warp; a barrier follows.
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void share_queries(const AttentionView& view, int heads,
+                                              StepAttentionShared& shared) {
+  const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = threadIdx.x % kLanes;
+  if (warp >= kHeadDim / 16) return;
+  const FragmentA a = query_operand<T, kHeadDim>(shared.heads[0], heads, query_scale(view), warp);
+  shared.queries[warp][lane] = make_uint4(a.x[0], a.x[1], a.x[2], a.x[3]);
+}
+
+/// What a block does for one unit of an attention phase, as far as it depends on the row's place.
+struct SplitPlace {
+  DecodeWork work;
+  int32_t start, end;  ///< positions
+  int tiles;
+  bool is_newest;  ///< it has the row's own position
+
+  __device__ __forceinline__ SplitPlace(const AttentionView& view, int head_blocks,
+                                        const RowRange& row, int unit) {
+    const int all = view.kv_heads * head_blocks;
+    const int head_block = unit % all;
+    const int in_group = head_block % head_blocks * kBlockHeads;
+    const int kv_head = head_block / head_blocks;
+    work = {.sequence = 0,
+            .split = unit / all,
+            .kv_head = kv_head,
+            .first_head = kv_head * view.group + in_group,
+            .heads = min(kBlockHeads, view.group - in_group)};
+    start = row.begin + work.split * row.split;
+    end = min(row.end, start + row.split);
+    tiles = (end - start + kSplitTile - 1) / kSplitTile;
+    is_newest = work.split + 1 == row.splits;
+  }
+
+  __device__ __forceinline__ HeadPages pages(const AttentionView& view, const RowRange& row) const {
+    HeadPages pages = pages_of(view, 0, work.kv_head);
+    pages.first = row.first;
+    pages.end = end;
+    return pages;
+  }
+};
+
+/// Starts the copies of the tile that this block's first unit begins with, long before the phase:
+/// all but the newest position is there.
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void start_first_tile(const StepLaunch& launch,
+                                                 const StepAttention& phase, const StepBatch& batch,
+                                                 std::byte* at) {
+  const AttentionView view = attention_of(launch.heads, phase, batch);
+  const RowRange row(view, 0);
+  const int unit = static_cast<int>(blockIdx.x);
+  if (unit < view.kv_heads * launch.heads.head_blocks * row.splits && threadIdx.x < kTileThreads) {
+    const SplitPlace place(view, launch.heads.head_blocks, row, unit);
+    Tile<T, kHeadDim, kSplitTile>(at).load(view, place.pages(view, row), place.start);
+  }
+  end_copy_group();
+  if (threadIdx.x < kHeadDimMax / 32) {
+    if (phase.q_norm != nullptr) prefetch_line(phase.q_norm + 32 * threadIdx.x % kHeadDim);
+    if (phase.k_norm != nullptr) prefetch_line(phase.k_norm + 32 * threadIdx.x % kHeadDim);
+  }
+}
+
+/// Queries of the unit to shared memory; key and value of the row to their page, if it is the
+/// newest, and to their column and row of its tile, if they are not negative.
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void finish_heads(const HeadsView& view, const SplitPlace& place,
+                                             const Tile<T, kHeadDim, kSplitTile>& tile, int in_tile,
+                                             StepAttentionShared& shared) {
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const float* rope = rope_of(view, 0);
+  const DecodeWork& work = place.work;
   if (warp < work.heads) {
     const float* q = view.q + (work.first_head + warp) * view.head_dim;
     finish_head(view, q, view.q_norm, rope, shared.heads[0] + warp * view.head_dim);
-  } else if (is_newest && warp == kBlockHeads) {
+  } else if (place.is_newest && warp == kBlockHeads) {
     store_key<T>(view, 0, work.kv_head, rope, shared.new_key);
-  } else if (is_newest && warp == kBlockHeads + 1) {
+    if (in_tile < 0) return;
+    for (int i = lane; i < kHeadDim; i += 32) {
+      tile.keys[i * tile.kKeyStride + in_tile] = from_float<T>(shared.new_key[i]);
+    }
+  } else if (place.is_newest && warp == kBlockHeads + 1) {
     store_value<T>(view, 0, work.kv_head);
+    if (in_tile < 0) return;
+    const float* v = view.v + int64_t{work.kv_head} * view.head_dim;
+    for (int i = lane; i < kHeadDim; i += 32) {
+      tile.values[in_tile * tile.kValueStride + i] = from_float<T>(__ldcg(v + i));
+    }
   }
 }
 
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void attend_split(const HeadsView& heads, const AttentionView& view,
                                              const DecodePlan& plan, const RowRange& row,
-                                             const DecodeWork& work, std::byte* area,
-                                             StepAttentionShared& shared) {
+                                             const SplitPlace& place, bool is_started,
+                                             std::byte* at, StepAttentionShared& shared) {
   using KvTile = Tile<T, kHeadDim, kSplitTile>;
   const bool attends = threadIdx.x < kTileThreads;
-  const int32_t start = row.begin + work.split * row.split;
-  const bool is_newest = work.split + 1 == row.splits;
-  HeadPages pages = pages_of(view, 0, work.kv_head);
-  pages.first = row.first;
-  pages.end = min(row.end, start + row.split);
-  const int tiles = (pages.end - start + kSplitTile - 1) / kSplitTile;
-  const KvTile tile(area);
-  TileStream stream{tiles, 1, [&](int n) {
-                      if (attends) tile.load(view, pages, start + n * kSplitTile);
+  const HeadPages pages = place.pages(view, row);
+  const KvTile tile(at);
+  TileStream stream{place.tiles, 1, [&](int n) {
+                      if (attends) tile.load(view, pages, place.start + n * kSplitTile);
                     }};
-  // The tile may be the one that the new key goes to.
-  if (!is_newest) stream.start();
-  finish_heads<T>(heads, work, is_newest, shared);
+  if (is_started) stream.started = 1;
+  stream.start();
+  wait_for_copies<0>();
+  StepThreads::sync();
+  const int32_t newest = row.end - 1 - place.start;
+  finish_heads<T, kHeadDim>(heads, place, tile, newest < kSplitTile ? newest : -1, shared);
   __threadfence_block();
   StepThreads::sync();
-  if (is_newest) stream.start();
-  DecodeWarp<T, kHeadDim> warp(shared.heads[0], attends ? work.heads : 0, query_scale(view));
+  share_queries<T, kHeadDim>(view, place.work.heads, shared);
+  StepThreads::sync();
+  DecodeWarp<T, kHeadDim, SharedQueries> warp(
+      SharedQueries{shared.queries[0] + threadIdx.x % kLanes});
   const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
   stream.finish(
       [&](int n) {
         if (!attends) return;
-        warp.add(tile, column, start + n * kSplitTile + column, pages.first, pages.end,
+        warp.add(tile, column, place.start + n * kSplitTile + column, pages.first, pages.end,
                  view.soft_cap);
       },
       [] { StepThreads::sync(); });
-  auto& sums = *reinterpret_cast<WarpSums<kHeadDim>*>(area);
+  auto& sums = *reinterpret_cast<WarpSums<kHeadDim>*>(at);
   static_assert(sizeof(sums) <= KvTile::kBytes);
   if (attends) sums.put(warp);
   StepThreads::sync();
-  if (attends) leave(view, plan, work, sums, row.splits == 1);
+  if (attends) leave(view, plan, place.work, sums, row.splits == 1);
 }
 
 /// Whether this block is the last of a row's splits to come here; it then sees what all have left.
@@ -139,33 +255,27 @@ __device__ __forceinline__ void merge_heads(const AttentionView& view, const Dec
   }
 }
 
-/// All units of this block.
+/// All units of this block; `is_started`: after start_first_tile().
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void run_attention(const StepLaunch& launch, const StepAttention& phase,
-                                           std::byte* area, StepAttentionShared& shared) {
-  const HeadsView heads = heads_of(launch.heads, phase);
-  const AttentionView view = attention_of(launch.heads, phase);
+__device__ __forceinline__ void attend_units(const StepLaunch& launch, const StepAttention& phase,
+                                             bool is_started, std::byte* tile,
+                                             StepAttentionShared& shared) {
+  const HeadsView heads = heads_of(launch.heads, phase, shared.batch);
+  const AttentionView view = attention_of(launch.heads, phase, shared.batch);
   DecodePlan plan;
   plan.splits = launch.heads.splits;
-  plan.head_blocks = launch.heads.head_blocks;
   plan.sums = launch.heads.sums;
   plan.largest_total = launch.heads.largest_total;
   const RowRange row(view, 0);
-  const int head_blocks = view.kv_heads * plan.head_blocks;
-  for (int unit = static_cast<int>(blockIdx.x); unit < head_blocks * row.splits;
-       unit += static_cast<int>(gridDim.x)) {
-    const int head_block = unit % head_blocks;
-    const int in_group = head_block % plan.head_blocks * kBlockHeads;
-    const int kv_head = head_block / plan.head_blocks;
-    const DecodeWork work{.sequence = 0,
-                          .split = unit / head_blocks,
-                          .kv_head = kv_head,
-                          .first_head = kv_head * view.group + in_group,
-                          .heads = min(kBlockHeads, view.group - in_group)};
-    attend_split<T, kHeadDim>(heads, view, plan, row, work, area, shared);
+  const int head_blocks = view.kv_heads * launch.heads.head_blocks;
+  const int first = static_cast<int>(blockIdx.x);
+  for (int unit = first; unit < head_blocks * row.splits; unit += static_cast<int>(gridDim.x)) {
+    const SplitPlace place(view, launch.heads.head_blocks, row, unit);
+    attend_split<T, kHeadDim>(heads, view, plan, row, place, is_started && unit == first, tile,
+                              shared);
     if (row.splits > 1 &&
-        is_last_split(launch.counters->of_head_block + head_block, row.splits, shared)) {
-      merge_heads(view, plan, work, row.splits, shared);
+        is_last_split(launch.counters->of_head_block + unit % head_blocks, row.splits, shared)) {
+      merge_heads(view, plan, place.work, row.splits, shared);
     }
     StepThreads::sync();
   }

@@ -14,15 +14,18 @@
 #include "kernels/cuda/step_product.cuh"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace neuros::kernels::cuda {
 namespace {
 
-/// 16 warps that multiply, and a warpgroup whose first warp feeds them.
+/// 16 warps that multiply, and a warpgroup that feeds them.
 constexpr int kStepThreads = kBlockThreads + 128;
-/// The registers of 640 threads x 96, dealt again: 512 x 120 + 128 x 24.
-constexpr int kMultiplyRegisters = 120;
-constexpr int kFeedRegisters = 24;
+static_assert(kRingsOfFeeder * 4 == kStepWarps);
+/// The registers of 640 threads x 96, dealt again: 512 x 104 + 128 x 64. There are no others: more
+/// than a block started with it never gets.
+constexpr int kMultiplyRegisters = 104;
+constexpr int kFeedRegisters = 64;
 
 /// Shared memory, offsets in bytes: rings first.
 struct StepShared {
@@ -43,7 +46,6 @@ struct StepShared {
 __device__ __forceinline__ void arrive(StepCounters* counters) {
   StepThreads::sync();
   if (threadIdx.x == 0) {
-    asm volatile("fence.acq_rel.gpu;" ::: "memory");
     asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(&counters->arrived) : "memory");
   }
 }
@@ -72,17 +74,18 @@ __device__ __forceinline__ void leave_counters(StepCounters* counters) {
   counters->left = 0;
 }
 
-template <typename T>
-__device__ __forceinline__ void attend(const StepLaunch& launch, const StepAttention& phase,
-                                       std::byte* area, StepAttentionShared& shared) {
-  switch (launch.heads.attention.head_dim) {
-    case 64:
-      return run_attention<T, 64>(launch, phase, area, shared);
-    case 128:
-      return run_attention<T, 128>(launch, phase, area, shared);
-    default:
-      __trap();
+/// Calls use(T{}, std::integral_constant of the head size).
+template <typename Use>
+__device__ __forceinline__ void with_heads(const StepHeads& heads, Use use) {
+  using Size64 = std::integral_constant<int, 64>;
+  using Size128 = std::integral_constant<int, 128>;
+  const bool is_f16 = heads.dtype == base::DType::kF16;
+  if (heads.attention.head_dim == 64) {
+    if (is_f16) return use(__half{}, Size64{});
+    return use(__nv_bfloat16{}, Size64{});
   }
+  if (is_f16) return use(__half{}, Size128{});
+  use(__nv_bfloat16{}, Size128{});
 }
 
 __device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, RingReader& ring,
@@ -90,14 +93,23 @@ __device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, R
                                           StepAttentionShared& shared) {
   const auto start = [&] {
     if (index > 0) wait_for_all(launch.counters, index);
+    mark(1);
   };
   const StepPhase& phase = launch.phases[index];
   if (phase.kind == StepKind::kAttention) {
     start();
-    if (launch.heads.dtype == base::DType::kF16) {
-      return attend<__half>(launch, phase.attention, area, shared);
-    }
-    return attend<__nv_bfloat16>(launch, phase.attention, area, shared);
+    return with_heads(launch.heads,
+                      [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+                        attend_units<T, kHeadDim>(launch, phase.attention, index > 0,
+                                                  area + launch.tile_offset, shared);
+                      });
+  }
+  if (index + 1 < launch.phase_count && (&phase)[1].kind == StepKind::kAttention) {
+    with_heads(launch.heads,
+               [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+                 start_first_tile<T, kHeadDim>(launch, (&phase)[1].attention, shared.batch,
+                                               area + launch.tile_offset);
+               });
   }
   const StepProduct& product = phase.product;
   switch (activation_kind(product.tasks[0].dtype)) {
@@ -125,7 +137,7 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   __syncthreads();
   if (threadIdx.x >= kBlockThreads) {
     hopper::give_registers_back<kFeedRegisters>();
-    if (threadIdx.x < kBlockThreads + kLanes) feed_rings(launch, rings);
+    feed_rings(launch, rings, static_cast<int>(threadIdx.x - kBlockThreads) / kLanes);
     return;
   }
   hopper::take_registers<kMultiplyRegisters>();
@@ -133,11 +145,31 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   RingReader ring(rings, shared);
   auto* const sums = reinterpret_cast<float*>(shared + place.sums);
   auto& attention = *reinterpret_cast<StepAttentionShared*>(shared + place.attention);
+  copy_batch(launch.heads, attention.batch);
+  StepThreads::sync();
   for (int i = 0; i < launch.phase_count; ++i) {
+#ifdef STEP_TRACE
+    if (blockIdx.x == 0 && threadIdx.x == 0) trace_phase = i;
+#endif
+    mark(0);
     run_phase(launch, i, ring, shared + place.area, sums, attention);
     if (i + 1 < launch.phase_count) arrive(launch.counters);
   }
   leave_counters(launch.counters);
+#ifdef STEP_TRACE
+  if (blockIdx.x == 0 && threadIdx.x == 0) {
+    if (++traced == 40)
+      for (int i = 0; i < 22; ++i) {
+        printf(
+            "phase %d kind %d at %llu: %llu ns: wait %llu prepare %llu multiply %llu end %llu; "
+            "takes %lld waited %lld ns\n",
+            i, (int)launch.phases[i].kind, trace[0][i] - trace[0][0], trace[0][i + 1] - trace[0][i],
+            trace[1][i] - trace[0][i], trace[2][i] - trace[1][i], trace[3][i] - trace[2][i],
+            trace[0][i + 1] - trace[3][i], trace_takes[i], trace_wait[i] * 10 / 17);
+      }
+    for (int i = 0; i < 64; ++i) trace_wait[i] = trace_takes[i] = 0;
+  }
+#endif
 #endif
 }
 
@@ -163,10 +195,11 @@ void launch_cooperative(const OpContext& context, int blocks, int shared_bytes,
 void launch_step(const OpContext& context, StepLaunch& step) {
   static Residency residency;
   const DeviceTraits device = device_traits();
-  const StepShared fixed(step.slot_bytes, 0, step.area_bytes);
-  step.slots = std::min((device.shared_bytes_max - fixed.end) / (kStepWarps * step.slot_bytes),
-                        kStepSlotsMax);
-  CHECK(step.slots > 0, "a step's rings do not fit");
+  constexpr int kStatic = 1024;  // what the kernel has beside
+  const int fixed = StepShared(step.slot_bytes, 0, step.area_bytes).end + kStatic;
+  step.slots =
+      std::min((device.shared_bytes_max - fixed) / (kStepWarps * step.slot_bytes), kStepSlotsMax);
+  CHECK(step.slots > 1, "a step's rings do not fit");
   const StepShared shared(step.slot_bytes, step.slots, step.area_bytes);
   residency.blocks(reinterpret_cast<const void*>(step_kernel), kStepThreads, shared.end);
   launch_cooperative(context, device.multiprocessors, shared.end, step);

@@ -9,15 +9,6 @@
 
 namespace neuros::kernels::cuda {
 
-/// The threads that multiply, without the feeding warps.
-struct StepThreads {
-  static __device__ __forceinline__ void sync() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    hopper::sync_threads<1, kBlockThreads>();
-#endif
-  }
-};
-
 /// Units whose sums are kept until they are added: 128 rows, four threads a row.
 inline constexpr int kBatchUnits = 8;
 /// Floats from one item's sums to the next: 16 rows, and two so that four threads of a row read
@@ -27,51 +18,77 @@ inline constexpr int kBatchFloats = kBatchUnits * 16 * kItemFloats;
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-template <typename Chunk>
-__device__ __forceinline__ void multiply_range(RingReader& ring, ChunkRange range,
-                                               const SingleActivations& x, float* of_rows) {
-  float acc[4] = {};
-#pragma unroll 1
-  for (int chunk = range.first; chunk < range.end; ++chunk) {
-    Chunk::multiply(ring.take(), chunk, x, acc);
-    ring.release();
-  }
-  Chunk::leave(acc, of_rows);
+/// Items of this warp among those with indices [first, end) of a phase, all of one type. Sums of
+/// item i of a batch, 16 rows, to `sums`; the batch's first unit is `first_unit`.
+struct ItemRange {
+  int first, end;
+  int first_unit;
+  int chunks;  ///< of a panel
+};
+/// Where an item's sums go.
+__device__ __forceinline__ float* item_sums(const ItemRange& range, const PhaseUnits& phase,
+                                            StepItem item, float* sums) {
+  const int place = ((item.unit - range.first_unit) << phase.log_groups) + item.group;
+  return sums + place * kItemFloats;
 }
 
-/// One item; its sums of 16 rows to `of_rows`.
-__device__ __forceinline__ void multiply_item(RingReader& ring, base::DType dtype, ChunkRange range,
-                                              const SingleActivations& x, float* of_rows) {
+template <typename Chunk>
+__device__ __forceinline__ void multiply_items(RingReader& ring, const ItemRange& range,
+                                               const PhaseUnits& phase, const SingleActivations& x,
+                                               float* sums) {
+  const int warp = static_cast<int>(threadIdx.x) / kLanes;
+  const Chunk multiplier;
+  const bool is_rotated = rotates(range.chunks, phase.log_groups);
+#pragma unroll 1
+  for (int i = range.first + ((warp - range.first) & (kStepWarps - 1)); i < range.end;
+       i += kStepWarps) {
+    const StepItem item = item_at(phase, i, is_rotated);
+    const ChunkRange chunks(range.chunks, item.group, phase.log_groups);
+    float acc[1][4] = {};
+#pragma unroll 1
+    for (int chunk = chunks.first; chunk < chunks.end; ++chunk) {
+      const typename Chunk::Activations of_chunk[1]{multiplier.activations(x, chunk)};
+      const std::byte* const weights[1]{ring.take()};
+      multiplier.multiply(weights, of_chunk, acc);
+      ring.release();
+    }
+    Chunk::leave(acc[0], item_sums(range, phase, item, sums));
+  }
+}
+
+template <ActivationKind kKind>
+__device__ __forceinline__ void multiply_items(RingReader& ring, base::DType dtype,
+                                               const ItemRange& range, const PhaseUnits& phase,
+                                               const SingleActivations& x, float* sums) {
   using base::DType;
-  switch (dtype) {
-#define NEUROS_BLOCKS(type) \
-  case DType::type:         \
-    return multiply_range<SingleBlockChunk<fragment_format(DType::type)>>(ring, range, x, of_rows)
-    NEUROS_BLOCKS(kQ4_0);
-    NEUROS_BLOCKS(kQ4_1);
-    NEUROS_BLOCKS(kQ5_0);
-    NEUROS_BLOCKS(kQ5_1);
-    NEUROS_BLOCKS(kQ8_0);
-    NEUROS_BLOCKS(kQ2_K);
-    NEUROS_BLOCKS(kQ3_K);
-    NEUROS_BLOCKS(kQ4_K);
-    NEUROS_BLOCKS(kQ5_K);
-    NEUROS_BLOCKS(kQ6_K);
-    NEUROS_BLOCKS(kIQ4_NL);
-    NEUROS_BLOCKS(kIQ4_XS);
-    NEUROS_BLOCKS(kQ2_0);
-    NEUROS_BLOCKS(kQ2_0_128);
+  if constexpr (kKind != ActivationKind::kQ8) {
+    multiply_items<SingleHalfChunk<kKind>>(ring, range, phase, x, sums);
+  } else {
+    switch (dtype) {
+#define NEUROS_BLOCKS(type)                                                                      \
+  case DType::type:                                                                              \
+    return multiply_items<SingleBlockChunk<fragment_format(DType::type)>>(ring, range, phase, x, \
+                                                                          sums)
+      NEUROS_BLOCKS(kQ4_0);
+      NEUROS_BLOCKS(kQ4_1);
+      NEUROS_BLOCKS(kQ5_0);
+      NEUROS_BLOCKS(kQ5_1);
+      NEUROS_BLOCKS(kQ8_0);
+      NEUROS_BLOCKS(kQ2_K);
+      NEUROS_BLOCKS(kQ3_K);
+      NEUROS_BLOCKS(kQ4_K);
+      NEUROS_BLOCKS(kQ5_K);
+      NEUROS_BLOCKS(kQ6_K);
+      NEUROS_BLOCKS(kIQ4_NL);
+      NEUROS_BLOCKS(kIQ4_XS);
+      NEUROS_BLOCKS(kQ2_0);
+      NEUROS_BLOCKS(kQ2_0_128);
+      case DType::kTQ1_0:  // packed as TQ2_0 is
+        NEUROS_BLOCKS(kTQ2_0);
 #undef NEUROS_BLOCKS
-    case DType::kTQ1_0:  // packed as TQ2_0 is
-    case DType::kTQ2_0:
-      return multiply_range<SingleBlockChunk<fragment_format(DType::kTQ2_0)>>(ring, range, x,
-                                                                              of_rows);
-    case DType::kF16:
-      return multiply_range<SingleHalfChunk<ActivationKind::kF16>>(ring, range, x, of_rows);
-    case DType::kBF16:
-      return multiply_range<SingleHalfChunk<ActivationKind::kBF16>>(ring, range, x, of_rows);
-    default:
-      __trap();
+      default:
+        __trap();
+    }
   }
 }
 
@@ -137,27 +154,43 @@ class RowResult {
   float bias_ = 0.0f, residual_ = 0.0f;
 };
 
+/// Where the units end that have the type of `unit`.
+__device__ __forceinline__ int same_type_end(const StepProduct& product, const PhaseUnits& phase,
+                                             int unit, int end) {
+  const auto type_of = [&](int u) { return product.tasks[phase.place(product, u).task].dtype; };
+  const base::DType dtype = type_of(unit);
+  while (++unit < end && type_of(unit) == dtype) {
+  }
+  return unit;
+}
+
+/// Units [first, end) of a batch.
+template <ActivationKind kKind>
+__device__ __forceinline__ void multiply_batch(const StepProduct& product, const PhaseUnits& phase,
+                                               int first, int end, RingReader& ring,
+                                               const SingleActivations& x, float* sums) {
+  for (int unit = first; unit < end;) {
+    const int next = product.is_mixed ? same_type_end(product, phase, unit, end) : end;
+    const StepTask& task = product.tasks[phase.place(product, unit).task];
+    const ItemRange range{unit << phase.log_groups, next << phase.log_groups, first, task.chunks};
+    multiply_items<kKind>(ring, task.dtype, range, phase, x, sums);
+    unit = next;
+  }
+}
+
 /// All units of this block. `sums`: two batches, [item][kItemFloats] each, in turn.
+template <ActivationKind kKind>
 __device__ __forceinline__ void multiply_units(const StepProduct& product, RingReader& ring,
                                                const SingleActivations& x, float token_scale,
                                                float* sums) {
   const PhaseUnits phase(product);
-  const int warp = static_cast<int>(threadIdx.x) / kLanes;
-  const int groups = 1 << phase.log_groups;
   for (int first = 0, batch = 0; first < phase.units; first += kBatchUnits, ++batch) {
-    const int units = min(kBatchUnits, phase.units - first);
+    const int end = min(first + kBatchUnits, phase.units);
     float* const of_batch = sums + batch % 2 * kBatchFloats;
-    const RowResult result(product, phase, first, units);
-#pragma unroll 1
-    for (int i = warp; i < units << phase.log_groups; i += kStepWarps) {
-      const StepItem item = item_at(phase, (first << phase.log_groups) + i);
-      const StepTask& task = product.tasks[phase.place(product, item.unit).task];
-      float* of_rows = of_batch + ((item.unit - first) * groups + item.group) * kItemFloats;
-      multiply_item(ring, task.dtype, ChunkRange(task.chunks, item.group, phase.log_groups), x,
-                    of_rows);
-    }
+    const RowResult result(product, phase, first, end - first);
+    multiply_batch<kKind>(product, phase, first, end, ring, x, of_batch);
     StepThreads::sync();
-    result.finish(of_batch, groups, token_scale);
+    result.finish(of_batch, 1 << phase.log_groups, token_scale);
   }
 }
 
@@ -177,9 +210,11 @@ __device__ __forceinline__ void run_product(const StepProduct& product, RingRead
   const OwnPreparation<kKind, StepThreads> preparation(source);
   start();
   preparation.run(out, 1, columns);
+  mark(2);
   const float token_scale = kKind == ActivationKind::kF16 ? out.scales[0] : 1.0f;
-  multiply_units(product, ring, SingleActivations{out.values, out.scales, columns}, token_scale,
-                 sums);
+  multiply_units<kKind>(product, ring, SingleActivations{out.values, out.scales, columns},
+                        token_scale, sums);
+  mark(3);
 }
 
 #endif

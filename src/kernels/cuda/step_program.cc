@@ -15,8 +15,6 @@ namespace {
 
 using base::DType;
 
-/// Positions up to which a block's four warps read their splits' keys and values fast enough.
-constexpr int32_t kPositionsMax = 4096;
 constexpr int kBlockHeads = 8;  ///< query heads that attention takes at once
 
 /// NEUROS_CUDA_PATH, for tests: "launches" and "generic" keep every op to its own kernels.
@@ -46,6 +44,7 @@ StepTask step_task(const PackedMatrix& weight, const float* bias, float* y) {
           .bias = bias,
           .y = y,
           .rows = static_cast<int32_t>(weight.rows),
+          .panel_units = static_cast<int32_t>(panel_bytes(weight.dtype, weight.cols) / 16),
           .chunks = static_cast<uint16_t>((columns + in_chunk - 1) / in_chunk),
           .chunk_units = static_cast<uint8_t>(chunk_bytes(weight.dtype) / 16),
           .dtype = weight.dtype};
@@ -61,6 +60,19 @@ StepProduct step_product(const ActivationSource& source, ActivationKind kind) {
   const auto columns = static_cast<int>(padded_columns(kind, source.cols));
   while ((1 << product.log_groups) < column_groups(columns)) ++product.log_groups;
   return product;
+}
+
+/// Of gated tasks, which have the same rows, a share counts one of them.
+void deal_panels(StepProduct& product) {
+  const int blocks = device_traits().multiprocessors;
+  int64_t panels = 0;
+  for (int i = 0; i < kTasksMax; ++i) {
+    if (i < product.task_count && !(product.gated && i > 0)) {
+      panels += panel_count(product.tasks[i].rows);
+    }
+    product.shares[i] = {.each = static_cast<uint16_t>(panels / blocks),
+                         .rest = static_cast<uint16_t>(panels % blocks)};
+  }
 }
 
 /// Prepared activations of one row, in shared memory.
@@ -91,7 +103,7 @@ StepProgram::StepProgram(const OpContext& context) : context_(context) {
 bool StepProgram::takes(const BatchView& view) {
   if (view.ids.size() != 1 || view.sequences.size() != 1) return false;
   const SequenceSlice& slice = view.sequences.front();
-  return slice.decodes && slice.first_position < kPositionsMax &&
+  return slice.decodes && slice.first_position < kStepPositionsMax &&
          device_traits().compute_capability == 90 && is_wanted();
 }
 
@@ -185,7 +197,10 @@ bool StepProgram::add(const AttentionArgs& args) {
     return false;
   }
   heads_pending_ = false;
-  append(phase, tile_bytes(view.head_dim));
+  const ActivationKind kind = activation_kind(heads_.wq.dtype);
+  const int64_t before = round_up(prepared_bytes(kind, heads_.wq.cols), 128);
+  launch_.tile_offset = std::max(launch_.tile_offset, static_cast<int32_t>(before));
+  append(phase, launch_.tile_offset + tile_bytes(view.head_dim));
   return true;
 }
 
@@ -194,7 +209,7 @@ bool StepProgram::set_common(StepHeads& common) {
   const std::span<std::byte> scratch = op_scratch(context_);
   const int64_t heads = common.attention.heads, head_dim = common.attention.head_dim;
   common.splits = attention_splits_max(
-      static_cast<int32_t>(std::min<int64_t>(context_.limits.context, kPositionsMax)));
+      static_cast<int32_t>(std::min<int64_t>(context_.limits.context, kStepPositionsMax)));
   const int64_t kv_bytes = 2 * floats_bytes(int64_t{common.attention.kv_heads} * head_dim);
   const int64_t totals = floats_bytes(2 * heads * common.splits);
   const int64_t sums = floats_bytes(heads * common.splits * head_dim);
@@ -222,6 +237,10 @@ bool StepProgram::append(const StepProduct& product, ActivationKind kind) {
   }
   StepPhase phase;
   phase.product = product;
+  deal_panels(phase.product);
+  phase.product.is_mixed =
+      std::any_of(product.tasks, product.tasks + product.task_count,
+                  [&](const StepTask& task) { return task.dtype != product.tasks[0].dtype; });
   append(phase, prepared_bytes(kind, product.cols));
   return true;
 }
@@ -238,15 +257,17 @@ void StepProgram::flush() {
   if (heads_pending_) finish_heads(context_, heads_.kv.layout.dtype, unfinished_, 1);
   heads_pending_ = false;
   has_attention_ = false;
+  launch_.heads = {};
   launch_.phase_count = 0;
   launch_.slot_bytes = 0;
   launch_.area_bytes = 0;
+  launch_.tile_offset = 0;
 }
 
 int64_t step_scratch_bytes(const OpLimits& limits) {
   const int64_t width = limits.heads * limits.head_dim;
-  const int64_t splits =
-      attention_splits_max(static_cast<int32_t>(std::min<int64_t>(limits.context, kPositionsMax)));
+  const int64_t splits = attention_splits_max(
+      static_cast<int32_t>(std::min<int64_t>(limits.context, kStepPositionsMax)));
   return 2 * floats_bytes(width) + floats_bytes(2 * limits.heads * splits) +
          floats_bytes(width * splits);
 }

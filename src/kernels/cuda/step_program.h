@@ -24,6 +24,9 @@
 namespace neuros::kernels::cuda {
 
 inline constexpr int kStepHeadBlocksMax = 254;
+/// Positions up to which a block's four warps read their splits' keys and values fast enough.
+inline constexpr int32_t kStepPositionsMax = 16384;
+inline constexpr int32_t kStepPagesMax = kStepPositionsMax / 16;
 
 /// One matrix of a phase: y = W x + bias (+ residual, of the phase).
 struct StepTask {
@@ -31,14 +34,22 @@ struct StepTask {
   const float* bias = nullptr;        ///< [rows] or null
   float* y = nullptr;                 ///< [rows]
   int32_t rows = 0;
+  int32_t panel_units = 0;  ///< bytes of a panel / 16
   uint16_t chunks = 0;      ///< of a panel
   uint8_t chunk_units = 0;  ///< bytes of a chunk / 16
   base::DType dtype = base::DType::kF32;
 };
 
+/// Panels are dealt to blocks in turn: a block gets `each`, and one more if it is among the first
+/// `rest`.
+struct StepShare {
+  uint16_t each = 0, rest = 0;
+};
+
 /// Matrices of one kind of activations over the same row.
 struct StepProduct {
   StepTask tasks[kTasksMax];
+  StepShare shares[kTasksMax];  ///< of the panels up to the end of each task
   const float* x = nullptr;
   const float* norm_weight = nullptr;
   const float* residual = nullptr;  ///< of the only task
@@ -47,6 +58,7 @@ struct StepProduct {
   int8_t task_count = 0;
   int8_t log_groups = 0;  ///< of columns (column_groups())
   bool gated = false;     ///< tasks are gate and up; y is up's
+  bool is_mixed = false;  ///< tasks are of different types
 };
 
 /// Heads of a layer finished, and attention over its pages.
@@ -92,7 +104,7 @@ struct StepCounters {
   uint32_t of_head_block[kStepHeadBlocksMax];  ///< splits that are done
 };
 
-inline constexpr int kStepPhasesMax = 208;
+inline constexpr int kStepPhasesMax = 183;
 
 /// Parameters of the kernel: at most 32764 bytes.
 struct StepLaunch {
@@ -100,9 +112,10 @@ struct StepLaunch {
   StepHeads heads;
   StepCounters* counters = nullptr;
   int32_t phase_count = 0;
-  int32_t slot_bytes = 0;  ///< the largest chunk
-  int32_t slots = 0;       ///< of a warp's ring
-  int32_t area_bytes = 0;  ///< for prepared activations, or a tile of keys and values
+  int32_t slot_bytes = 0;   ///< the largest chunk
+  int32_t slots = 0;        ///< of a warp's ring
+  int32_t area_bytes = 0;   ///< for prepared activations, or a tile of keys and values
+  int32_t tile_offset = 0;  ///< in the area, behind the activations of the heads' products
 };
 static_assert(sizeof(StepLaunch) <= 32764);
 

@@ -1,44 +1,88 @@
 #pragma once
 
 /// How the weights of a step get to the warps that multiply: each has a ring of slots in shared
-/// memory, a chunk a slot, and one lane of the feeding warp that keeps it full. The feeding warp
-/// waits for nothing but free slots: it runs ahead into the next phases.
+/// memory, a chunk a slot, and one lane of the feeding warps that keeps it full. Feeding warps wait
+/// for nothing but free slots: weights depend on nothing, so that while the other warps wait at the
+/// end of a phase, the first chunks of the next ones are on their way. Only few instructions of the
+/// warps that multiply are about the rings, as all that runs between two phases is fetched anew.
 ///
 /// Work of a phase. A unit is a panel of 16 rows; blocks take panels in turn, and of gated phases
 /// the gate's panel and then up's. Units come apart in items, one for each group of columns
-/// (column_groups()); warp w of a block has items w, w + 16, ... of the block's. The groups of a
-/// unit are rotated against those of the one before, so that no warp always has the longer ones.
+/// (column_groups()); warp w of a block has items w, w + 16, ... of the block's. Where groups
+/// differ in length they are rotated from unit to unit, so that no warp always has the longer ones.
 
 #include "kernels/cuda/decode_chunks.cuh"
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/prepare.cuh"
 #include "kernels/cuda/step_program.h"
 
+#include <cstdio>
+
 namespace neuros::kernels::cuda {
+
+#ifdef STEP_TRACE
+__device__ unsigned long long trace[4][64];
+__device__ int traced, trace_phase;
+__device__ long long trace_wait[64], trace_takes[64];
+__device__ __forceinline__ void mark(int row) {
+  if (blockIdx.x != 0 || threadIdx.x != 0 || trace_phase >= 60) return;
+  unsigned long long t;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t));
+  trace[row][trace_phase] = t;
+}
+#else
+#define mark(row)
+#endif
 
 inline constexpr int kStepWarps = kBlockWarps;  ///< that multiply
 inline constexpr int kStepSlotsMax = 16;
+/// Rings that one feeding warp fills, each by a lane: copies are issued lane by lane.
+inline constexpr int kRingsOfFeeder = 4;
+
+/// The threads that multiply, without the feeding warps.
+struct StepThreads {
+  static __device__ __forceinline__ void sync() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    __syncwarp();  // the barrier counts warps: all lanes come together
+    hopper::sync_threads<1, kBlockThreads>();
+#endif
+  }
+};
+
+/// Where rings lie in shared memory, as 32-bit addresses.
+struct StepRings {
+  uint32_t slots;     ///< [warp][slot]
+  uint32_t barriers;  ///< [warp][slot]{full, empty}
+  int slot_bytes, slots_of_warp;
+
+  __device__ __forceinline__ uint32_t slot(int warp) const {
+    return slots + static_cast<uint32_t>(warp * slots_of_warp * slot_bytes);
+  }
+  __device__ __forceinline__ uint32_t full(int warp) const {
+    return barriers + static_cast<uint32_t>(warp * kStepSlotsMax * 16);
+  }
+};
 
 /// What a block does in a product phase.
 struct PhaseUnits {
   int units;           ///< of this block
   int log_groups;      ///< of columns
-  int first_panel[2];  ///< of the second and third task
+  int unit_end[2];     ///< of the first and second task
+  int first_panel[2];  ///< of the second and third task, among the panels of all
 
+  PhaseUnits() = default;
   __device__ __forceinline__ explicit PhaseUnits(const StepProduct& product) {
-    const auto panels_of = [&](int i) {
-      return i < product.task_count ? (product.tasks[i].rows + kPanelRows - 1) / kPanelRows : 0;
-    };
-    int panels = panels_of(0);
-    if (!product.gated) {
-      first_panel[0] = panels;
-      first_panel[1] = panels + panels_of(1);
-      panels = first_panel[1] + panels_of(2);
-    }
     const int grid = static_cast<int>(gridDim.x), block = static_cast<int>(blockIdx.x);
-    units = panels > block ? (panels - block - 1) / grid + 1 : 0;
-    if (product.gated) units *= 2;
+    const auto units_of = [&](StepShare share) {
+      return share.each + (block < share.rest ? 1 : 0);
+    };
     log_groups = product.log_groups;
+    unit_end[0] = units_of(product.shares[0]);
+    unit_end[1] = units_of(product.shares[1]);
+    units = units_of(product.shares[2]);
+    first_panel[0] = product.shares[0].each * grid + product.shares[0].rest;
+    first_panel[1] = product.shares[1].each * grid + product.shares[1].rest;
+    if (product.gated) unit_end[0] = unit_end[1] = units = 2 * units;
   }
 
   struct Place {
@@ -48,9 +92,13 @@ struct PhaseUnits {
     const int grid = static_cast<int>(gridDim.x), block = static_cast<int>(blockIdx.x);
     if (product.gated) return {unit & 1, block + (unit >> 1) * grid};
     const int panel = block + unit * grid;
-    if (panel < first_panel[0]) return {0, panel};
-    if (panel < first_panel[1]) return {1, panel - first_panel[0]};
+    if (unit < unit_end[0]) return {0, panel};
+    if (unit < unit_end[1]) return {1, panel - first_panel[0]};
     return {2, panel - first_panel[1]};
+  }
+  /// Where the task of a unit ends.
+  __device__ __forceinline__ int task_end(int unit) const {
+    return unit < unit_end[0] ? unit_end[0] : unit < unit_end[1] ? unit_end[1] : units;
   }
 };
 
@@ -58,9 +106,13 @@ struct PhaseUnits {
 struct StepItem {
   int unit, group;
 };
-__device__ __forceinline__ StepItem item_at(const PhaseUnits& phase, int index) {
+/// Whether groups of so many chunks differ in length.
+__device__ __forceinline__ bool rotates(int chunks, int log_groups) {
+  return (chunks & ((1 << log_groups) - 1)) != 0;
+}
+__device__ __forceinline__ StepItem item_at(const PhaseUnits& phase, int index, bool rotates) {
   const int unit = index >> phase.log_groups;
-  return {unit, (index + unit) & ((1 << phase.log_groups) - 1)};
+  return {unit, (rotates ? index + unit : index) & ((1 << phase.log_groups) - 1)};
 }
 
 /// The chunks of a group: [first, end).
@@ -71,167 +123,185 @@ struct ChunkRange {
       : first((group * chunks) >> log_groups), end(((group + 1) * chunks) >> log_groups) {}
 };
 
-/// Where rings lie in shared memory, as 32-bit addresses.
-struct StepRings {
-  uint32_t slots;     ///< [warp][slot]
-  uint32_t barriers;  ///< [warp][slot]{full, empty}
-  int slot_bytes, slots_of_warp;
-
-  __device__ __forceinline__ uint32_t slot(int warp, int i) const {
-    return slots + static_cast<uint32_t>((warp * slots_of_warp + i) * slot_bytes);
-  }
-  __device__ __forceinline__ uint32_t full(int warp, int i) const {
-    return barriers + static_cast<uint32_t>((warp * kStepSlotsMax + i) * 16);
-  }
-  __device__ __forceinline__ uint32_t empty(int warp, int i) const { return full(warp, i) + 8; }
-};
-
-/// A place in a ring and how often it was passed.
-struct RingCursor {
-  int slot = 0;
-  uint32_t phase = 0;
-
-  __device__ __forceinline__ void advance(int slots) {
-    if (++slot < slots) return;
-    slot = 0;
-    phase ^= 1;
-  }
-};
-
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/// Whether wait() would return at once.
-__device__ __forceinline__ bool has_ended(uint32_t barrier, uint32_t parity) {
-  uint32_t done;
-  asm volatile(
-      "{\n"
-      ".reg .pred p;\n"
-      "mbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\n"
-      "selp.b32 %0, 1, 0, p;\n"
-      "}\n"
-      : "=r"(done)
-      : "r"(barrier), "r"(parity)
-      : "memory");
-  return done != 0;
-}
-
-/// All chunks that one warp will multiply, in its order, from the first phase to the last.
+/// All chunks that one warp will multiply, in its order, from the first phase to the last. Within a
+/// task whose groups are of equal length the next item is one addition away.
 class ChunkSource {
  public:
   __device__ __forceinline__ ChunkSource(const StepLaunch& launch, int warp)
       : launch_(launch), warp_(warp) {
-    next_item();
+    next_phase();
+    find_item();
   }
 
   __device__ __forceinline__ bool done() const { return phase_ >= launch_.phase_count; }
   __device__ __forceinline__ const std::byte* at() const { return at_; }
-  __device__ __forceinline__ int bytes() const {
-    return static_cast<int>(min(static_cast<int64_t>(chunk_bytes_), panel_end_ - at_));
-  }
+  __device__ __forceinline__ int bytes() const { return min(chunk_bytes_, left_); }
   __device__ __forceinline__ void advance() {
     at_ += chunk_bytes_;
-    if (--left_ == 0) next_item();
-  }
-
- private:
-  /// The next item that has chunks, in this phase or a later one.
-  __device__ __forceinline__ void next_item() {
-    while (phase_ < launch_.phase_count) {
-      const StepPhase& phase = launch_.phases[phase_];
-      if (phase.kind == StepKind::kProduct) {
-        const PhaseUnits units(phase.product);
-        for (; index_ < units.units << units.log_groups; index_ += kStepWarps) {
-          if (enter(phase.product, units, item_at(units, index_))) {
-            index_ += kStepWarps;
-            return;
-          }
-        }
-      }
-      ++phase_;
-      index_ = warp_;
+    left_ -= chunk_bytes_;
+    if (left_ > 0) return;
+    index_ += kStepWarps;
+    if (run_left_ > 0) {
+      --run_left_;
+      at_ = other_item_;
+      left_ = item_bytes_;
+      other_item_ = item_ + stride_;
+      item_ = at_;
+    } else {
+      find_item();
     }
   }
 
-  __device__ __forceinline__ bool enter(const StepProduct& product, const PhaseUnits& units,
-                                        StepItem item) {
-    const PhaseUnits::Place place = units.place(product, item.unit);
-    const StepTask& task = product.tasks[place.task];
-    const ChunkRange range(task.chunks, item.group, units.log_groups);
-    if (range.first == range.end) return false;
-    chunk_bytes_ = 16 * task.chunk_units;
-    left_ = range.end - range.first;
-    // 16-bit floats may end in a short chunk; all others in a whole one.
-    const bool is_half = task.dtype == base::DType::kF16 || task.dtype == base::DType::kBF16;
-    const int64_t panel_bytes =
-        is_half ? static_cast<int64_t>((product.cols + 15) / 16) * (16 * kPanelRows * 2)
-                : static_cast<int64_t>(task.chunks) * chunk_bytes_;
-    const std::byte* panel = task.weight + place.panel * panel_bytes;
-    at_ = panel + static_cast<int64_t>(range.first) * chunk_bytes_;
-    panel_end_ = panel + panel_bytes;
-    return true;
+ private:
+  /// From index_ on, the first item that has chunks.
+  __device__ __forceinline__ void find_item() {
+    while (!done()) {
+      for (; index_ < items_; index_ += kStepWarps) {
+        enter(launch_.phases[phase_].product);
+        if (left_ > 0) return;
+      }
+      ++phase_;
+      next_phase();
+    }
   }
+
+  __device__ __forceinline__ void next_phase() {
+    while (!done() && launch_.phases[phase_].kind != StepKind::kProduct) ++phase_;
+    if (done()) return;
+    units_ = PhaseUnits(launch_.phases[phase_].product);
+    items_ = units_.units << units_.log_groups;
+    index_ = warp_;
+  }
+
+  __device__ __forceinline__ void enter(const StepProduct& product) {
+    const int unit = index_ >> units_.log_groups;
+    const PhaseUnits::Place place = units_.place(product, unit);
+    const StepTask& task = product.tasks[place.task];
+    const bool is_rotated = rotates(task.chunks, units_.log_groups);
+    const ChunkRange range(task.chunks, item_at(units_, index_, is_rotated).group,
+                           units_.log_groups);
+    chunk_bytes_ = 16 * task.chunk_units;
+    const int first = range.first * chunk_bytes_;
+    // 16-bit floats may end in a short chunk.
+    const int end = min(range.end * chunk_bytes_, task.panel_units * 16);
+    left_ = item_bytes_ = end - first;
+    const auto address = [&](const StepTask& of, int panel) {
+      return of.weight + static_cast<int64_t>(panel) * (of.panel_units * 16) + first;
+    };
+    item_ = at_ = address(task, place.panel);
+    start_run(product, task, unit, is_rotated);
+    if (run_left_ == 0) return;
+    const PhaseUnits::Place next = units_.place(product, unit + units_of_step());
+    other_item_ = address(product.tasks[next.task], next.panel);
+  }
+
+  /// Items after this one that have its length and lie at equal distances.
+  __device__ __forceinline__ void start_run(const StepProduct& product, const StepTask& task,
+                                            int unit, bool is_rotated) {
+    run_left_ = 0;
+    if (is_rotated || (product.gated && product.is_mixed)) return;
+    run_left_ = (units_.task_end(unit) - 1 - unit) >> (4 - units_.log_groups);
+    // From an item to the one after the next.
+    const int units = 2 * units_of_step() / (product.gated ? 2 : 1);
+    stride_ = static_cast<int64_t>(units) * static_cast<int>(gridDim.x) * (task.panel_units * 16);
+  }
+  __device__ __forceinline__ int units_of_step() const { return 16 >> units_.log_groups; }
 
   const StepLaunch& launch_;
   const int warp_;
   int phase_ = 0;
-  int index_ = warp_;
-  int left_ = 0;
+  int index_ = 0, items_ = 0;
+  PhaseUnits units_;
+  int left_ = 0;  ///< bytes of the item
   int chunk_bytes_ = 0;
   const std::byte* at_ = nullptr;
-  const std::byte* panel_end_ = nullptr;
+  // The run.
+  int run_left_ = 0, item_bytes_ = 0;
+  int64_t stride_ = 0;
+  const std::byte* item_ = nullptr;        ///< the current one
+  const std::byte* other_item_ = nullptr;  ///< the next one
 };
 
-/// The feeding warp: lane w has the ring of warp w.
-__device__ __forceinline__ void feed_rings(const StepLaunch& launch, const StepRings& rings) {
+/// A place in a ring: offset of its slot, its barrier `full`, and how often it was passed.
+struct RingPlace {
+  uint32_t offset = 0;
+  uint32_t full;
+  uint32_t phase = 0;
+
+  __device__ __forceinline__ explicit RingPlace(uint32_t first_full) : full(first_full) {}
+
+  __device__ __forceinline__ void advance(const StepRings& rings, uint32_t first_full) {
+    offset += static_cast<uint32_t>(rings.slot_bytes);
+    full += 16;
+    if (offset < static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)) return;
+    offset = 0;
+    full = first_full;
+    phase ^= 1;
+  }
+};
+
+/// A feeding warp; `feeder` is its number among them.
+__device__ __forceinline__ void feed_rings(const StepLaunch& launch, const StepRings& rings,
+                                           int feeder) {
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
-  if (lane >= kStepWarps) return;
-  ChunkSource source(launch, lane);
-  RingCursor cursor;
-  while (!source.done()) {
-    if (has_ended(rings.empty(lane, cursor.slot), cursor.phase ^ 1)) {
-      const auto bytes = static_cast<uint32_t>(source.bytes());
-      const uint32_t full = rings.full(lane, cursor.slot);
-      hopper::arrive_and_expect(full, bytes);
-      hopper::bulk_copy(rings.slot(lane, cursor.slot), source.at(), bytes, full);
-      source.advance();
-      cursor.advance(rings.slots_of_warp);
-    } else {
-      __nanosleep(20);  // the other warps have work
-    }
+  if (lane >= kRingsOfFeeder) return;
+  const int warp = feeder * kRingsOfFeeder + lane;
+  const uint32_t slots = rings.slot(warp), first_full = rings.full(warp);
+  RingPlace place(first_full);
+  for (ChunkSource source(launch, warp); !source.done(); source.advance()) {
+    const auto bytes = static_cast<uint32_t>(source.bytes());
+    hopper::wait(place.full + 8, place.phase ^ 1);
+    hopper::arrive_and_expect(place.full, bytes);
+    hopper::bulk_copy(slots + place.offset, source.at(), bytes, place.full);
+    place.advance(rings, first_full);
   }
 }
 
-/// The other end of a warp's ring.
+/// The other end of a warp's ring. All lanes call everything.
 class RingReader {
  public:
   __device__ __forceinline__ RingReader(const StepRings& rings, const std::byte* slots)
-      : rings_(rings), warp_(static_cast<int>(threadIdx.x) / kLanes), slots_(slots) {}
+      : rings_(rings),
+        first_full_(rings.full(static_cast<int>(threadIdx.x) / kLanes)),
+        slots_(slots +
+               static_cast<int>(threadIdx.x) / kLanes * rings.slots_of_warp * rings.slot_bytes),
+        place_(first_full_) {}
 
-  /// The next chunk. All lanes call it.
+  /// The next chunk, valid until release().
   __device__ __forceinline__ const std::byte* take() const {
-    hopper::wait(rings_.full(warp_, cursor_.slot), cursor_.phase);
-    return slots_ + (warp_ * rings_.slots_of_warp + cursor_.slot) * rings_.slot_bytes;
+#ifdef STEP_TRACE
+    const long long before = clock64();
+#endif
+    hopper::wait(place_.full, place_.phase);
+#ifdef STEP_TRACE
+    if (blockIdx.x == 0 && threadIdx.x == 0 && trace_phase < 60) {
+      trace_wait[trace_phase] += clock64() - before;
+      ++trace_takes[trace_phase];
+    }
+#endif
+    return slots_ + place_.offset;
   }
   /// Done with it.
   __device__ __forceinline__ void release() {
     __syncwarp();
-    if (threadIdx.x % kLanes == 0) hopper::arrive(rings_.empty(warp_, cursor_.slot));
-    cursor_.advance(rings_.slots_of_warp);
+    if (threadIdx.x % kLanes == 0) hopper::arrive(place_.full + 8);
+    place_.advance(rings_, first_full_);
   }
 
  private:
   const StepRings& rings_;
-  int warp_;
+  uint32_t first_full_;
   const std::byte* slots_;
-  RingCursor cursor_;
+  RingPlace place_;
 };
 
-/// By the first kStepWarps * kLanes threads at least; a barrier of the block follows.
+/// By the first threads of the block; a barrier follows.
 __device__ __forceinline__ void init_rings(const StepRings& rings) {
-  const int thread = static_cast<int>(threadIdx.x);
-  if (thread < kStepWarps * kStepSlotsMax) {
-    hopper::init_barrier(rings.full(0, thread), 1);
-    hopper::init_barrier(rings.empty(0, thread), 1);
+  const auto thread = static_cast<uint32_t>(threadIdx.x);
+  if (thread < 2 * kStepWarps * kStepSlotsMax) {
+    hopper::init_barrier(rings.barriers + thread * 8, 1);
   }
   hopper::publish_barriers();
 }
