@@ -11,13 +11,15 @@ namespace {
 
 int64_t scratch_bytes(const OpLimits& limits) {
   const int64_t products = cuda::linear_scratch_bytes(limits);
-  const int64_t op = std::max(
-      {products + cuda::qkv_rope_scratch_bytes(limits), cuda::attention_scratch_bytes(limits)});
+  const int64_t op =
+      std::max({products + cuda::qkv_rope_scratch_bytes(limits),
+                cuda::attention_scratch_bytes(limits), cuda::top_logits_scratch_bytes(limits)});
   return cuda::batch_bytes(limits) + op;
 }
 
-/// Passes of decode steps alone repeat: their launches depend on the number of rows, and attention's
-/// on how long the longest sequence is, roughly. More rows than this are work enough to launch.
+/// Passes of decode steps alone repeat: their launches depend on the number of rows, and
+/// attention's on how long the longest sequence is, roughly. More rows than this are work enough to
+/// launch.
 constexpr uint64_t kRecordedRowsMax = 64;
 
 uint64_t recording_key(const BatchView& view) {
@@ -43,6 +45,7 @@ OpTable make_table() {
   table.attention = cuda::attention;
   table.gate_up = cuda::gate_up;
   table.logits = cuda::logits;
+  table.top_logits = cuda::top_logits;
   table.linear = cuda::linear_kernels();
   return table;
 }

@@ -16,10 +16,12 @@ void qkv_rope(const OpContext& context, const QkvRopeArgs& args);
 void attention(const OpContext& context, const AttentionArgs& args);
 void gate_up(const OpContext& context, const GateUpArgs& args);
 void logits(const OpContext& context, const LogitsArgs& args);
+void top_logits(const OpContext& context, const TopLogitsArgs& args);
 
-/// Scratch of qkv_rope beside that of its products, and of attention.
+/// Scratch of qkv_rope beside that of its products, of attention, and of top_logits.
 int64_t qkv_rope_scratch_bytes(const OpLimits& limits);
 int64_t attention_scratch_bytes(const OpLimits& limits);
+int64_t top_logits_scratch_bytes(const OpLimits& limits);
 
 /// What the launches of attention() for decode steps depend on beside the number of sequences: the
 /// longest sequence, rounded up. Belongs into the key of a recorded pass.
