@@ -79,9 +79,11 @@ void size_for_limits(const kernels::OpTable& ops, plan::Plan& plan) {
   plan.memory.scratch = (ops.scratch_bytes(op_limits(plan)) + 63) / 64 * 64;
   if (ops.host_bytes == nullptr) return;
   plan.memory.arenas_on_host = false;
-  plan.memory.host =
-      (ops.host_bytes(op_limits(plan)) + 63) / 64 * 64 +
-      plan.limits.logit_rows * plan.program.vocabulary * static_cast<int64_t>(sizeof(float));
+  const int64_t rows = plan.limits.logit_rows;
+  const int64_t top_bytes =
+      ops.top_logits == nullptr ? 0 : rows * static_cast<int64_t>(sizeof(kernels::TopLogits));
+  plan.memory.host = (ops.host_bytes(op_limits(plan)) + 63) / 64 * 64 + (top_bytes + 63) / 64 * 64 +
+                     rows * plan.program.vocabulary * static_cast<int64_t>(sizeof(float));
 }
 
 void size_kv(const PlanRequest& request, plan::Plan& plan) {

@@ -14,10 +14,10 @@ class FixedTokens final : public runtime::ProcessClient {
  public:
   explicit FixedTokens(int32_t vocabulary) : vocabulary_(vocabulary) {}
 
-  runtime::NextToken on_logits(std::span<float>) override {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return {.id = static_cast<int32_t>((state_ >> 33) % static_cast<uint64_t>(vocabulary_))};
+  std::optional<runtime::NextToken> on_top_logits(const kernels::TopLogits&) override {
+    return next();
   }
+  runtime::NextToken on_logits(std::span<float>) override { return next(); }
   void on_end(const runtime::ProcessEnd& end) override {
     const std::lock_guard lock(mutex_);
     end_ = end;
@@ -32,6 +32,11 @@ class FixedTokens final : public runtime::ProcessClient {
   }
 
  private:
+  runtime::NextToken next() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return {.id = static_cast<int32_t>((state_ >> 33) % static_cast<uint64_t>(vocabulary_))};
+  }
+
   int32_t vocabulary_;
   uint64_t state_ = 1;
   std::mutex mutex_;

@@ -36,17 +36,27 @@ Executor::Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::
   ids_.reserve(static_cast<size_t>(limits_.batch_tokens));
   sequences_.reserve(static_cast<size_t>(limits_.sequences));
   logit_rows_.reserve(static_cast<size_t>(limits_.logit_rows));
+  on_host_.reserve(static_cast<size_t>(limits_.logit_rows));
   CHECK(ops.scratch_bytes(context_.limits) <= std::ssize(context_.scratch));
   for (const BoundOp& op : bound_) {
     if (const auto* args = std::get_if<kernels::LogitsArgs>(&op)) logits_ = args->logits;
   }
   CHECK(logits_ != nullptr, "a language model ends in logits");
   host_logits_ = logits_;
-  if (!device_has_own_memory()) return;
-  const size_t logit_bytes = static_cast<size_t>(limits_.logit_rows) * vocabulary_ * sizeof(float);
-  CHECK(logit_bytes <= context_.host.size());
-  const size_t batch_bytes = context_.host.size() - logit_bytes;
-  host_logits_ = reinterpret_cast<float*>(context_.host.data() + batch_bytes);
+  if (device_has_own_memory()) place_host_memory();
+}
+
+/// The batch is staged at the start, then come the greatest logits, then all of them.
+void Executor::place_host_memory() {
+  const auto rows = static_cast<size_t>(limits_.logit_rows);
+  const size_t logit_bytes = rows * vocabulary_ * sizeof(float);
+  const size_t top_bytes =
+      ops_.top_logits == nullptr ? 0 : (rows * sizeof(kernels::TopLogits) + 63) / 64 * 64;
+  CHECK(top_bytes + logit_bytes <= context_.host.size());
+  const size_t batch_bytes = context_.host.size() - top_bytes - logit_bytes;
+  std::byte* after_batch = context_.host.data() + batch_bytes;
+  if (top_bytes > 0) top_logits_ = reinterpret_cast<kernels::TopLogits*>(after_batch);
+  host_logits_ = reinterpret_cast<float*>(after_batch + top_bytes);
   context_.host = context_.host.first(batch_bytes);
 }
 
@@ -60,12 +70,28 @@ base::Result<> Executor::forward(const sched::Batch& batch) {
   } else {
     context_.stream.run_recorded(key, [this] { run_ops(); });
   }
-  if (device_has_own_memory()) {
-    context_.stream.copy(reinterpret_cast<std::byte*>(host_logits_),
-                         reinterpret_cast<const std::byte*>(logits_),
-                         logit_rows_.size() * vocabulary_ * sizeof(float));
-  }
+  copy_logits(batch);
   return context_.stream.synchronize();
+}
+
+/// What the greatest logits cannot stand for: scored prompts, or everything where there are none.
+void Executor::copy_logits(const sched::Batch& batch) {
+  on_host_.assign(logit_rows_.size(), !device_has_own_memory());
+  if (!device_has_own_memory()) return;
+  if (top_logits_ == nullptr) return copy_logits(0, logit_rows());
+  int32_t row = 0;
+  for (const sched::BatchItem& item : batch.items) {
+    if (item.logits_all) copy_logits(row, item.logit_rows());
+    row += item.logit_rows();
+  }
+}
+
+void Executor::copy_logits(int32_t first_row, int32_t rows) {
+  const size_t offset = static_cast<size_t>(first_row) * vocabulary_;
+  context_.stream.copy(reinterpret_cast<std::byte*>(host_logits_ + offset),
+                       reinterpret_cast<const std::byte*>(logits_ + offset),
+                       static_cast<size_t>(rows) * vocabulary_ * sizeof(float));
+  std::fill_n(on_host_.begin() + first_row, rows, true);
 }
 
 base::Result<> Executor::warm_up() {
@@ -87,9 +113,18 @@ void Executor::run_ops() {
   }
 }
 
-std::span<float> Executor::logits(int32_t row) {
+base::Result<std::span<float>> Executor::logits(int32_t row) {
   CHECK(row >= 0 && row < logit_rows());
-  return {host_logits_ + static_cast<size_t>(row) * vocabulary_, vocabulary_};
+  if (!on_host_[static_cast<size_t>(row)]) {
+    copy_logits(row, 1);
+    TRY(context_.stream.synchronize());
+  }
+  return std::span(host_logits_ + static_cast<size_t>(row) * vocabulary_, vocabulary_);
+}
+
+const kernels::TopLogits* Executor::top_logits(int32_t row) const {
+  CHECK(row >= 0 && row < logit_rows());
+  return top_logits_ == nullptr ? nullptr : top_logits_ + row;
 }
 
 void Executor::lay_out(const sched::Batch& batch) {
@@ -160,6 +195,11 @@ void Executor::run(kernels::LogitsArgs& args) {
   if (logit_rows_.empty()) return;
   args.rows = logit_rows_;
   ops_.logits(context_, args);
+  if (top_logits_ == nullptr) return;
+  ops_.top_logits(context_, {.logits = args.logits,
+                             .rows = logit_rows(),
+                             .vocabulary = args.head.rows,
+                             .out = top_logits_});
 }
 
 }  // namespace neuros::runtime

@@ -29,13 +29,20 @@ class Executor {
   base::Result<> forward(const sched::Batch& batch);
 
   /// Logits of the last forward(), rows in the order of items and of positions inside one:
-  /// [vocabulary]. They may be overwritten, and are until the next forward().
-  std::span<float> logits(int32_t row);
+  /// [vocabulary]. They may be overwritten, and are until the next forward(). Copied now where the
+  /// device has memory of its own and its ops give the greatest logits; an error is the device's.
+  base::Result<std::span<float>> logits(int32_t row);
   int32_t logit_rows() const { return static_cast<int32_t>(logit_rows_.size()); }
+  size_t vocabulary() const { return vocabulary_; }
+  /// The greatest logits of a row; null where all logits are the host's anyway.
+  const kernels::TopLogits* top_logits(int32_t row) const;
 
  private:
   void lay_out(const sched::Batch& batch);
   void lay_out(const sched::BatchItem& item, int32_t first_row);
+  void place_host_memory();
+  void copy_logits(const sched::Batch& batch);
+  void copy_logits(int32_t first_row, int32_t rows);
   void run_ops();
   void run(kernels::EmbedArgs& args);
   void run(kernels::RopeTableArgs& args);
@@ -53,11 +60,13 @@ class Executor {
   std::vector<BoundOp> bound_;
   float* logits_ = nullptr;       ///< [limits.logit_rows, vocabulary], where the ops write them
   float* host_logits_ = nullptr;  ///< the same where the host reads them
+  kernels::TopLogits* top_logits_ = nullptr;  ///< [limits.logit_rows]; null: none are made
   size_t vocabulary_ = 0;
   // Of the batch being run; their memory is reserved by the limits.
   std::vector<int32_t> ids_;
   std::vector<kernels::SequenceSlice> sequences_;
   std::vector<int32_t> logit_rows_;  ///< which rows of the batch get logits, in the order of items
+  std::vector<bool> on_host_;        ///< of logit_rows_, those whose logits were copied
   int64_t decode_tokens_ = 0;        ///< rows of decode steps; they come first
 };
 
