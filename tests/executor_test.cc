@@ -7,7 +7,7 @@
 #include "tiny_model.h"
 
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 
 #include <gtest/gtest.h>
 
@@ -98,6 +98,39 @@ TEST(Executor, CopiesScoredRowsAndOthersWhenAsked) {
   EXPECT_EQ(far.stream.bytes_copied, 4 * kRowBytes);
   far.logits(0);
   EXPECT_EQ(far.stream.bytes_copied, 4 * kRowBytes) << "once";
+}
+
+TEST(Executor, TellsOfTheOpsOfWatchedPasses) {
+  class Watcher final : public runtime::PassObserver {
+   public:
+    bool watches() const override { return on; }
+    void on_pass(const runtime::PassTimes& times) override {
+      ++passes;
+      prompt_tokens = times.prompt_tokens;
+      ops = times.ops_us.size();
+      us = std::accumulate(times.ops_us.begin(), times.ops_us.end(), times.top_logits_us);
+      whole_us = times.ended_us - times.started_us;
+    }
+    bool on = false;
+    int passes = 0;
+    int64_t prompt_tokens = 0, whole_us = 0;
+    size_t ops = 0;
+    double us = 0;
+  };
+  Watcher watcher;
+  Machine machine(far_ops(kernels::ref_ops().top_logits));
+  machine.executor->observe(&watcher);
+  ASSERT_TRUE(machine.executor->forward(batch()));
+  EXPECT_EQ(watcher.passes, 0);
+  watcher.on = true;
+  ASSERT_TRUE(machine.executor->forward(batch()));
+  EXPECT_EQ(watcher.passes, 1);
+  EXPECT_EQ(watcher.prompt_tokens, 6);
+  size_t ops = 0;
+  for (const plan::Segment& segment : machine.plan.program.segments) ops += segment.ops.size();
+  EXPECT_EQ(watcher.ops, ops);
+  EXPECT_GT(watcher.us, 0.0);
+  EXPECT_LE(watcher.us, static_cast<double>(watcher.whole_us) + 1.0);
 }
 
 TEST(Executor, CopiesEveryRowWhereTheGreatestAreNotMade) {

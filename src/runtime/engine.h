@@ -7,6 +7,7 @@
 #include "formats/checkpoint.h"
 #include "kernels/top_logits.h"
 #include "plan/plan.h"
+#include "runtime/pass_observer.h"
 #include "sched/scheduler.h"
 
 #include <cstdint>
@@ -68,6 +69,7 @@ struct ProcessSpec {
 struct EngineOptions {
   int32_t queue_max = 256;
   std::function<void(double fraction)> on_progress;  ///< of boot, 0..1
+  PassObserver* observer = nullptr;                  ///< outlives the engine; null: nobody listens
 };
 
 struct EngineStats {

@@ -1,6 +1,7 @@
 #include "runtime/executor.h"
 
 #include "base/check.h"
+#include "runtime/live_process.h"
 
 #include <algorithm>
 #include <variant>
@@ -60,18 +61,55 @@ void Executor::place_host_memory() {
   context_.host = context_.host.first(batch_bytes);
 }
 
+void Executor::observe(PassObserver* observer) {
+  observer_ = observer;
+  if (observer != nullptr) stopwatch_ = context_.stream.create_stopwatch();
+}
+
 base::Result<> Executor::forward(const sched::Batch& batch) {
+  watched_ = observer_ != nullptr && observer_->watches();
+  if (!watched_) return pass(batch);
+  const int64_t started_us = now_us();
+  TRY(pass(batch));
+  report(started_us);
+  return {};
+}
+
+base::Result<> Executor::pass(const sched::Batch& batch) {
   lay_out(batch);
   const kernels::BatchView view{.ids = ids_, .sequences = sequences_, .logit_rows = logit_rows_};
+  mark();
   if (device_has_own_memory()) ops_.stage_batch(context_, view);
-  const uint64_t key = ops_.recording_key == nullptr ? 0 : ops_.recording_key(view);
+  mark();
+  const bool records = ops_.recording_key != nullptr && !watched_;
+  const uint64_t key = records ? ops_.recording_key(view) : 0;
   if (key == 0) {
     run_ops();
   } else {
     context_.stream.run_recorded(key, [this] { run_ops(); });
   }
   copy_logits(batch);
+  mark();
   return context_.stream.synchronize();
+}
+
+void Executor::mark() {
+  if (watched_) stopwatch_->mark();
+}
+
+/// The laps lie between the marks of pass() and run_ops().
+void Executor::report(int64_t started_us) {
+  const int64_t ended_us = now_us();
+  const std::vector<double> laps = stopwatch_->laps_us();
+  CHECK(laps.size() == bound_.size() + 3);
+  observer_->on_pass({.started_us = started_us,
+                      .ended_us = ended_us,
+                      .decode_tokens = decode_tokens_,
+                      .prompt_tokens = tokens() - decode_tokens_,
+                      .staging_us = laps.front(),
+                      .ops_us = std::span(laps).subspan(1, bound_.size()),
+                      .top_logits_us = laps[laps.size() - 2],
+                      .copies_us = laps.back()});
 }
 
 /// What the greatest logits cannot stand for: scored prompts, or everything where there are none.
@@ -110,7 +148,18 @@ base::Result<> Executor::warm_up() {
 void Executor::run_ops() {
   for (BoundOp& op : bound_) {
     std::visit([this](auto& bound) { run(bound); }, op);
+    mark();
   }
+  run_top_logits();
+  mark();
+}
+
+void Executor::run_top_logits() {
+  if (top_logits_ == nullptr || logit_rows_.empty()) return;
+  ops_.top_logits(context_, {.logits = logits_,
+                             .rows = logit_rows(),
+                             .vocabulary = static_cast<int64_t>(vocabulary_),
+                             .out = top_logits_});
 }
 
 base::Result<std::span<float>> Executor::logits(int32_t row) {
@@ -195,11 +244,6 @@ void Executor::run(kernels::LogitsArgs& args) {
   if (logit_rows_.empty()) return;
   args.rows = logit_rows_;
   ops_.logits(context_, args);
-  if (top_logits_ == nullptr) return;
-  ops_.top_logits(context_, {.logits = args.logits,
-                             .rows = logit_rows(),
-                             .vocabulary = args.head.rows,
-                             .out = top_logits_});
 }
 
 }  // namespace neuros::runtime

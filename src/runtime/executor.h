@@ -5,9 +5,11 @@
 #include "plan/plan.h"
 #include "runtime/arenas.h"
 #include "runtime/bound_program.h"
+#include "runtime/pass_observer.h"
 #include "sched/scheduler.h"
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -28,6 +30,9 @@ class Executor {
   /// within plan.limits and stays until the call returns. An error is the device's, and final.
   base::Result<> forward(const sched::Batch& batch);
 
+  /// Tells of every pass from the next on; null: nobody.
+  void observe(PassObserver* observer);
+
   /// Logits of the last forward(), rows in the order of items and of positions inside one:
   /// [vocabulary]. They may be overwritten, and are until the next forward(). Copied now where the
   /// device has memory of its own and its ops give the greatest logits; an error is the device's.
@@ -43,7 +48,11 @@ class Executor {
   void place_host_memory();
   void copy_logits(const sched::Batch& batch);
   void copy_logits(int32_t first_row, int32_t rows);
+  base::Result<> pass(const sched::Batch& batch);
+  void mark();
+  void report(int64_t started_us);
   void run_ops();
+  void run_top_logits();
   void run(kernels::EmbedArgs& args);
   void run(kernels::RopeTableArgs& args);
   void run(kernels::QkvRopeArgs& args);
@@ -62,6 +71,9 @@ class Executor {
   float* host_logits_ = nullptr;  ///< the same where the host reads them
   kernels::TopLogits* top_logits_ = nullptr;  ///< [limits.logit_rows]; null: none are made
   size_t vocabulary_ = 0;
+  PassObserver* observer_ = nullptr;
+  std::unique_ptr<device::Stopwatch> stopwatch_;
+  bool watched_ = false;  ///< the pass being run
   // Of the batch being run; their memory is reserved by the limits.
   std::vector<int32_t> ids_;
   std::vector<kernels::SequenceSlice> sequences_;
