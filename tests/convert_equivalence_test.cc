@@ -3,12 +3,12 @@
 #include "builder/convert.h"
 #include "formats/checkpoint.h"
 #include "hf_directory.h"
+#include "pipeline/forced_logits.h"
 #include "pipeline/language_model.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <future>
 #include <numeric>
 
 #include <gmock/gmock.h>
@@ -23,18 +23,6 @@ using testing::HfDirectory;
 
 using Rows = std::vector<std::vector<float>>;
 
-class Scorer : public runtime::ProcessClient {
- public:
-  void on_prompt_logits(int32_t, std::span<const float> logits) override {
-    rows.emplace_back(logits.begin(), logits.end());
-  }
-  runtime::NextToken on_logits(std::span<float>) override { return {.id = 0, .stop = true}; }
-  void on_end(const runtime::ProcessEnd& end) override { ended.set_value(end); }
-
-  Rows rows;
-  std::promise<runtime::ProcessEnd> ended;
-};
-
 std::unique_ptr<LanguageModel> open(const std::string& path) {
   pipeline::ModelOptions options;
   options.threads = 1;
@@ -47,17 +35,14 @@ std::unique_ptr<LanguageModel> open(const std::string& path) {
   return model ? std::move(*model) : nullptr;
 }
 
-/// Logits after each of 60 tokens.
+/// Logits after each of 60 tokens; the same whether they are a prompt or generated.
 Rows logits_of(LanguageModel& model) {
-  auto scorer = std::make_shared<Scorer>();
-  runtime::ProcessSpec spec;
-  for (int32_t i = 0; i < 60; ++i) spec.prompt.push_back(i * 37 % 250);
-  spec.prompt_logits = true;
-  spec.client = scorer;
-  const auto id = model.engine().submit(std::move(spec));
-  EXPECT_TRUE(id.has_value());
-  EXPECT_EQ(scorer->ended.get_future().get().error, "");
-  return scorer->rows;
+  std::vector<int32_t> ids;
+  for (int32_t i = 0; i < 60; ++i) ids.push_back(i * 37 % 250);
+  const auto rows = pipeline::forced_logits(model.engine(), ids, 60);
+  EXPECT_TRUE(rows.has_value());
+  EXPECT_EQ(*rows, *pipeline::forced_logits(model.engine(), ids, 23));
+  return *rows;
 }
 
 void expect_near(const Rows& wanted, const Rows& found) {

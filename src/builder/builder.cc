@@ -39,8 +39,9 @@ base::Result<> check_request(const PlanRequest& request, const plan::Program& pr
     return base::fail("context " + std::to_string(request.context) + ", expected 1 to " +
                       std::to_string(program.context_trained) + ", what the model was trained for");
   }
-  if (request.batch_tokens < 0 || request.sequences < 0 || request.workers < 1) {
-    return base::fail("plan: batch tokens, sequences and workers must not be negative");
+  if (request.batch_tokens < 0 || request.sequences < 0 || request.full_contexts < 0 ||
+      request.workers < 1) {
+    return base::fail("plan: batch tokens, sequences, contexts and workers must not be negative");
   }
   return {};
 }
@@ -79,9 +80,11 @@ void size_for_limits(const kernels::OpTable& ops, plan::Plan& plan) {
   plan.memory.scratch = (ops.scratch_bytes(op_limits(plan)) + 63) / 64 * 64;
   if (ops.host_bytes == nullptr) return;
   plan.memory.arenas_on_host = false;
-  plan.memory.host =
-      (ops.host_bytes(op_limits(plan)) + 63) / 64 * 64 +
-      plan.limits.logit_rows * plan.program.vocabulary * static_cast<int64_t>(sizeof(float));
+  const int64_t rows = plan.limits.logit_rows;
+  const int64_t top_bytes =
+      ops.top_logits == nullptr ? 0 : rows * static_cast<int64_t>(sizeof(kernels::TopLogits));
+  plan.memory.host = (ops.host_bytes(op_limits(plan)) + 63) / 64 * 64 + (top_bytes + 63) / 64 * 64 +
+                     rows * plan.program.vocabulary * static_cast<int64_t>(sizeof(float));
 }
 
 void size_kv(const PlanRequest& request, plan::Plan& plan) {
@@ -106,11 +109,13 @@ tl::unexpected<base::Error> infeasible(const plan::Plan& plan, int64_t budget) {
 }
 
 /// As many KV pages as are useful and fit; false if not even one full context does.
-bool grant_pages(int64_t budget, plan::Plan& plan) {
+bool grant_pages(const PlanRequest& request, plan::Plan& plan) {
+  const int64_t budget = request.memory_bytes;
+  const int32_t contexts = request.full_contexts > 0 ? request.full_contexts : kFullContextsDefault;
   const int64_t fixed = plan.memory.weights + plan.memory.activations + plan.memory.scratch;
   const int64_t fitting = (budget - fixed) / plan.kv.page_bytes;
-  const int64_t useful = int64_t{pages_of(plan.limits.context)} *
-                         std::min(kFullContextsDefault, plan.limits.sequences);
+  const int64_t useful =
+      int64_t{pages_of(plan.limits.context)} * std::min(contexts, plan.limits.sequences);
   if (fitting < pages_of(plan.limits.context)) return false;
   plan.kv.pages = static_cast<int32_t>(std::min(fitting, useful));
   plan.memory.kv = plan.kv.pages * plan.kv.page_bytes;
@@ -138,7 +143,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   size_kv(request, plan);
   for (;;) {
     size_for_limits(ops, plan);
-    if (grant_pages(request.memory_bytes, plan)) break;
+    if (grant_pages(request, plan)) break;
     const int32_t shorter = plan.limits.context / 2;
     if (request.context > 0 || shorter < kContextLeast) {
       return infeasible(plan, request.memory_bytes);

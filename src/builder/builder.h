@@ -17,10 +17,11 @@ namespace neuros::builder {
 struct PlanRequest {
   std::string device = "cpu";
   int32_t workers = 1;
-  int64_t memory_bytes = 0;  ///< budget for all arenas (not the rest); must be given
-  int32_t context = 0;       ///< positions of one sequence; default: trained context, at most 8192
-  int32_t batch_tokens = 0;  ///< default 512, on a GPU 2048
-  int32_t sequences = 0;     ///< default 64
+  int64_t memory_bytes = 0;   ///< budget for all arenas (not the rest); must be given
+  int32_t context = 0;        ///< positions of one sequence; default: trained context, at most 8192
+  int32_t batch_tokens = 0;   ///< default 512, on a GPU 2048
+  int32_t sequences = 0;      ///< default 64
+  int32_t full_contexts = 0;  ///< that the KV pages hold, memory permitting; default 4
   base::DType kv_dtype = base::DType::kF16;
 };
 

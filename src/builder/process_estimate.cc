@@ -19,8 +19,8 @@ constexpr int64_t kPieceBytes = 200;
 constexpr int64_t kMergeBytes = 80;
 /// Of a piece whose text is not known yet, and of its merge.
 constexpr int64_t kTextBytesTypical = 16;
-/// A candidate of the sampler: a weight and an id.
-constexpr int64_t kCandidateBytes = 8;
+/// A candidate of the sampler: a weight and an id; twice, where the order of all is needed.
+constexpr int64_t kCandidateBytes = 16;
 
 /// What a text takes on the heap: short ones lie inside the string.
 int64_t heap_bytes(const std::string& text) {

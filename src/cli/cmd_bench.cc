@@ -3,10 +3,14 @@
 #include "cli/command.h"
 #include "cli/memory_report.h"
 #include "cli/model_flags.h"
+#include "cli/op_report.h"
 #include "cli/roofs.h"
 #include "cli/terminal.h"
 #include "pipeline/benchmark.h"
+#include "pipeline/op_times.h"
+#include "pipeline/stream_benchmark.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -22,7 +26,14 @@ namespace {
 struct BenchFlags {
   ModelFlags model;
   pipeline::BenchmarkRequest request;
-  bool json = false, keep = false;
+  int32_t streams = 0;
+  bool ops = false, first_token = false, json = false, keep = false;
+
+  pipeline::StreamRequest stream_request() const {
+    return {.streams = streams,
+            .prompt_tokens = request.prompt_tokens,
+            .generated_tokens = request.generated_tokens};
+  }
 };
 
 /// A model file made for this run and removed with it.
@@ -59,11 +70,15 @@ struct Measured {
   base::ProcessMemory memory;  ///< before the roofs were looked for: that takes a buffer of its own
 };
 
+void print_head(const BenchFlags& flags, const plan::Plan& plan) {
+  std::printf("model     %s, %s, %d threads, %s\n", flags.model.path.c_str(), plan.device.c_str(),
+              plan.workers, plan.op_table.c_str());
+}
+
 void print(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
            const Measured& measured) {
   const pipeline::BenchmarkResult& result = measured.rates;
-  std::printf("model     %s, %s, %d threads, %s\n", flags.model.path.c_str(), plan.device.c_str(),
-              plan.workers, plan.op_table.c_str());
+  print_head(flags, plan);
   std::printf("roof      %s; a token reads %.1f MB, costs %.2f GFLOP\n", roofs.text.c_str(),
               roofs.cost.decode_bytes / 1e6, roofs.cost.prefill_flops / 1e9);
   std::printf("prefill   %9.1f tok/s  (%d tokens)   roof %9.1f   %5.1f %%\n", result.best_prefill(),
@@ -98,25 +113,108 @@ void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& ro
   std::cout << json.dump(2) << "\n";
 }
 
-base::Result<> run_bench(BenchFlags flags) {
+base::Result<> bench_rates(BenchFlags flags, pipeline::LanguageModel& model) {
+  Progress progress;
+  flags.request.on_progress = [&](double f) { progress.update("bench", f); };
+  Measured measured;
+  measured.rates = TRY(pipeline::run_benchmark(model.engine(), flags.request));
+  measured.memory = base::process_memory();
+  progress.clear();
+  const Roofs roofs = TRY(measure_roofs(model.plan(), flags.request));
+  (flags.json ? print_json : print)(flags, model.plan(), roofs, measured);
+  return {};
+}
+
+base::Result<> bench_ops(const BenchFlags& flags, pipeline::LanguageModel& model,
+                         pipeline::OpTimes& times) {
+  const auto profile = TRY(pipeline::profile_ops(model.engine(), times, flags.request.prompt_tokens,
+                                                 flags.request.generated_tokens));
+  const Roofs roofs = TRY(measure_roofs(model.plan(), flags.request));
+  if (flags.json) {
+    std::cout << op_report_json(profile, roofs).dump(2) << "\n";
+    return {};
+  }
+  print_head(flags, model.plan());
+  std::printf("roof      %s\n%s", roofs.text.c_str(), op_report(profile, roofs).c_str());
+  return {};
+}
+
+base::Result<> bench_first_token(const BenchFlags& flags, pipeline::LanguageModel& model) {
+  const auto times = TRY(pipeline::measure_first_token(model.engine(), flags.request));
+  const double ratio =
+      static_cast<double>(times.after_boot_us) / static_cast<double>(times.later_us);
+  if (flags.json) {
+    const nlohmann::ordered_json json{
+        {"after_boot_us", times.after_boot_us}, {"later_us", times.later_us}, {"ratio", ratio}};
+    std::cout << json.dump(2) << "\n";
+    return {};
+  }
+  print_head(flags, model.plan());
+  std::printf("first token of %d: %.2f ms after boot, %.2f ms later, ratio %.3f\n",
+              flags.request.prompt_tokens, static_cast<double>(times.after_boot_us) / 1e3,
+              static_cast<double>(times.later_us) / 1e3, ratio);
+  return {};
+}
+
+base::Result<> bench_streams(const BenchFlags& flags, pipeline::LanguageModel& model) {
+  const pipeline::StreamRequest request = flags.stream_request();
+  const auto result = TRY(pipeline::run_streams(model.engine(), request));
+  const Roofs roofs = TRY(measure_roofs(model.plan(), flags.request));
+  const double bytes = pipeline::stream_step_bytes(model.plan(), request, result.positions);
+  const double roof = request.streams * roofs.bytes_per_s / bytes;
+  if (flags.json) {
+    const nlohmann::ordered_json json{{"streams", request.streams},
+                                      {"positions", result.positions},
+                                      {"tokens_per_s", result.tokens_per_s},
+                                      {"step_us", result.step_us},
+                                      {"step_bytes", bytes},
+                                      {"roof_tokens_per_s", roof},
+                                      {"read_bytes_per_s", roofs.bytes_per_s}};
+    std::cout << json.dump(2) << "\n";
+    return {};
+  }
+  print_head(flags, model.plan());
+  std::printf("roof      %s; a step reads %.1f MB\n", roofs.text.c_str(), bytes / 1e6);
+  std::printf("%d streams at %.0f positions: %.1f tok/s, a step %.1f us   roof %.1f   %.1f %%\n",
+              request.streams, result.positions, result.tokens_per_s, result.step_us, roof,
+              100.0 * result.tokens_per_s / roof);
+  return {};
+}
+
+/// Context, and room for all streams, unless the flags say otherwise.
+base::Result<> set_limits(const BenchFlags& flags, ModelFlags& model) {
+  const pipeline::BenchmarkRequest& request = flags.request;
+  pipeline::ModelOptions& options = model.options;
+  const bool together = flags.ops || flags.streams > 0;  // generates after the prompt
+  const int32_t needed = together ? request.prompt_tokens + request.generated_tokens
+                                  : std::max(request.prompt_tokens, request.generated_tokens);
+  if (options.context == 0) options.context = needed + 8;
+  if (flags.streams == 0) return {};
+  options.parallel = flags.streams;
+  options.full_contexts = flags.streams;
+  options.queue_max = std::max(options.queue_max, flags.streams);
+  const pipeline::ModelOptions resolved = TRY(model.resolve());
+  const plan::Plan plan = TRY(pipeline::plan_model(model.path, resolved));
+  options.context = plan.kv.page_tokens +
+                    pipeline::stream_context(flags.stream_request(), plan.limits.batch_tokens);
+  return {};
+}
+
+base::Result<> run_bench(const BenchFlags& flags) {
   std::unique_ptr<TemporaryModel> made;
   ModelFlags model_flags = flags.model;
   if (!std::filesystem::exists(flags.model.path) && builder::is_synth_spec(flags.model.path)) {
     made = TRY(synthesise(flags.model.path, flags.keep));
     model_flags.path = made->path();
   }
-  const int32_t needed = std::max(flags.request.prompt_tokens, flags.request.generated_tokens) + 8;
-  if (model_flags.options.context == 0) model_flags.options.context = needed;
+  TRY(set_limits(flags, model_flags));
+  pipeline::OpTimes op_times;
+  if (flags.ops) model_flags.options.observer = &op_times;
   const auto model = TRY(model_flags.open());
-  Progress progress;
-  flags.request.on_progress = [&](double f) { progress.update("bench", f); };
-  Measured measured;
-  measured.rates = TRY(pipeline::run_benchmark(model->engine(), flags.request));
-  measured.memory = base::process_memory();
-  progress.clear();
-  const Roofs roofs = TRY(measure_roofs(model->plan(), flags.request));
-  (flags.json ? print_json : print)(flags, model->plan(), roofs, measured);
-  return {};
+  if (flags.ops) return bench_ops(flags, *model, op_times);
+  if (flags.first_token) return bench_first_token(flags, *model);
+  if (flags.streams > 0) return bench_streams(flags, *model);
+  return bench_rates(flags, *model);
 }
 
 }  // namespace
@@ -135,6 +233,14 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--repeat", flags->request.repeats, "the best of so many is reported")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  CLI::Option* ops = command->add_flag("--ops", flags->ops, "where the time goes, op by op");
+  CLI::Option* first = command->add_flag("--first-token", flags->first_token,
+                                         "time to the first token after boot, and later");
+  command->add_option("--streams", flags->streams, "so many sequences decode together")
+      ->check(CLI::Range(1, 4096))
+      ->excludes(ops)
+      ->excludes(first);
+  ops->excludes(first);
   command->add_flag("--keep", flags->keep, "keep the file made for a SPEC");
   command->add_flag("--json", flags->json, "for machines");
   command->footer("Example: neuros bench llama-1b:q4_k_m -t 2");

@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/model_flags.h"
 #include "cli/terminal.h"
+#include "pipeline/forced_logits.h"
 #include "pipeline/golden.h"
 #include "pipeline/perplexity.h"
 
@@ -119,6 +120,33 @@ base::Result<> run_golden_file(EvalFlags flags) {
   return {};
 }
 
+struct LogitsFlags {
+  ModelFlags model;
+  std::vector<int32_t> ids;
+  int32_t decode_from = 0;
+  bool json = false;
+};
+
+base::Result<> run_logits(LogitsFlags flags) {
+  const auto count = static_cast<int32_t>(flags.ids.size());
+  if (flags.model.options.context == 0) flags.model.options.context = count + 8;
+  const auto model = TRY(flags.model.open());
+  const int32_t prompt = flags.decode_from > 0 ? flags.decode_from : count;
+  const auto rows = TRY(pipeline::forced_logits(model->engine(), flags.ids, prompt));
+  if (flags.json) {
+    std::cout << nlohmann::ordered_json{{"ids", flags.ids}, {"logits", rows}} << "\n";
+    return {};
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::printf("%6d ->", flags.ids[i]);
+    for (const auto& [id, logprob] : pipeline::top_logprobs(rows[i], 5)) {
+      std::printf("  %d %.4f", id, static_cast<double>(logprob));
+    }
+    std::printf("\n");
+  }
+  return {};
+}
+
 struct SkillScore {
   int32_t right = 0, asked = 0;
 };
@@ -171,7 +199,7 @@ CLI::App* declare(CLI::App& parent, const char* name, const char* what, EvalFlag
 }  // namespace
 
 void add_eval(CLI::App& app, Action& action) {
-  CLI::App* eval = app.add_subcommand("eval", "perplexity, golden prompts, a quiz");
+  CLI::App* eval = app.add_subcommand("eval", "perplexity, golden prompts, a quiz, logits");
   eval->require_subcommand(1);
   eval->footer("Example: neuros eval ppl model.gguf --text wiki.test.raw --ctx 512");
 
@@ -185,6 +213,17 @@ void add_eval(CLI::App& app, Action& action) {
   command = declare(*eval, "golden", "greedy answers against a reference's", *golden);
   command->add_option("--golden", golden->file, "JSON list of cases")->required();
   command->callback([golden, &action] { action = [golden] { return run_golden_file(*golden); }; });
+
+  auto logits = std::make_shared<LogitsFlags>();
+  command = eval->add_subcommand("logits", "logits after each of the given tokens");
+  logits->model.declare(*command);
+  command->add_option("--ids", logits->ids, "tokens, as in 1,17,5")->delimiter(',')->required();
+  command
+      ->add_option("--decode-from", logits->decode_from,
+                   "tokens from this index on as decode steps; default: none")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_flag("--json", logits->json, "all logits, for machines; else the five likeliest");
+  command->callback([logits, &action] { action = [logits] { return run_logits(*logits); }; });
 
   auto quiz = std::make_shared<EvalFlags>();
   command = declare(*eval, "quiz", "questions with accepted answers", *quiz);

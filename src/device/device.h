@@ -5,6 +5,7 @@
 
 #include "base/function_ref.h"
 #include "base/result.h"
+#include "device/stopwatch.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -54,6 +55,10 @@ class Stream {
   virtual void run_recorded(uint64_t key, base::FunctionRef<void()> work) {
     static_cast<void>(key);
     work();
+  }
+  /// A stopwatch for this stream, which outlives it.
+  virtual std::unique_ptr<Stopwatch> create_stopwatch() {
+    return std::make_unique<HostStopwatch>();
   }
   /// Workers of a CPU stream; null on other devices.
   virtual base::ThreadPool* cpu_workers() { return nullptr; }

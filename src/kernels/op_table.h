@@ -13,6 +13,7 @@
 #include "kernels/qkv_rope.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
+#include "kernels/top_logits.h"
 
 #include <array>
 #include <string>
@@ -48,6 +49,8 @@ struct OpTable {
   AttentionFn attention = nullptr;
   GateUpFn gate_up = nullptr;
   LogitsFn logits = nullptr;
+  /// Null where the host reads whole rows of logits.
+  TopLogitsFn top_logits = nullptr;
   /// By element type of the weight; an empty row is an unsupported type.
   std::array<LinearKernel, base::kWeightDTypeCount> linear{};
 

@@ -1,64 +1,12 @@
 #include "pipeline/benchmark.h"
 
+#include "pipeline/fixed_tokens.h"
+
 #include <algorithm>
-#include <condition_variable>
-#include <memory>
-#include <mutex>
 #include <random>
 
 namespace neuros::pipeline {
 namespace {
-
-/// Takes fixed pseudo-random tokens, so that nothing but the model's work is timed.
-class FixedTokens final : public runtime::ProcessClient {
- public:
-  explicit FixedTokens(int32_t vocabulary) : vocabulary_(vocabulary) {}
-
-  runtime::NextToken on_logits(std::span<float>) override {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return {.id = static_cast<int32_t>((state_ >> 33) % static_cast<uint64_t>(vocabulary_))};
-  }
-  void on_end(const runtime::ProcessEnd& end) override {
-    const std::lock_guard lock(mutex_);
-    end_ = end;
-    done_ = true;
-    ended_.notify_all();
-  }
-  base::Result<runtime::ProcessEnd> wait() {
-    std::unique_lock lock(mutex_);
-    ended_.wait(lock, [this] { return done_; });
-    if (end_.reason == runtime::EndReason::kFailed) return base::fail(end_.error);
-    return end_;
-  }
-
- private:
-  int32_t vocabulary_;
-  uint64_t state_ = 1;
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  bool done_ = false;
-  runtime::ProcessEnd end_;
-};
-
-std::vector<int32_t> random_prompt(std::mt19937_64& random, int32_t tokens, int64_t vocabulary) {
-  std::vector<int32_t> prompt(static_cast<size_t>(tokens));
-  for (int32_t& id : prompt) {
-    id = static_cast<int32_t>(random() % static_cast<uint64_t>(vocabulary));
-  }
-  return prompt;
-}
-
-base::Result<runtime::ProcessEnd> run_once(runtime::Engine& engine, std::vector<int32_t> prompt,
-                                           int32_t new_tokens) {
-  const auto vocabulary = static_cast<int32_t>(engine.plan().program.vocabulary);
-  auto client = std::make_shared<FixedTokens>(vocabulary);
-  runtime::ProcessSpec spec;
-  spec.prompt = std::move(prompt);
-  spec.max_new_tokens = new_tokens;
-  spec.client = client;
-  TRY(engine.submit(std::move(spec)));
-  return client->wait();
-}
 
 double per_second(int64_t count, int64_t us) {
   return us > 0 ? 1e6 * static_cast<double>(count) / static_cast<double>(us) : 0.0;
@@ -83,19 +31,34 @@ base::Result<BenchmarkResult> run_benchmark(runtime::Engine& engine,
   std::mt19937_64 random(1);
   BenchmarkResult result;
   const int32_t warm_tokens = std::min(request.prompt_tokens, 32);
-  TRY(run_once(engine, random_prompt(random, warm_tokens, vocabulary), 2));
+  TRY(run_fixed(engine, random_prompt(random, warm_tokens, vocabulary), 2));
   for (int32_t i = 0; i < request.repeats; ++i) {
     const auto prefill =
-        TRY(run_once(engine, random_prompt(random, request.prompt_tokens, vocabulary), 1));
+        TRY(run_fixed(engine, random_prompt(random, request.prompt_tokens, vocabulary), 1));
     result.prefill_tokens_per_s.push_back(
         per_second(request.prompt_tokens, prefill.times.prefill_us));
     const auto decode =
-        TRY(run_once(engine, random_prompt(random, 1, vocabulary), request.generated_tokens + 1));
+        TRY(run_fixed(engine, random_prompt(random, 1, vocabulary), request.generated_tokens + 1));
     result.decode_tokens_per_s.push_back(
         per_second(request.generated_tokens, decode.times.decode_us));
     if (request.on_progress) request.on_progress((i + 1.0) / request.repeats);
   }
   return result;
+}
+
+base::Result<FirstTokenTimes> measure_first_token(runtime::Engine& engine,
+                                                  const BenchmarkRequest& request) {
+  const int64_t vocabulary = engine.plan().program.vocabulary;
+  std::mt19937_64 random(1);
+  std::vector<int64_t> times;
+  for (int32_t i = 0; i <= request.repeats; ++i) {
+    const auto end =
+        TRY(run_fixed(engine, random_prompt(random, request.prompt_tokens, vocabulary), 1));
+    times.push_back(end.times.queue_us + end.times.prefill_us);
+  }
+  const auto middle = times.begin() + 1 + request.repeats / 2;
+  std::nth_element(times.begin() + 1, middle, times.end());
+  return FirstTokenTimes{.after_boot_us = times.front(), .later_us = *middle};
 }
 
 TokenCost token_cost(const plan::Plan& plan, const BenchmarkRequest& request) {

@@ -26,6 +26,12 @@ struct BenchmarkResult {
   double best_decode() const;
 };
 
+/// From a request to its first token.
+struct FirstTokenTimes {
+  int64_t after_boot_us = 0;  ///< of the first request there was
+  int64_t later_us = 0;       ///< of the ones that followed, the median
+};
+
 /// What one token costs at least.
 struct TokenCost {
   double decode_bytes = 0;   ///< weights read once, and the KV of half the generated length
@@ -35,6 +41,10 @@ struct TokenCost {
 /// Random prompts of fixed seed; each decode runs on an almost empty context, like llama-bench's.
 base::Result<BenchmarkResult> run_benchmark(runtime::Engine& engine,
                                             const BenchmarkRequest& request);
+
+/// Of prompts of one length, one after another; to be the first that a booted engine is asked for.
+base::Result<FirstTokenTimes> measure_first_token(runtime::Engine& engine,
+                                                  const BenchmarkRequest& request);
 
 TokenCost token_cost(const plan::Plan& plan, const BenchmarkRequest& request);
 

@@ -30,6 +30,17 @@ TokenInfo Generation::describe(int32_t id, std::span<const float> logits,
   return token;
 }
 
+/// With the log-probabilities that were asked for; `id` is one of the greatest.
+TokenInfo Generation::describe(int32_t id, const kernels::TopLogits& logits) const {
+  TokenInfo token;
+  token.id = id;
+  token.bytes = tokenizer_->piece_bytes(id, true);
+  if (!request_.logprobs) return token;
+  token.logprob = logprob_of(logits, id);
+  token.top = top_logprobs(logits, *request_.logprobs);
+  return token;
+}
+
 void Generation::on_prompt_logits(int32_t position, std::span<const float> logits) {
   const auto count = static_cast<int32_t>(request_.prompt.size());
   if (position == 0) {
@@ -63,6 +74,19 @@ runtime::NextToken Generation::on_logits(std::span<float> logits) {
     token.id = id;
     token.bytes = tokenizer_->piece_bytes(id, true);
   }
+  return accept(std::move(token));
+}
+
+std::optional<runtime::NextToken> Generation::on_top_logits(const kernels::TopLogits& top) {
+  if (request_.logprobs.value_or(0) > kernels::kTopLogits) return std::nullopt;
+  const std::optional<int32_t> id = sampler_.sample(top);
+  if (!id) return std::nullopt;
+  return accept(describe(*id, top));
+}
+
+/// The next token of the answer, unless it ends the answer.
+runtime::NextToken Generation::accept(TokenInfo token) {
+  const int32_t id = token.id;
   if (ends_answer(id)) {
     stopped_ = true;
     return {.id = id, .stop = true};

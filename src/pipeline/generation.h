@@ -18,12 +18,15 @@ class Generation final : public runtime::ProcessClient {
              std::shared_ptr<GenerationSink> sink);
 
   void on_prompt_logits(int32_t position, std::span<const float> logits) override;
+  std::optional<runtime::NextToken> on_top_logits(const kernels::TopLogits& top) override;
   runtime::NextToken on_logits(std::span<float> logits) override;
   void on_end(const runtime::ProcessEnd& end) override;
 
  private:
   bool ends_answer(int32_t id) const;
   TokenInfo describe(int32_t id, std::span<const float> logits, int32_t alternatives) const;
+  TokenInfo describe(int32_t id, const kernels::TopLogits& logits) const;
+  runtime::NextToken accept(TokenInfo token);
   void emit(std::string text);
 
   GenerationRequest request_;

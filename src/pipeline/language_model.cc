@@ -84,6 +84,7 @@ base::Result<plan::Plan> plan_for(const formats::Checkpoint& checkpoint,
                              .context = options.context,
                              .batch_tokens = options.batch_tokens,
                              .sequences = options.parallel,
+                             .full_contexts = options.full_contexts,
                              .kv_dtype = *kv_dtype});
 }
 
@@ -104,6 +105,7 @@ std::string piece_or_empty(const text::Tokenizer& tokenizer,
 runtime::EngineOptions engine_options(const ModelOptions& options) {
   runtime::EngineOptions engine;
   engine.queue_max = options.queue_max;
+  engine.observer = options.observer;
   if (options.on_progress) {
     engine.on_progress = [report = options.on_progress](double f) { report("boot", f); };
   }

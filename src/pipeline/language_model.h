@@ -76,11 +76,13 @@ struct ModelOptions {
   int32_t parallel = 0;      ///< sequences in one batch; 0: by the plan
   int32_t batch_tokens = 0;  ///< rows of one forward pass; 0: by the plan
   std::string kv_dtype = "f16";
-  std::string op_table;  ///< "": best; "ref": the oracle; kLlamaCppOps
+  std::string op_table;       ///< "": best; "ref": the oracle; kLlamaCppOps
+  int32_t full_contexts = 0;  ///< room for keys and values; 0: by the plan
   int32_t queue_max = 256;
   std::string name;  ///< id in the API; "": from the file
   std::function<void(const std::string& stage, double fraction)> on_progress;
   std::function<void(const plan::Plan&)> on_plan;  ///< called once, before boot
+  runtime::PassObserver* observer = nullptr;       ///< outlives the model
 };
 
 /// The plan LanguageModel::open would boot; reads no weights.

@@ -3,6 +3,7 @@
 #include "base/check.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -31,8 +32,33 @@ int32_t argmax(std::span<const float> logits) {
 }
 
 /// Higher logit first, ties by lower id: one order on every machine.
-bool better(const std::pair<float, int32_t>& a, const std::pair<float, int32_t>& b) {
-  return a.first != b.first ? a.first > b.first : a.second < b.second;
+bool better(const kernels::TopLogit& a, const kernels::TopLogit& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+double log_sum(const kernels::TopLogits& logits) {
+  return static_cast<double>(logits.best[0].logit) + std::log(static_cast<double>(logits.sum));
+}
+
+/// What the tokens weigh that come after `last` in the order of likelihood.
+double sum_after(std::span<const TokenWeight> tokens, const TokenWeight& last) {
+  double sum = 0.0;
+  for (const TokenWeight& token : tokens) {
+    if (likelier(last, token)) sum += static_cast<double>(token.weight);
+  }
+  return sum;
+}
+
+/// The token after `last`, by id, on which `mass` of their weights falls.
+int32_t draw_after(std::span<const TokenWeight> tokens, const TokenWeight& last, double mass) {
+  int32_t drawn = last.id;
+  for (const TokenWeight& token : tokens) {
+    if (!likelier(last, token)) continue;
+    drawn = token.id;
+    mass -= static_cast<double>(token.weight);
+    if (mass < 0.0) break;
+  }
+  return drawn;
 }
 
 uint64_t fresh_seed() {
@@ -65,7 +91,7 @@ float logprob_of(std::span<const float> logits, int32_t id) {
 
 std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, int32_t count) {
   const double normaliser = log_sum(logits);
-  std::vector<std::pair<float, int32_t>> order(logits.size());
+  std::vector<kernels::TopLogit> order(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) order[i] = {logits[i], static_cast<int32_t>(i)};
   const auto wanted = static_cast<std::ptrdiff_t>(
       std::clamp<size_t>(static_cast<size_t>(std::max(count, 0)), 0, order.size()));
@@ -74,6 +100,22 @@ std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, int32_t co
   for (std::ptrdiff_t i = 0; i < wanted; ++i) {
     const auto& [logit, id] = order[static_cast<size_t>(i)];
     best.push_back({id, static_cast<float>(static_cast<double>(logit) - normaliser)});
+  }
+  return best;
+}
+
+float logprob_of(const kernels::TopLogits& logits, int32_t id) {
+  const auto found = std::ranges::find(logits.candidates(), id, &kernels::TopLogit::id);
+  CHECK(found != logits.candidates().end());
+  return static_cast<float>(static_cast<double>(found->logit) - log_sum(logits));
+}
+
+std::vector<TokenLogprob> top_logprobs(const kernels::TopLogits& logits, int32_t count) {
+  const std::span<const kernels::TopLogit> candidates = logits.candidates();
+  const auto wanted = std::min(candidates.size(), static_cast<size_t>(std::max(count, 0)));
+  std::vector<TokenLogprob> best;
+  for (const auto& [logit, id] : candidates.first(wanted)) {
+    best.push_back({id, static_cast<float>(static_cast<double>(logit) - log_sum(logits))});
   }
   return best;
 }
@@ -88,68 +130,150 @@ Sampler::Sampler(SamplingParams params, std::span<const int32_t> prompt)
   }
 }
 
-void Sampler::penalise(std::span<float> logits) const {
-  const auto repeat = [&](size_t id) {
-    float& logit = logits[id];
+bool Sampler::penalises() const {
+  return params_.repetition_penalty != 1.0f || params_.presence_penalty != 0.0f ||
+         params_.frequency_penalty != 0.0f || !params_.logit_bias.empty();
+}
+
+/// Whether a token that is not among the greatest logits may become one by its penalty or bias.
+bool Sampler::may_raise() const {
+  return params_.repetition_penalty < 1.0f || params_.presence_penalty < 0.0f ||
+         params_.frequency_penalty < 0.0f ||
+         std::ranges::any_of(params_.logit_bias, [](const auto& bias) { return bias.second > 0; });
+}
+
+float Sampler::penalised(int32_t id, float logit) const {
+  const auto said = generated_.find(id);
+  const bool was_generated = said != generated_.end();
+  const auto index = static_cast<size_t>(id);
+  if (was_generated || (index < in_prompt_.size() && in_prompt_[index])) {
     logit = logit > 0.0f ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
+  }
+  if (was_generated) {
+    logit -=
+        params_.presence_penalty + params_.frequency_penalty * static_cast<float>(said->second);
+  }
+  const auto bias = params_.logit_bias.find(id);
+  if (bias == params_.logit_bias.end()) return logit;
+  return bias->second <= -100.0f ? kBanned : logit + bias->second;
+}
+
+void Sampler::penalise(std::span<float> logits) const {
+  const auto apply = [&](int32_t id) {
+    if (id < 0 || static_cast<size_t>(id) >= logits.size()) return;
+    logits[static_cast<size_t>(id)] = penalised(id, logits[static_cast<size_t>(id)]);
+  };
+  const auto is_later = [&](int32_t id) {  // in one of the loops below
+    return generated_.contains(id) || params_.logit_bias.contains(id);
   };
   if (params_.repetition_penalty != 1.0f) {
-    for (size_t id = 0; id < std::min(in_prompt_.size(), logits.size()); ++id) {
-      if (in_prompt_[id] && !generated_.contains(static_cast<int32_t>(id))) repeat(id);
+    for (size_t i = 0; i < in_prompt_.size(); ++i) {
+      if (in_prompt_[i] && !is_later(static_cast<int32_t>(i))) apply(static_cast<int32_t>(i));
     }
-    for (const auto& [id, count] : generated_) repeat(static_cast<size_t>(id));
   }
-  for (const auto& [id, count] : generated_) {
-    logits[static_cast<size_t>(id)] -=
-        params_.presence_penalty + params_.frequency_penalty * static_cast<float>(count);
-  }
+  for (const auto& [id, count] : generated_) apply(id);
   for (const auto& [id, bias] : params_.logit_bias) {
-    if (id < 0 || static_cast<size_t>(id) >= logits.size()) continue;
-    float& logit = logits[static_cast<size_t>(id)];
-    logit = bias <= -100.0f ? kBanned : logit + bias;
+    if (!generated_.contains(id)) apply(id);
   }
 }
 
 int32_t Sampler::sample(std::span<float> logits) {
   penalise(logits);
   const int32_t chosen = params_.temperature == 0.0f ? argmax(logits) : draw(logits);
-  ++generated_[chosen];
+  remember(chosen);
   return chosen;
 }
 
-/// Temperature first, then top-k, min-p and top-p on the tempered distribution.
-int32_t Sampler::draw(std::span<float> logits) {
+std::optional<int32_t> Sampler::sample(const kernels::TopLogits& logits) {
+  if (may_raise()) return std::nullopt;
+  const std::span<const kernels::TopLogit> raw = logits.candidates();
+  std::array<kernels::TopLogit, kernels::kTopLogits> copy;
+  const std::span candidates(copy.begin(), raw.size());
+  std::ranges::copy(raw, candidates.begin());
+  for (auto& [logit, id] : candidates) logit = penalised(id, logit);
+  // No other token's logit is above the floor, whatever its penalty.
+  const bool all_known = static_cast<size_t>(logits.vocabulary) == raw.size();
+  const float floor = all_known ? kBanned : raw.back().logit;
+  const kernels::TopLogit& best = *std::ranges::min_element(candidates, better);
+  if (!(best.logit > floor)) return std::nullopt;
+  const auto chosen = params_.temperature == 0.0f ? best.id : draw(logits, candidates, floor);
+  if (chosen) remember(*chosen);
+  return chosen;
+}
+
+void Sampler::remember(int32_t chosen) {
+  ++generated_[chosen];
+  point_.reset();
+}
+
+/// The same until a token is chosen, so that both ways to sample give the same.
+double Sampler::point() {
+  if (!point_) point_ = static_cast<double>(random_() >> 11) * 0x1p-53;
+  return *point_;
+}
+
+float Sampler::weight(float logit, float top) const {
+  return std::exp((logit - top) / params_.temperature);
+}
+
+/// Temperature first, then top-k, min-p and top-p on the tempered distribution. The likeliest are
+/// put in order; more of them only where those do not decide.
+int32_t Sampler::draw(std::span<const float> logits) {
   const float top = logits[static_cast<size_t>(argmax(logits))];
   // As long as the vocabulary, so one for all processes: an engine samples on its own thread.
-  static thread_local std::vector<std::pair<float, int32_t>> candidates;
-  candidates.clear();
-  double total = 0.0;
+  static thread_local std::vector<TokenWeight> all, likeliest;
+  all.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    const float weight = std::exp((logits[i] - top) / params_.temperature);
-    if (weight < params_.min_p || weight == 0.0f) continue;
-    candidates.emplace_back(weight, static_cast<int32_t>(i));
+    const float w = weight(logits[i], top);
+    if (!is_cut(w)) all.push_back({w, static_cast<int32_t>(i)});
   }
-  size_t kept = candidates.size();
-  if (params_.top_k > 0) kept = std::min(kept, static_cast<size_t>(params_.top_k));
-  if (kept < candidates.size() || params_.top_p < 1.0f) {
-    std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept),
-                      candidates.end(), better);
-  }
-  for (size_t i = 0; i < kept; ++i) total += static_cast<double>(candidates[i].first);
-  if (params_.top_p < 1.0f) {
-    double nucleus = 0.0;
-    for (size_t i = 0; i < kept; ++i) {
-      nucleus += static_cast<double>(candidates[i].first);
-      if (nucleus >= static_cast<double>(params_.top_p) * total) kept = i + 1;
+  const bool some = params_.top_k > 0 && static_cast<size_t>(params_.top_k) < all.size();
+  const size_t kept = some ? static_cast<size_t>(params_.top_k) : all.size();
+  size_t count = some ? kept : std::min(kept, static_cast<size_t>(kernels::kTopLogits));
+  for (;; count = std::min(kept, 8 * count)) {
+    likeliest.resize(count);
+    std::partial_sort_copy(all.begin(), all.end(), likeliest.begin(), likeliest.end(), likelier);
+    const double others = count == kept ? 0.0 : sum_after(all, likeliest.back());
+    const auto drawn = draw_among(likeliest, {others, others}, params_.top_p, point());
+    if (drawn) return likeliest[*drawn].id;
+    if (count == kept) return likeliest.back().id;
+    if (params_.top_p >= 1.0f) {
+      const double known = sum_of(likeliest);
+      return draw_after(all, likeliest.back(), point() * (known + others) - known);
     }
-    total = nucleus;
   }
-  double point = static_cast<double>(random_() >> 11) * 0x1p-53 * total;
-  for (size_t i = 0; i < kept; ++i) {
-    point -= static_cast<double>(candidates[i].first);
-    if (point < 0.0) return candidates[i].second;
+}
+
+/// The same from the candidates with their penalties, and from bounds of what all others weigh.
+std::optional<int32_t> Sampler::draw(const kernels::TopLogits& logits,
+                                     std::span<const kernels::TopLogit> penalised, float floor) {
+  const float top = std::ranges::min_element(penalised, better)->logit;
+  const float floor_weight = weight(floor, top);
+  static thread_local std::vector<TokenWeight> known;
+  known.clear();
+  double sunk = 0.0;  // candidates that penalties brought among the others
+  for (const auto& [logit, id] : penalised) {
+    const float w = weight(logit, top);
+    if (is_cut(w)) continue;
+    if (w > floor_weight) {
+      known.push_back({w, id});
+    } else {
+      sunk += static_cast<double>(w);
+    }
   }
-  return candidates[kept - 1].second;
+  std::ranges::sort(known, likelier);
+  const auto top_k = static_cast<size_t>(params_.top_k);
+  MassBounds others;
+  if (top_k > 0 && top_k <= known.size()) {
+    known.resize(top_k);
+  } else if (!is_cut(floor_weight)) {
+    const MassBounds beyond = mass_beyond(logits, top, params_.temperature);
+    const bool all_stay = !penalises() && top_k == 0 && params_.min_p == 0.0f;
+    others = {all_stay ? sunk + beyond.least : 0.0, sunk + beyond.most};
+  }
+  const auto drawn = draw_among(known, others, params_.top_p, point());
+  if (!drawn) return std::nullopt;
+  return known[*drawn].id;
 }
 
 }  // namespace neuros::pipeline

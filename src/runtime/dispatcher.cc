@@ -98,7 +98,8 @@ Dispatcher::Outcome Dispatcher::deliver(const sched::BatchItem& item, int32_t lo
   LiveProcess& process = processes_.at(item.id);
   Outcome outcome;
   try {
-    hand_over(item, logit_row, process, outcome);
+    base::Result<Outcome> handed = hand_over(item, logit_row, process);
+    outcome = handed ? std::move(*handed) : failed(handed.error().message);
   } catch (const std::exception& exception) {
     outcome = {.result = {}, .ends = true, .reason = EndReason::kFailed, .error = exception.what()};
   } catch (...) {
@@ -108,35 +109,46 @@ Dispatcher::Outcome Dispatcher::deliver(const sched::BatchItem& item, int32_t lo
   return outcome;
 }
 
-void Dispatcher::hand_over(const sched::BatchItem& item, int32_t logit_row, LiveProcess& process,
-                           Outcome& outcome) {
+base::Result<Dispatcher::Outcome> Dispatcher::hand_over(const sched::BatchItem& item,
+                                                        int32_t logit_row, LiveProcess& process) {
+  Outcome outcome;
   const auto rows = static_cast<int32_t>(item.tokens.size());
   const int32_t last_row = logit_row + item.logit_rows() - 1;
   for (int32_t i = 0; item.logits_all && i < rows; ++i) {
-    process.client->on_prompt_logits(item.first_position + i, executor_.logits(logit_row + i));
+    const std::span<float> logits = TRY(executor_.logits(logit_row + i));
+    process.client->on_prompt_logits(item.first_position + i, logits);
   }
   if (!item.logits_last) {
     const bool scored =
         process.max_new_tokens == 0 && item.first_position + rows == process.prompt_tokens;
     if (scored) outcome = {.result = {}, .ends = true, .reason = EndReason::kLength, .error = ""};
-    return;
+    return outcome;
   }
   if (process.answering_us < 0) process.answering_us = now_us();
-  const std::span<float> logits = executor_.logits(last_row);
-  const NextToken next = process.client->on_logits(logits);
+  const NextToken next = TRY(next_token(*process.client, last_row));
+  const size_t vocabulary = executor_.vocabulary();
   if (next.stop) {
     outcome.ends = true;
-  } else if (next.id < 0 || static_cast<size_t>(next.id) >= logits.size()) {
+  } else if (next.id < 0 || static_cast<size_t>(next.id) >= vocabulary) {
     outcome = {.result = {},
                .ends = true,
                .reason = EndReason::kFailed,
                .error = "next token " + std::to_string(next.id) + ", vocabulary of " +
-                        std::to_string(logits.size())};
+                        std::to_string(vocabulary)};
   } else {
     outcome.result.token = next.id;
     outcome.ends = ++process.generated_tokens == process.max_new_tokens;
     outcome.reason = EndReason::kLength;
   }
+  return outcome;
+}
+
+base::Result<NextToken> Dispatcher::next_token(ProcessClient& client, int32_t logit_row) {
+  if (const kernels::TopLogits* top = executor_.top_logits(logit_row)) {
+    if (const auto next = client.on_top_logits(*top)) return *next;
+  }
+  const std::span<float> logits = TRY(executor_.logits(logit_row));
+  return client.on_logits(logits);
 }
 
 Dispatcher::Ending Dispatcher::end(sched::ProcessId id, EndReason reason, std::string error) {

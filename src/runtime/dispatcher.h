@@ -47,8 +47,9 @@ class Dispatcher {
   void note_start(const sched::Batch& batch, int64_t started_us);
   static Outcome failed(const std::string& error);
   Outcome deliver(const sched::BatchItem& item, int32_t logit_row);
-  void hand_over(const sched::BatchItem& item, int32_t logit_row, LiveProcess& process,
-                 Outcome& outcome);
+  base::Result<Outcome> hand_over(const sched::BatchItem& item, int32_t logit_row,
+                                  LiveProcess& process);
+  base::Result<NextToken> next_token(ProcessClient& client, int32_t logit_row);
   /// Takes a process out of the table; its owner hears of it by tell().
   Ending end(sched::ProcessId id, EndReason reason, std::string error);
   void tell(Ending ending);

@@ -63,8 +63,9 @@ class BootedEngine final : public Engine {
   }
 
   /// Once: from here on the engine works.
-  base::Result<> start() {
+  base::Result<> start(PassObserver* observer) {
     TRY(executor_.warm_up());
+    executor_.observe(observer);
     thread_ = std::thread([this] { dispatcher_.work(); });
     return {};
   }
@@ -141,7 +142,7 @@ base::Result<std::unique_ptr<Engine>> Engine::boot(plan::Plan plan,
                    options.on_progress));
   auto engine = std::make_unique<BootedEngine>(std::move(plan), *ops, std::move(stream),
                                                std::move(arenas), options.queue_max);
-  TRY(engine->start());
+  TRY(engine->start(options.observer));
   return std::unique_ptr<Engine>(std::move(engine));
 }
 

@@ -5,7 +5,9 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "formats/checkpoint.h"
+#include "kernels/top_logits.h"
 #include "plan/plan.h"
+#include "runtime/pass_observer.h"
 #include "sched/scheduler.h"
 
 #include <cstdint>
@@ -46,6 +48,11 @@ class ProcessClient {
   /// Logits after prompt position `position`, for processes with prompt_logits; in order. The last
   /// prompt position comes here too, and then to on_logits.
   virtual void on_prompt_logits(int32_t /*position*/, std::span<const float> /*logits*/) {}
+  /// Where logits lie in a device's memory, before on_logits: choose the next token by the greatest
+  /// of them, or ask for all by nullopt, which costs a copy of the row.
+  virtual std::optional<NextToken> on_top_logits(const kernels::TopLogits& /*top*/) {
+    return std::nullopt;
+  }
   /// Logits for the next token; choose it. `logits` may be overwritten.
   virtual NextToken on_logits(std::span<float> logits) = 0;
   virtual void on_end(const ProcessEnd& end) = 0;
@@ -62,6 +69,7 @@ struct ProcessSpec {
 struct EngineOptions {
   int32_t queue_max = 256;
   std::function<void(double fraction)> on_progress;  ///< of boot, 0..1
+  PassObserver* observer = nullptr;                  ///< outlives the engine; null: nobody listens
 };
 
 struct EngineStats {

@@ -1,6 +1,7 @@
 #include "runtime/executor.h"
 
 #include "base/check.h"
+#include "runtime/live_process.h"
 
 #include <algorithm>
 #include <variant>
@@ -36,36 +37,99 @@ Executor::Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::
   ids_.reserve(static_cast<size_t>(limits_.batch_tokens));
   sequences_.reserve(static_cast<size_t>(limits_.sequences));
   logit_rows_.reserve(static_cast<size_t>(limits_.logit_rows));
+  on_host_.reserve(static_cast<size_t>(limits_.logit_rows));
   CHECK(ops.scratch_bytes(context_.limits) <= std::ssize(context_.scratch));
   for (const BoundOp& op : bound_) {
     if (const auto* args = std::get_if<kernels::LogitsArgs>(&op)) logits_ = args->logits;
   }
   CHECK(logits_ != nullptr, "a language model ends in logits");
   host_logits_ = logits_;
-  if (!device_has_own_memory()) return;
-  const size_t logit_bytes = static_cast<size_t>(limits_.logit_rows) * vocabulary_ * sizeof(float);
-  CHECK(logit_bytes <= context_.host.size());
-  const size_t batch_bytes = context_.host.size() - logit_bytes;
-  host_logits_ = reinterpret_cast<float*>(context_.host.data() + batch_bytes);
+  if (device_has_own_memory()) place_host_memory();
+}
+
+/// The batch is staged at the start, then come the greatest logits, then all of them.
+void Executor::place_host_memory() {
+  const auto rows = static_cast<size_t>(limits_.logit_rows);
+  const size_t logit_bytes = rows * vocabulary_ * sizeof(float);
+  const size_t top_bytes =
+      ops_.top_logits == nullptr ? 0 : (rows * sizeof(kernels::TopLogits) + 63) / 64 * 64;
+  CHECK(top_bytes + logit_bytes <= context_.host.size());
+  const size_t batch_bytes = context_.host.size() - top_bytes - logit_bytes;
+  std::byte* after_batch = context_.host.data() + batch_bytes;
+  if (top_bytes > 0) top_logits_ = reinterpret_cast<kernels::TopLogits*>(after_batch);
+  host_logits_ = reinterpret_cast<float*>(after_batch + top_bytes);
   context_.host = context_.host.first(batch_bytes);
 }
 
+void Executor::observe(PassObserver* observer) {
+  observer_ = observer;
+  if (observer != nullptr) stopwatch_ = context_.stream.create_stopwatch();
+}
+
 base::Result<> Executor::forward(const sched::Batch& batch) {
+  watched_ = observer_ != nullptr && observer_->watches();
+  if (!watched_) return pass(batch);
+  const int64_t started_us = now_us();
+  TRY(pass(batch));
+  report(started_us);
+  return {};
+}
+
+base::Result<> Executor::pass(const sched::Batch& batch) {
   lay_out(batch);
   const kernels::BatchView view{.ids = ids_, .sequences = sequences_, .logit_rows = logit_rows_};
+  mark();
   if (device_has_own_memory()) ops_.stage_batch(context_, view);
-  const uint64_t key = ops_.recording_key == nullptr ? 0 : ops_.recording_key(view);
+  mark();
+  const bool records = ops_.recording_key != nullptr && !watched_;
+  const uint64_t key = records ? ops_.recording_key(view) : 0;
   if (key == 0) {
     run_pass(view);
   } else {
     context_.stream.run_recorded(key, [&] { run_pass(view); });
   }
-  if (device_has_own_memory()) {
-    context_.stream.copy(reinterpret_cast<std::byte*>(host_logits_),
-                         reinterpret_cast<const std::byte*>(logits_),
-                         logit_rows_.size() * vocabulary_ * sizeof(float));
-  }
+  copy_logits(batch);
+  mark();
   return context_.stream.synchronize();
+}
+
+void Executor::mark() {
+  if (watched_) stopwatch_->mark();
+}
+
+/// The laps lie between the marks of pass() and run_ops().
+void Executor::report(int64_t started_us) {
+  const int64_t ended_us = now_us();
+  const std::vector<double> laps = stopwatch_->laps_us();
+  CHECK(laps.size() == bound_.size() + 3);
+  observer_->on_pass({.started_us = started_us,
+                      .ended_us = ended_us,
+                      .decode_tokens = decode_tokens_,
+                      .prompt_tokens = tokens() - decode_tokens_,
+                      .staging_us = laps.front(),
+                      .ops_us = std::span(laps).subspan(1, bound_.size()),
+                      .top_logits_us = laps[laps.size() - 2],
+                      .copies_us = laps.back()});
+}
+
+/// What the greatest logits cannot stand for: scored prompts, or everything where there are none.
+void Executor::copy_logits(const sched::Batch& batch) {
+  on_host_.assign(logit_rows_.size(), !device_has_own_memory());
+  if (!device_has_own_memory()) return;
+  if (top_logits_ == nullptr) return copy_logits(0, logit_rows());
+  int32_t row = 0;
+  for (const sched::BatchItem& item : batch.items) {
+    if (item.logits_all) copy_logits(row, item.logit_rows());
+    row += item.logit_rows();
+  }
+}
+
+void Executor::copy_logits(int32_t first_row, int32_t rows) {
+  const size_t offset = static_cast<size_t>(first_row) * vocabulary_;
+  context_.stream.copy(reinterpret_cast<std::byte*>(host_logits_ + offset),
+                       reinterpret_cast<const std::byte*>(logits_ + offset),
+                       static_cast<size_t>(rows) * vocabulary_ * sizeof(float));
+  std::fill_n(on_host_.begin() + first_row, rows, true);
 }
 
 base::Result<> Executor::warm_up() {
@@ -82,19 +146,40 @@ base::Result<> Executor::warm_up() {
 }
 
 void Executor::run_pass(const kernels::BatchView& view) {
-  if (ops_.run_pass == nullptr) return run_ops(context_);
+  // Who watches each op wants each by itself.
+  if (ops_.run_pass == nullptr || watched_) return run_ops(context_);
   ops_.run_pass(context_, view, [this](const kernels::OpContext& context) { run_ops(context); });
 }
 
 void Executor::run_ops(const kernels::OpContext& context) {
   for (BoundOp& op : bound_) {
     std::visit([&](auto& bound) { run(context, bound); }, op);
+    mark();
   }
+  run_top_logits(context);
+  mark();
 }
 
-std::span<float> Executor::logits(int32_t row) {
+void Executor::run_top_logits(const kernels::OpContext& context) {
+  if (top_logits_ == nullptr || logit_rows_.empty()) return;
+  ops_.top_logits(context, {.logits = logits_,
+                             .rows = logit_rows(),
+                             .vocabulary = static_cast<int64_t>(vocabulary_),
+                             .out = top_logits_});
+}
+
+base::Result<std::span<float>> Executor::logits(int32_t row) {
   CHECK(row >= 0 && row < logit_rows());
-  return {host_logits_ + static_cast<size_t>(row) * vocabulary_, vocabulary_};
+  if (!on_host_[static_cast<size_t>(row)]) {
+    copy_logits(row, 1);
+    TRY(context_.stream.synchronize());
+  }
+  return std::span(host_logits_ + static_cast<size_t>(row) * vocabulary_, vocabulary_);
+}
+
+const kernels::TopLogits* Executor::top_logits(int32_t row) const {
+  CHECK(row >= 0 && row < logit_rows());
+  return top_logits_ == nullptr ? nullptr : top_logits_ + row;
 }
 
 void Executor::lay_out(const sched::Batch& batch) {

@@ -1,6 +1,7 @@
 #include "device/cuda/cuda_stream.h"
 
 #include "device/cuda/cuda_error.h"
+#include "device/cuda/cuda_stopwatch.h"
 
 namespace neuros::device {
 
@@ -31,6 +32,10 @@ void CudaStream::run_recorded(uint64_t key, base::FunctionRef<void()> work) {
   if (is_new) place->second = record(work);
   if (place->second == nullptr) return work();  // it could not be recorded
   note(cudaGraphLaunch(place->second, stream_));
+}
+
+std::unique_ptr<Stopwatch> CudaStream::create_stopwatch() {
+  return std::make_unique<CudaStopwatch>(stream_);
 }
 
 cudaGraphExec_t CudaStream::record(base::FunctionRef<void()> work) {

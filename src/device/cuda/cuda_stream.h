@@ -19,6 +19,7 @@ class CudaStream final : public Stream {
   base::Result<> synchronize() override;
   void copy(std::byte* to, const std::byte* from, size_t bytes) override;
   void run_recorded(uint64_t key, base::FunctionRef<void()> work) override;
+  std::unique_ptr<Stopwatch> create_stopwatch() override;
   void* native_handle() override { return stream_; }
 
  private:

@@ -14,7 +14,8 @@ int64_t scratch_bytes(const OpLimits& limits) {
   const int64_t products = cuda::linear_scratch_bytes(limits);
   const int64_t op =
       std::max({products + cuda::qkv_rope_scratch_bytes(limits),
-                cuda::attention_scratch_bytes(limits), cuda::step_scratch_bytes(limits)});
+                cuda::attention_scratch_bytes(limits), cuda::step_scratch_bytes(limits),
+                cuda::top_logits_scratch_bytes(limits)});
   return cuda::batch_bytes(limits) + cuda::kPassCounterBytes + op;
 }
 
@@ -58,6 +59,7 @@ OpTable make_table() {
   table.attention = cuda::attention;
   table.gate_up = cuda::gate_up;
   table.logits = cuda::logits;
+  table.top_logits = cuda::top_logits;
   table.linear = cuda::linear_kernels();
   return table;
 }

@@ -16,15 +16,17 @@ void qkv_rope(const OpContext& context, const QkvRopeArgs& args);
 void attention(const OpContext& context, const AttentionArgs& args);
 void gate_up(const OpContext& context, const GateUpArgs& args);
 void logits(const OpContext& context, const LogitsArgs& args);
+void top_logits(const OpContext& context, const TopLogitsArgs& args);
 
 /// The end of qkv_rope: norms and rotates what its products left in args.q, `k` and `v` (both
 /// [tokens, kv_heads * head_dim]); keys and values go to their pages.
 void finish_heads(const OpContext& context, const QkvRopeArgs& args, const float* k,
                   const float* v);
 
-/// Scratch of qkv_rope beside that of its products, and of attention.
+/// Scratch of qkv_rope beside that of its products, of attention, and of top_logits.
 int64_t qkv_rope_scratch_bytes(const OpLimits& limits);
 int64_t attention_scratch_bytes(const OpLimits& limits);
+int64_t top_logits_scratch_bytes(const OpLimits& limits);
 
 /// What the launches of attention() for decode steps depend on beside the number of sequences: the
 /// longest sequence, rounded up. Belongs into the key of a recorded pass.

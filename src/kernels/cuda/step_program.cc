@@ -44,7 +44,6 @@ StepTask step_task(const PackedMatrix& weight, const float* bias, float* y) {
           .bias = bias,
           .y = y,
           .rows = static_cast<int32_t>(weight.rows),
-          .panel_units = static_cast<int32_t>(panel_bytes(weight.dtype, weight.cols) / 16),
           .chunks = static_cast<uint16_t>((columns + in_chunk - 1) / in_chunk),
           .chunk_units = static_cast<uint8_t>(chunk_bytes(weight.dtype) / 16),
           .dtype = weight.dtype};
@@ -238,6 +237,9 @@ bool StepProgram::append(const StepProduct& product, ActivationKind kind) {
   StepPhase phase;
   phase.product = product;
   deal_panels(phase.product);
+  const StepTask& first = product.tasks[0];  // 16-bit floats alone may be short of a whole chunk
+  phase.product.missing_units = static_cast<uint8_t>(first.chunks * first.chunk_units -
+                                                     panel_bytes(first.dtype, product.cols) / 16);
   phase.product.is_mixed =
       std::any_of(product.tasks, product.tasks + product.task_count,
                   [&](const StepTask& task) { return task.dtype != product.tasks[0].dtype; });

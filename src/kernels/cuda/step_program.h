@@ -34,7 +34,6 @@ struct StepTask {
   const float* bias = nullptr;        ///< [rows] or null
   float* y = nullptr;                 ///< [rows]
   int32_t rows = 0;
-  int32_t panel_units = 0;  ///< bytes of a panel / 16
   uint16_t chunks = 0;      ///< of a panel
   uint8_t chunk_units = 0;  ///< bytes of a chunk / 16
   base::DType dtype = base::DType::kF32;
@@ -56,9 +55,10 @@ struct StepProduct {
   float epsilon = 0.0f;
   int32_t cols = 0;
   int8_t task_count = 0;
-  int8_t log_groups = 0;  ///< of columns (column_groups())
-  bool gated = false;     ///< tasks are gate and up; y is up's
-  bool is_mixed = false;  ///< tasks are of different types
+  int8_t log_groups = 0;      ///< of columns (column_groups())
+  uint8_t missing_units = 0;  ///< bytes / 16 that the last chunk of a panel is short of
+  bool gated = false;         ///< tasks are gate and up; y is up's
+  bool is_mixed = false;      ///< tasks are of different types
 };
 
 /// Heads of a layer finished, and attention over its pages.

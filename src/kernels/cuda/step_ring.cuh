@@ -184,28 +184,28 @@ class ChunkSource {
                            units_.log_groups);
     chunk_bytes_ = 16 * task.chunk_units;
     const int first = range.first * chunk_bytes_;
-    // 16-bit floats may end in a short chunk.
-    const int end = min(range.end * chunk_bytes_, task.panel_units * 16);
+    const int panel_bytes = 16 * (task.chunks * task.chunk_units - product.missing_units);
+    const int end = min(range.end * chunk_bytes_, panel_bytes);
     left_ = item_bytes_ = end - first;
     const auto address = [&](const StepTask& of, int panel) {
-      return of.weight + static_cast<int64_t>(panel) * (of.panel_units * 16) + first;
+      return of.weight + static_cast<int64_t>(panel) * panel_bytes + first;
     };
     item_ = at_ = address(task, place.panel);
-    start_run(product, task, unit, is_rotated);
+    start_run(product, panel_bytes, unit, is_rotated);
     if (run_left_ == 0) return;
     const PhaseUnits::Place next = units_.place(product, unit + units_of_step());
     other_item_ = address(product.tasks[next.task], next.panel);
   }
 
   /// Items after this one that have its length and lie at equal distances.
-  __device__ __forceinline__ void start_run(const StepProduct& product, const StepTask& task,
-                                            int unit, bool is_rotated) {
+  __device__ __forceinline__ void start_run(const StepProduct& product, int panel_bytes, int unit,
+                                            bool is_rotated) {
     run_left_ = 0;
     if (is_rotated || (product.gated && product.is_mixed)) return;
     run_left_ = (units_.task_end(unit) - 1 - unit) >> (4 - units_.log_groups);
     // From an item to the one after the next.
     const int units = 2 * units_of_step() / (product.gated ? 2 : 1);
-    stride_ = static_cast<int64_t>(units) * static_cast<int>(gridDim.x) * (task.panel_units * 16);
+    stride_ = static_cast<int64_t>(units) * static_cast<int>(gridDim.x) * panel_bytes;
   }
   __device__ __forceinline__ int units_of_step() const { return 16 >> units_.log_groups; }
 

@@ -15,7 +15,8 @@ OpTable make_table() {
                 .qkv_rope = ref::qkv_rope,
                 .attention = ref::attention,
                 .gate_up = ref::gate_up,
-                .logits = ref::logits};
+                .logits = ref::logits,
+                .top_logits = ref::top_logits};
   for (size_t i = 0; i < table.linear.size(); ++i) {
     table.linear[i] = ref::linear_kernel(static_cast<base::DType>(i));
   }

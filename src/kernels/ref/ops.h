@@ -11,6 +11,7 @@
 #include "kernels/qkv_rope.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
+#include "kernels/top_logits.h"
 
 #include <span>
 
@@ -24,6 +25,7 @@ void qkv_rope(const OpContext& context, const QkvRopeArgs& args);
 void attention(const OpContext& context, const AttentionArgs& args);
 void gate_up(const OpContext& context, const GateUpArgs& args);
 void logits(const OpContext& context, const LogitsArgs& args);
+void top_logits(const OpContext& context, const TopLogitsArgs& args);
 
 /// The kernel of a weight type; all of them multiply with linear().
 LinearKernel linear_kernel(base::DType dtype);

@@ -55,6 +55,21 @@ TEST(Ref, LinearAddsBiasAndResidual) {
   EXPECT_THAT(y, ElementsAre(106.5f, 200.25f, 105, 199));
 }
 
+TEST(Ref, TopLogitsAreInOrder) {
+  Bench bench(ref_ops(), kLimits);
+  const std::vector<float> logits{1, 3, -2, 3, 3 - std::log(4.0f), 0, 0, 0, 0, 5};
+  TopLogits top[2];
+  ref_ops().top_logits(bench.context(),
+                       {.logits = logits.data(), .rows = 2, .vocabulary = 5, .out = top});
+  std::vector<int32_t> ids;
+  for (const TopLogit& entry : top[0].candidates()) ids.push_back(entry.id);
+  EXPECT_THAT(ids, ElementsAre(1, 3, 4, 0, 2));
+  EXPECT_EQ(top[0].best[1].logit, 3.0f);
+  EXPECT_FLOAT_EQ(top[0].sum, 2.25f + std::exp(-2.0f) + std::exp(-5.0f));
+  EXPECT_EQ(top[1].best[0].id, 4);
+  EXPECT_EQ(top[1].best[1].id, 0);
+}
+
 TEST(Ref, RmsNormDividesByTheRoot) {
   Bench bench(ref_ops(), kLimits);
   const std::vector<float> x{3, 4, 3, 4}, weight{1, 1, 2, 0};

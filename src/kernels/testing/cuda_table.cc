@@ -42,6 +42,9 @@ OpTable make_table() {
     stage_and_run(cuda_ops()->logits, context, args,
                   {.ids = {}, .sequences = {}, .logit_rows = args.rows});
   };
+  table.top_logits = [](const OpContext& context, const TopLogitsArgs& args) {
+    stage_and_run(cuda_ops()->top_logits, context, args, {});
+  };
   for (LinearKernel& kernel : table.linear) {
     if (!kernel) continue;
     kernel.run = [](const OpContext& context, const LinearArgs& args) {

@@ -1,0 +1,145 @@
+/// A pass on a device with memory of its own, which the host stands in for: what comes back of it.
+
+#include "runtime/executor.h"
+
+#include "device/cpu/cpu_device.h"
+#include "runtime/weights.h"
+#include "tiny_model.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+namespace neuros {
+namespace {
+
+using testing::TinyModel;
+
+/// The CPU's stream, which counts what is copied.
+class CountingStream final : public device::Stream {
+ public:
+  explicit CountingStream(std::unique_ptr<device::Stream> inner) : inner_(std::move(inner)) {}
+  base::Result<> synchronize() override { return inner_->synchronize(); }
+  void copy(std::byte* to, const std::byte* from, size_t bytes) override {
+    bytes_copied += bytes;
+    inner_->copy(to, from, bytes);
+  }
+  base::ThreadPool* cpu_workers() override { return inner_->cpu_workers(); }
+
+  size_t bytes_copied = 0;
+
+ private:
+  std::unique_ptr<device::Stream> inner_;
+};
+
+/// The reference's ops as if a batch had to be staged and logits copied.
+kernels::OpTable far_ops(kernels::TopLogitsFn top_logits) {
+  kernels::OpTable table = kernels::ref_ops();
+  table.host_bytes = [](const kernels::OpLimits&) { return int64_t{64}; };
+  table.stage_batch = [](const kernels::OpContext&, const kernels::BatchView&) {};
+  table.top_logits = top_logits;
+  return table;
+}
+
+/// A booted tiny model without an engine.
+struct Machine {
+  explicit Machine(const kernels::OpTable& table)
+      : ops(table),
+        device(std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}))),
+        plan(model.plan(ops, {})),
+        stream(std::move(*device->create_stream())),
+        arenas(std::move(*runtime::Arenas::reserve(plan.memory, *device))) {
+    CHECK(runtime::load_weights(plan, model.checkpoint(), ops,
+                                {*device, stream, arenas.weights.span()}, {})
+              .has_value());
+    executor.emplace(plan, ops, stream, arenas);
+    stream.bytes_copied = 0;
+  }
+  std::vector<float> logits(int32_t row) {
+    const auto found = executor->logits(row);
+    CHECK(found.has_value());
+    return {found->begin(), found->end()};
+  }
+
+  TinyModel model;
+  kernels::OpTable ops;
+  std::unique_ptr<device::Device> device;
+  plan::Plan plan;
+  CountingStream stream;
+  runtime::Arenas arenas;
+  std::optional<runtime::Executor> executor;
+};
+
+/// Two sequences that ask for their last row, and one of two tokens that is scored.
+sched::Batch batch() {
+  sched::BatchItem first{.id = 1, .tokens = {5, 6, 7}, .pages = {0}, .logits_last = true};
+  sched::BatchItem scored{.id = 2, .tokens = {1, 2}, .pages = {1}, .logits_all = true};
+  sched::BatchItem last{.id = 3, .tokens = {9}, .pages = {2}, .logits_last = true};
+  return {.items = {first, scored, last}};
+}
+
+constexpr size_t kRowBytes = TinyModel::kVocabulary * sizeof(float);
+
+TEST(Executor, CopiesScoredRowsAndOthersWhenAsked) {
+  Machine near(kernels::ref_ops()), far(far_ops(kernels::ref_ops().top_logits));
+  ASSERT_TRUE(near.executor->forward(batch()) && far.executor->forward(batch()));
+  EXPECT_EQ(near.executor->top_logits(0), nullptr) << "the host has all logits";
+  EXPECT_EQ(far.stream.bytes_copied, 2 * kRowBytes);
+  ASSERT_EQ(far.executor->logit_rows(), 4);
+  for (int32_t row = 0; row < 4; ++row) {
+    const kernels::TopLogits* top = far.executor->top_logits(row);
+    ASSERT_NE(top, nullptr);
+    const std::vector<float> logits = near.logits(row);
+    EXPECT_EQ(far.logits(row), logits);
+    EXPECT_EQ(top->vocabulary, TinyModel::kVocabulary);
+    EXPECT_EQ(top->best[0].logit, *std::ranges::max_element(logits));
+  }
+  EXPECT_EQ(far.stream.bytes_copied, 4 * kRowBytes);
+  far.logits(0);
+  EXPECT_EQ(far.stream.bytes_copied, 4 * kRowBytes) << "once";
+}
+
+TEST(Executor, TellsOfTheOpsOfWatchedPasses) {
+  class Watcher final : public runtime::PassObserver {
+   public:
+    bool watches() const override { return on; }
+    void on_pass(const runtime::PassTimes& times) override {
+      ++passes;
+      prompt_tokens = times.prompt_tokens;
+      ops = times.ops_us.size();
+      us = std::accumulate(times.ops_us.begin(), times.ops_us.end(), times.top_logits_us);
+      whole_us = times.ended_us - times.started_us;
+    }
+    bool on = false;
+    int passes = 0;
+    int64_t prompt_tokens = 0, whole_us = 0;
+    size_t ops = 0;
+    double us = 0;
+  };
+  Watcher watcher;
+  Machine machine(far_ops(kernels::ref_ops().top_logits));
+  machine.executor->observe(&watcher);
+  ASSERT_TRUE(machine.executor->forward(batch()));
+  EXPECT_EQ(watcher.passes, 0);
+  watcher.on = true;
+  ASSERT_TRUE(machine.executor->forward(batch()));
+  EXPECT_EQ(watcher.passes, 1);
+  EXPECT_EQ(watcher.prompt_tokens, 6);
+  size_t ops = 0;
+  for (const plan::Segment& segment : machine.plan.program.segments) ops += segment.ops.size();
+  EXPECT_EQ(watcher.ops, ops);
+  EXPECT_GT(watcher.us, 0.0);
+  EXPECT_LE(watcher.us, static_cast<double>(watcher.whole_us) + 1.0);
+}
+
+TEST(Executor, CopiesEveryRowWhereTheGreatestAreNotMade) {
+  Machine near(kernels::ref_ops()), far(far_ops(nullptr));
+  ASSERT_TRUE(near.executor->forward(batch()) && far.executor->forward(batch()));
+  EXPECT_EQ(far.executor->top_logits(0), nullptr);
+  EXPECT_EQ(far.stream.bytes_copied, 4 * kRowBytes);
+  EXPECT_EQ(far.logits(3), near.logits(3));
+}
+
+}  // namespace
+}  // namespace neuros
