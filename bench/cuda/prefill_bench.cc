@@ -2,17 +2,20 @@
 ///
 ///   cuda_prefill_bench [--types q4_k,q8_0,...] [--shape ROWSxCOLS] [--tokens N] [--rate TFLOPS]
 ///   cuda_prefill_bench --check [--types ...] [--path generic]
+///   cuda_prefill_bench --layer [--types ...] [--tokens N] [--rate TFLOPS]
 ///
 /// Times are of the whole product, the preparing of the activations included: the median of many
 /// runs, by events, over copies of the weights that together do not fit in L2. `rate` is what a
 /// library's bf16 product was measured to do on the same card; the share of it is printed. Each row
 /// is one type and shape on the generic path and on the card's own, or on the one that --path names
 /// as NEUROS_CUDA_PATH does. --check compares results with sums in double instead and fails where
-/// they differ.
+/// they differ. --layer shows where the time of a layer goes (prefill_layer.h).
 
 #include "base/check.h"
+#include "cuda/event_timer.h"
 #include "cuda/packed_weights.h"
 #include "cuda/prefill_check.h"
+#include "cuda/prefill_layer.h"
 #include "device/cuda_device.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prefill.h"
@@ -41,40 +44,12 @@ constexpr Shape kShapes[]{{4096, 14336, 1024}, {14336, 4096, 1024}, {4096, 4096,
 
 struct Options {
   bool check = false;
+  bool layer = false;
   std::vector<DType> types;
   std::vector<Shape> shapes;
   std::string path;
-  double rate = 787;  ///< TFLOP/s of bf16 through PyTorch on an H200
-};
-
-/// Times work on a stream by a pair of events.
-class EventTimer {
- public:
-  explicit EventTimer(cudaStream_t stream) : stream_(stream) {
-    CHECK(cudaEventCreate(&start_) == cudaSuccess && cudaEventCreate(&stop_) == cudaSuccess);
-  }
-  EventTimer(const EventTimer&) = delete;
-  EventTimer& operator=(const EventTimer&) = delete;
-  ~EventTimer() {
-    cudaEventDestroy(start_);
-    cudaEventDestroy(stop_);
-  }
-
-  template <typename Work>
-  double milliseconds(Work work) {
-    cudaEventRecord(start_, stream_);
-    work();
-    cudaEventRecord(stop_, stream_);
-    const cudaError_t error = cudaEventSynchronize(stop_);
-    CHECK(error == cudaSuccess, cudaGetErrorString(error));
-    float elapsed = 0.0f;
-    CHECK(cudaEventElapsedTime(&elapsed, start_, stop_) == cudaSuccess);
-    return elapsed;
-  }
-
- private:
-  cudaStream_t stream_;
-  cudaEvent_t start_{}, stop_{};
+  int64_t tokens = 1024;  ///< of a layer
+  double rate = 787;      ///< TFLOP/s of bf16 through PyTorch on an H200
 };
 
 device::Buffer reserve(device::Device& device, size_t bytes) {
@@ -192,8 +167,8 @@ Options parse(int argc, char** argv) {
   Shape shape{0, 0, 1024};
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
-    if (name == "--check") {
-      options.check = true;
+    if (name == "--check" || name == "--layer") {
+      (name == "--check" ? options.check : options.layer) = true;
       continue;
     }
     CHECK(i + 1 < argc, "an option without its value");
@@ -212,7 +187,12 @@ Options parse(int argc, char** argv) {
   if (shape.rows > 0) options.shapes = {shape};
   if (options.shapes.empty()) options.shapes.assign(std::begin(kShapes), std::end(kShapes));
   for (Shape& each : options.shapes) each.tokens = tokens > 0 ? tokens : each.tokens;
+  options.tokens = tokens > 0 ? tokens : options.tokens;
   if (!options.types.empty()) return options;
+  if (options.layer) {
+    options.types = {DType::kBF16, DType::kQ8_0, DType::kQ4_K};
+    return options;
+  }
   if (!options.check) {
     options.types = {DType::kBF16, DType::kF16,  DType::kQ8_0,
                      DType::kQ4_0, DType::kQ4_K, DType::kQ6_K};
@@ -234,6 +214,11 @@ int main(int argc, char** argv) {
   }
   if (options.check) {
     return neuros::bench::check_prefill(**device, options.types, options.path) ? 0 : 1;
+  }
+  if (options.layer) {
+    neuros::bench::measure_layer(
+        **device, {.types = options.types, .tokens = options.tokens, .tflops = options.rate});
+    return 0;
   }
   neuros::bench::measure(**device, options);
   return 0;

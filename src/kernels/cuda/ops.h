@@ -17,6 +17,11 @@ void attention(const OpContext& context, const AttentionArgs& args);
 void gate_up(const OpContext& context, const GateUpArgs& args);
 void logits(const OpContext& context, const LogitsArgs& args);
 
+/// The end of qkv_rope: norms and rotates what its products left in args.q, `k` and `v` (both
+/// [tokens, kv_heads * head_dim]); keys and values go to their pages.
+void finish_heads(const OpContext& context, const QkvRopeArgs& args, const float* k,
+                  const float* v);
+
 /// Scratch of qkv_rope beside that of its products, and of attention.
 int64_t qkv_rope_scratch_bytes(const OpLimits& limits);
 int64_t attention_scratch_bytes(const OpLimits& limits);

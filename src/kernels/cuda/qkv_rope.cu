@@ -153,6 +153,18 @@ int64_t qkv_rope_scratch_bytes(const OpLimits& limits) {
   return 2 * widths_bytes(limits.tokens, limits.heads * limits.head_dim);
 }
 
+void finish_heads(const OpContext& context, const QkvRopeArgs& args, const float* k,
+                  const float* v) {
+  const HeadsView view = view_of(context, args, k, v);
+  const auto heads = static_cast<unsigned>(args.heads + 2 * args.kv.layout.kv_heads);
+  with_number(args.kv.layout.dtype, [&]<typename T>(T) {
+    launch(context,
+           {.grid = dim3(static_cast<unsigned>(args.tokens), (heads + kWarps - 1) / kWarps),
+            .block = dim3(32 * kWarps)},
+           finish_heads_kernel<T>, view);
+  });
+}
+
 void qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
   if (args.tokens == 0) return;
   CHECK(args.kv.layout.head_dim <= kHeadDimMax && args.rope_dims <= args.kv.layout.head_dim);
@@ -174,14 +186,7 @@ void qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
                 .decode_tokens = args.decode_tokens,
                 .cols = args.wq.cols},
                tasks, scratch.subspan(static_cast<size_t>(2 * bytes)));
-  const HeadsView view = view_of(context, args, k, v);
-  const auto heads = static_cast<unsigned>(args.heads + 2 * args.kv.layout.kv_heads);
-  with_number(args.kv.layout.dtype, [&]<typename T>(T) {
-    launch(context,
-           {.grid = dim3(static_cast<unsigned>(args.tokens), (heads + kWarps - 1) / kWarps),
-            .block = dim3(32 * kWarps)},
-           finish_heads_kernel<T>, view);
-  });
+  finish_heads(context, args, k, v);
 }
 
 }  // namespace neuros::kernels::cuda
