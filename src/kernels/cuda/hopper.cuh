@@ -109,9 +109,9 @@ __device__ __forceinline__ void take_registers() {
 }
 
 /// A barrier of `kThreads` of the block's threads; ids from 1.
-template <int kId, int kThreads>
-__device__ __forceinline__ void sync_threads() {
-  asm volatile("bar.sync %0, %1;" ::"n"(kId), "n"(kThreads) : "memory");
+template <int kThreads>
+__device__ __forceinline__ void sync_threads(int id) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
 }
 
 /// Orders earlier accesses of operand and sum registers before the next products.

@@ -8,7 +8,8 @@
 /// further on to L2. Blocks stay and take tiles in turn.
 ///
 /// Tiles of 256 tokens are computed by pairs of blocks, a cluster, one above the other: each copies
-/// half of the tokens to both, so that L2 gives them once.
+/// half of the tokens to both, so that L2 gives them once. So that a last round of tiles that would
+/// leave half of the multiprocessors idle takes half as long, its tiles have half as many tokens.
 ///
 /// Bounds, for 128 rows x 256 tokens x 16 columns: 0.5 M FMA at 2048 a cycle: 256 cycles. Shared
 /// memory: each warpgroup reads the tokens, 2 x 8 KiB: 128 cycles. L2: 4 KiB of tokens and 4 KiB of
@@ -23,6 +24,7 @@
 #include "kernels/cuda/prefill_tile.cuh"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace neuros::kernels::cuda::prefill {
 
@@ -114,19 +116,20 @@ __device__ __forceinline__ void release(uint32_t empty) {
   }
 }
 
-/// Starts the copies to a place in the ring: all of the tokens, or this block's share of them to
-/// all blocks of the cluster. Either way the whole is expected.
+/// Starts the copies of a tile's tokens to a place in the ring: all of them, or this block's share
+/// to all blocks of the cluster. Either way the whole is expected.
 template <int kTokens>
-__device__ __forceinline__ void fill(const RingPlace<kTokens>& place, const std::byte* from) {
+__device__ __forceinline__ void fill(const RingPlace<kTokens>& place, const std::byte* from,
+                                     uint32_t bytes) {
   using Shared = WgmmaShared<kTokens>;
-  hopper::arrive_and_expect(place.full(), Shared::kBlockBytes);
+  hopper::arrive_and_expect(place.full(), bytes);
   if constexpr (Shared::kCluster == 1) {
-    hopper::bulk_copy(place.block(), from, Shared::kBlockBytes, place.full());
+    hopper::bulk_copy(place.block(), from, bytes, place.full());
   } else {
-    constexpr uint32_t kShare = Shared::kBlockBytes / Shared::kCluster;
     constexpr uint16_t kAll = (1u << Shared::kCluster) - 1;
-    const uint32_t offset = hopper::block_in_cluster() * kShare;
-    hopper::bulk_copy_to_blocks(place.block() + offset, from + offset, kShare, place.full(), kAll);
+    const uint32_t share = bytes / Shared::kCluster;
+    const uint32_t offset = hopper::block_in_cluster() * share;
+    hopper::bulk_copy_to_blocks(place.block() + offset, from + offset, share, place.full(), kAll);
   }
 }
 
@@ -139,12 +142,20 @@ class Tiles {
   explicit __device__ __forceinline__ Tiles(const ProductArgs& args)
       : args_(args), index_(static_cast<int>(blockIdx.x) / kCluster) {}
 
-  __device__ __forceinline__ bool done() const {
-    return index_ >= (args_.row_tiles + kCluster - 1) / kCluster * args_.token_tiles;
-  }
+  __device__ __forceinline__ bool done() const { return index_ >= args_.tiles; }
   __device__ __forceinline__ void advance() { index_ += static_cast<int>(gridDim.x) / kCluster; }
+  /// Whether the current one has half as many tokens.
+  __device__ __forceinline__ bool narrow() const {
+    return kTokens == kWgmmaTokensMax && index_ >= args_.wide_tiles;
+  }
   __device__ __forceinline__ Tile current() const {
-    return find_tile(args_, index_, kTokens, kCluster, static_cast<int>(blockIdx.x) % kCluster);
+    constexpr int kHalf = kTokens / 2;
+    const int rank = static_cast<int>(blockIdx.x) % kCluster;
+    const TileGrid grid =
+        narrow() ? TileGrid{args_.wide_row_tiles, args_.row_tiles - args_.wide_row_tiles,
+                            (args_.tokens - 1) / kHalf + 1, kHalf}
+                 : TileGrid{0, args_.wide_row_tiles, args_.token_tiles, kTokens};
+    return find_tile(args_, grid, narrow() ? index_ - args_.wide_tiles : index_, kCluster, rank);
   }
 
  private:
@@ -152,9 +163,24 @@ class Tiles {
   int index_;
 };
 
+/// Asks for what will be added to a tile's sums.
+__device__ __forceinline__ void prefetch_extras(const ProductArgs& args, const Tile& tile,
+                                                int tokens) {
+  const ProductTask& task = args.tasks[tile.task];
+  const float* extras = task.residual != nullptr ? task.residual : task.gate;
+  const int rows = min(args.tile_rows(), task.rows - tile.row);
+  if (extras == nullptr || !task.aligned || rows <= 0) return;
+  const int end = min(tile.token + tokens, args.tokens);
+  for (int token = tile.token + static_cast<int>(threadIdx.x) % 32; token < end; token += 32) {
+    const float* from = extras + static_cast<int64_t>(token) * task.rows + tile.row;
+    hopper::prefetch_to_l2(reinterpret_cast<const std::byte*>(from),
+                           static_cast<uint32_t>(rows) * 4);
+  }
+}
+
 /// The feeding warp: for each column block of each tile, the tokens to the ring and, at the start
-/// of a chunk, the weights of a later one to L2. All lanes wait; one copies, eight prefetch a
-/// panel.
+/// of a chunk, the weights of a later one to L2; then, while its last products are made, what is
+/// added to their sums. All lanes wait; one copies, eight prefetch a panel.
 template <typename Stream, int kTokens>
 __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
   constexpr int kChunkBlocks = Stream::kColumns / kBlockColumns;
@@ -181,14 +207,16 @@ __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
       hopper::order_bulk_reads();
       first = false;
     }
+    const int width = tiles.narrow() ? kTokens / 2 : kTokens;
     const std::byte* from = args.activations + tile.token * static_cast<int64_t>(kBlockRowBytes);
 #pragma unroll 1
     for (int block = 0; block < chunks * kChunkBlocks; ++block, from += stride) {
       if (block % kChunkBlocks == 0) prefetch(block / kChunkBlocks + kAhead);
       place.wait_empty();
-      if (lane == 0) fill<kTokens>(place, from);
+      if (lane == 0) fill<kTokens>(place, from, static_cast<uint32_t>(width) * kBlockRowBytes);
       place.advance();
     }
+    prefetch_extras(args, tiles.current(), width);
   }
   let_next_start();
 }
@@ -196,9 +224,9 @@ __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
 /// The sums of a tile, its weights having been started. Operands of two steps alternate, as the
 /// products of the step before may still read theirs; once those are done the column block before
 /// is free.
-template <typename Stream, int kTokens>
+template <typename Stream, int kTokens, int kRingTokens>
 __device__ __forceinline__ void multiply_tile(Stream& weights, int chunks,
-                                              RingPlace<kTokens>& place,
+                                              RingPlace<kRingTokens>& place,
                                               float (&sums)[kTokens / 2]) {
   uint32_t a[2][8];
   uint32_t previous = 0;  // barrier of the column block before this one
@@ -224,7 +252,7 @@ __device__ __forceinline__ void multiply_tile(Stream& weights, int chunks,
       hopper::wait_for_products<1>();
       if constexpr (Stream::kInPlace) weights.advance(step);
       if (step % 2 == 0) {
-        if (previous != 0) release<kTokens>(previous);
+        if (previous != 0) release<kRingTokens>(previous);
       } else {
         previous = place.empty();
         place.advance();
@@ -233,7 +261,7 @@ __device__ __forceinline__ void multiply_tile(Stream& weights, int chunks,
     weights.end_chunk();
   }
   hopper::wait_for_products<0>();
-  release<kTokens>(previous);
+  release<kRingTokens>(previous);
 }
 
 template <typename Stream, int kTokens>
@@ -242,21 +270,25 @@ __device__ __forceinline__ void multiply(const ProductArgs& args, uint32_t share
   RingPlace<kTokens> place(shared);
   Stream weights;
   Tiles<kTokens> tiles(args);
+  const int half = static_cast<int>(threadIdx.x) / kHalfThreads;
+  const auto sync_half = [half] { hopper::sync_threads<kHalfThreads>(1 + half); };
   const auto start = [&] {
     const int panel = static_cast<int>(threadIdx.x) / 32;
     weights.start(tile_panel(args, tiles.current(), panel), args.cols);
   };
-  start();
-  wait_for_previous();
-  while (true) {
-    float sums[kTokens / 2];
-    multiply_tile(weights, chunks, place, sums);
+  const auto compute = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+    float sums[kWidth / 2];
+    multiply_tile<Stream, kWidth>(weights, chunks, place, sums);
     const Tile finished = tiles.current();
     tiles.advance();
     if (!tiles.done()) start();  // the next weights are on their way while this tile is written
-    write_tile<kTokens>(args, finished, sums, slices,
-                        [] { hopper::sync_threads<1, kTileThreads>(); });
-    if (tiles.done()) return;
+    write_tile<kWidth>(args, finished, sums, slices, sync_half);
+  };
+  start();
+  wait_for_previous();
+  while (!tiles.done() && !tiles.narrow()) compute(std::integral_constant<int, kTokens>());
+  if constexpr (kTokens == kWgmmaTokensMax) {
+    while (!tiles.done()) compute(std::integral_constant<int, kTokens / 2>());
   }
 }
 
@@ -316,8 +348,7 @@ void launch_wgmma(const OpContext& context, const ProductArgs& args) {
   const cudaError_t error =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
-  const int clusters = std::min((args.row_tiles + kCluster - 1) / kCluster * args.token_tiles,
-                                args.multiprocessors / kCluster);
+  const int clusters = std::min(args.tiles, args.multiprocessors / kCluster);
   launch_clusters(context, static_cast<unsigned>(clusters * kCluster), kCluster, kBytes, kernel,
                   args);
 }
