@@ -54,6 +54,8 @@ int64_t attention_decode_scratch_bytes(const OpLimits& limits);
 
 /// Prompt rows by tensor cores. False: not for this type, head size or GPU.
 bool attention_prompt(const OpContext& context, const AttentionRun& run);
+/// The same by Hopper's instructions.
+bool attention_prompt_wgmma(const OpContext& context, const AttentionRun& run);
 
 /// Any rows, any head size up to 256: without tensor cores.
 void attention_plain(const OpContext& context, const AttentionRun& run);
