@@ -17,7 +17,8 @@ constexpr int kWarps = kThreads / 32;
 
 /// One token's row. A thread has every kThreads-th four columns; the first kHeld of those fours are
 /// in registers, further ones are read again each time. Or, where the grid has several blocks a
-/// token, a block has the columns that its threads hold, and no others.
+/// token, a block has the columns that its threads hold, and no others: the last ones first, which
+/// the product before wrote last and L2 still has.
 template <int kHeld>
 class Row {
  public:
@@ -55,7 +56,7 @@ class Row {
 
  private:
   __device__ __forceinline__ static int column(int i) {
-    const int first = static_cast<int>(blockIdx.y) * (4 * kHeld * kThreads);
+    const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * (4 * kHeld * kThreads);
     return first + 4 * (static_cast<int>(threadIdx.x) + i * kThreads);
   }
   __device__ __forceinline__ float at(const float* row, int col) const {
