@@ -138,11 +138,11 @@ template <bool kSwiglu>
 struct SliceExtras {
   using Rows = OwnRows<kSwiglu>;
   float factor[Rows::kCount];
-  float4 extra[kSwiglu ? 1 : Rows::kCount];  ///< of residual or gate
+  float4 residual[kSwiglu ? 1 : Rows::kCount];
 
   __device__ __forceinline__ void load(const ProductArgs& args, const Rows& rows, int token) {
-    const float* from = rows.task.residual != nullptr ? rows.task.residual : rows.task.gate;
-    const bool has_extra =
+    const float* from = rows.task.residual;
+    const bool has_residual =
         !kSwiglu && from != nullptr && rows.task.aligned && rows.row < rows.task.rows;
 #pragma unroll
     for (int i = 0; i < Rows::kCount; ++i) {
@@ -150,23 +150,34 @@ struct SliceExtras {
       factor[i] = 0.0f;
       if (of < args.tokens) factor[i] = __fmul_rn(args.token_factors[of], args.weight_factor);
       if constexpr (!kSwiglu) {
-        if (has_extra && of < args.tokens) extra[i] = load_four(from + rows.place(token, i));
+        if (has_residual && of < args.tokens) residual[i] = load_four(from + rows.place(token, i));
       }
     }
   }
 };
 
-/// Four rows of one token where a task's rows or pointers do not allow 16-byte accesses.
-__device__ __forceinline__ void write_one_by_one(const ProductTask& task, int64_t at, int row,
-                                                 float4 v) {
-  const float values[4]{v.x, v.y, v.z, v.w};
+/// A thread's part of a slice where a task's rows or pointers do not allow 16-byte accesses, or
+/// there is a gate: one by one.
+template <bool kSwiglu>
+__device__ __forceinline__ void write_one_by_one(const ProductArgs& args,
+                                                 const OwnRows<kSwiglu>& rows, const float* slice,
+                                                 int token) {
+  using Rows = OwnRows<kSwiglu>;
+  const ProductTask& task = rows.task;
 #pragma unroll 1
-  for (int i = 0; i < 4 && row + i < task.rows; ++i) {
-    float value = i == 0 ? values[0] : i == 1 ? values[1] : i == 2 ? values[2] : values[3];
-    if (task.bias != nullptr) value = __fadd_rn(value, task.bias[row + i]);
-    if (task.residual != nullptr) value = __fadd_rn(value, task.residual[at + i]);
-    if (task.gate != nullptr) value = silu_times(task.gate[at + i], value);
-    task.y[at + i] = value;
+  for (int i = 0; i < 4 * Rows::kCount; ++i) {
+    const int of = rows.token + i / 4 * Rows::kStep, row = i % 4;
+    if (token + of >= args.tokens) return;
+    if (rows.row + row >= task.rows) continue;
+    const float factor = __fmul_rn(args.token_factors[token + of], args.weight_factor);
+    const float* sums = slice + of * kSliceStride + rows.in_half + row;
+    const int64_t at = rows.place(token, i / 4) + row;
+    float value = __fmul_rn(sums[0], factor);
+    if (kSwiglu) value = silu_times(value, __fmul_rn(sums[kHalfRows / 2], factor));
+    if (task.bias != nullptr) value = __fadd_rn(value, task.bias[rows.row + row]);
+    if (task.residual != nullptr) value = __fadd_rn(value, task.residual[at]);
+    if (task.gate != nullptr) value = silu_times(task.gate[at], value);
+    task.y[at] = value;
   }
 }
 
@@ -177,6 +188,7 @@ __device__ __forceinline__ void write_slice(const ProductArgs& args, const OwnRo
                                             const float* slice, int token) {
   using Rows = OwnRows<kSwiglu>;
   const ProductTask& task = rows.task;
+  if (!task.aligned || task.gate != nullptr) return write_one_by_one(args, rows, slice, token);
   if (rows.row >= task.rows) return;
   const float* sums = slice + rows.token * kSliceStride + rows.in_half;
   float4 values[Rows::kCount];
@@ -186,23 +198,15 @@ __device__ __forceinline__ void write_slice(const ProductArgs& args, const OwnRo
     values[i] = scaled(at, extras.factor[i]);
     if constexpr (kSwiglu) {
       values[i] = silu_times(values[i], scaled(at + kHalfRows / 2, extras.factor[i]));
+    } else {
+      if (task.bias != nullptr) values[i] = add(values[i], bias);
+      if (task.residual != nullptr) values[i] = add(values[i], extras.residual[i]);
     }
   }
 #pragma unroll
   for (int i = 0; i < Rows::kCount; ++i) {
     if (token + rows.token + i * Rows::kStep >= args.tokens) return;
-    const int64_t at = rows.place(token, i);
-    if (!task.aligned) {
-      write_one_by_one(task, at, rows.row, values[i]);
-      continue;
-    }
-    float4 v = values[i];
-    if constexpr (!kSwiglu) {
-      if (task.bias != nullptr) v = add(v, bias);
-      if (task.residual != nullptr) v = add(v, extras.extra[i]);
-      if (task.gate != nullptr) v = silu_times(extras.extra[i], v);
-    }
-    *reinterpret_cast<float4*>(task.y + at) = v;
+    *reinterpret_cast<float4*>(task.y + rows.place(token, i)) = values[i];
   }
 }
 
