@@ -150,8 +150,8 @@ struct QueryGroup {
     for (int step = 0; step < kSteps; ++step) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const float* at = from + 16 * step + 8 * half + 2 * t;
-        q[step].x[2 * half + i] = pack(at[0] * scale, at[1] * scale, T{});
+        const auto x = *reinterpret_cast<const float2*>(from + 16 * step + 8 * half + 2 * t);
+        q[step].x[2 * half + i] = pack(x.x * scale, x.y * scale, T{});
       }
     }
   }
@@ -248,8 +248,8 @@ struct QueryGroup {
       float* to = view.out + row_start<kHeadDim>(view, range, blockIdx.x, queries[i]);
 #pragma unroll
       for (int n = 0; n < kHeadDim / 8; ++n) {
-        to[8 * n + 2 * t] = out[4 * n + 2 * i] * inverse;
-        to[8 * n + 2 * t + 1] = out[4 * n + 2 * i + 1] * inverse;
+        *reinterpret_cast<float2*>(to + 8 * n + 2 * t) = {out[4 * n + 2 * i] * inverse,
+                                                          out[4 * n + 2 * i + 1] * inverse};
       }
     }
   }
@@ -362,6 +362,10 @@ bool launch_prompt(const OpContext& context, const AttentionRun& run) {
   return false;
 }
 
+bool in_pairs(const float* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % sizeof(float2) == 0;
+}
+
 /// Of a grid's second dimension.
 constexpr int32_t kBlocksMax = 65535;
 
@@ -369,6 +373,7 @@ constexpr int32_t kBlocksMax = 65535;
 
 bool attention_prompt_wgmma(const OpContext& context, const AttentionRun& run) {
   if (!device_traits().wgmma || query_blocks(run, kBlockQueries) > kBlocksMax) return false;
+  if (!in_pairs(run.view.q) || !in_pairs(run.view.out)) return false;
   if (run.dtype == base::DType::kF16) return launch_prompt<__half>(context, run);
   if (run.dtype == base::DType::kBF16) return launch_prompt<__nv_bfloat16>(context, run);
   return false;
