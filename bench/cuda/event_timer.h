@@ -1,8 +1,7 @@
 #pragma once
 
 #include "base/check.h"
-
-#include <cuda_runtime.h>
+#include "kernels/cuda/launch.cuh"
 
 namespace neuros::bench {
 

@@ -33,8 +33,8 @@ struct Path {
   const char* name;
   int family;
 };
-constexpr Path kPaths[]{
-    {"generic", 0}, {"wgmma256", 1}, {"wgmma128", 1}, {"wgmma64", 1}, {"automatic", 1}};
+constexpr Path kPaths[]{{"generic", 0},  {"wgmma256", 1}, {"wgmma256+128", 1},
+                        {"wgmma128", 1}, {"wgmma64", 1},  {"automatic", 1}};
 
 /// Device memory with the bytes of a vector.
 class Memory {

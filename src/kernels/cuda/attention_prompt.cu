@@ -6,6 +6,7 @@
 ///
 /// Queries, times the scale, and softmax weights are rounded to the type of the keys.
 
+#include "kernels/cuda/attention_queries.cuh"
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
@@ -17,15 +18,6 @@ namespace {
 
 constexpr int kWarpQueries = 16;
 constexpr int kBlockQueries = kTileThreads / 32 * kWarpQueries;
-
-/// Queries of one sequence and KV head: number x is row x / group, query head x % group.
-struct QueryRange {
-  int32_t first, last;
-  int32_t group;
-  int32_t first_row, first_position;  ///< of the sequence
-
-  __device__ int32_t position(int32_t query) const { return first_position + query / group; }
-};
 
 /// 16 queries of a warp; the lane's rows are g and g + 8. Those past the end repeat the last.
 template <typename T, int kHeadDim>
@@ -56,16 +48,9 @@ struct PromptWarp {
     }
   }
 
-  /// Where a query's row of [tokens, heads, head_dim] starts.
-  __device__ static int64_t row_start(const AttentionView& view, const QueryRange& range,
-                                      int32_t query) {
-    const int64_t row = range.first_row + query / range.group;
-    const int64_t head = static_cast<int64_t>(blockIdx.y) * range.group + query % range.group;
-    return (row * view.heads + head) * kHeadDim;
-  }
-
   __device__ void load_queries(const AttentionView& view, const QueryRange& range, int i) {
-    const float* from = view.q + row_start(view, range, min(queries[i], range.last));
+    const float* from =
+        view.q + row_start<kHeadDim>(view, range, blockIdx.y, min(queries[i], range.last));
     const float scale = query_scale(view);
     const int t = static_cast<int>(threadIdx.x) % 4;
 #pragma unroll
@@ -172,7 +157,7 @@ struct PromptWarp {
     for (int i = 0; i < 2; ++i) {
       const float inverse = 1.0f / quad_sum(softmax[i].sum);
       if (queries[i] > range.last) continue;
-      float* to = view.out + row_start(view, range, queries[i]);
+      float* to = view.out + row_start<kHeadDim>(view, range, blockIdx.y, queries[i]);
 #pragma unroll
       for (int n = 0; n < 2 * kSteps; ++n) {
         to[8 * n + 2 * t] = out[n].x[2 * i] * inverse;
@@ -181,33 +166,6 @@ struct PromptWarp {
     }
   }
 };
-
-__host__ __device__ int32_t query_blocks(int32_t rows, int32_t group) {
-  return (rows * group + kBlockQueries - 1) / kBlockQueries;
-}
-
-/// The block's sequence and its number there, counting all blocks of the run's sequences.
-struct BlockPlace {
-  int sequence = 0;
-  int32_t number = static_cast<int32_t>(blockIdx.x);
-
-  __device__ BlockPlace(const AttentionView& view, int sequences) {
-    while (sequence < sequences - 1) {
-      const int32_t blocks = query_blocks(view.rows[sequence], view.group);
-      if (number < blocks) break;
-      number -= blocks;
-      ++sequence;
-    }
-  }
-};
-
-__device__ QueryRange queries_of(const AttentionView& view, const BlockPlace& place) {
-  const int32_t queries = view.rows[place.sequence] * view.group;
-  const int32_t blocks = query_blocks(view.rows[place.sequence], view.group);
-  const int32_t first = (blocks - 1 - place.number) * kBlockQueries;  // long walks start first
-  return {first, min(first + kBlockQueries, queries) - 1, view.group,
-          view.first_row[place.sequence], view.first_position[place.sequence]};
-}
 
 struct PromptPlan {
   int32_t sequences = 0;
@@ -223,8 +181,8 @@ __global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3)
   extern __shared__ __align__(128) std::byte shared[];
   let_next_start();
   wait_for_previous();
-  const BlockPlace place(view, plan.sequences);
-  const QueryRange range = queries_of(view, place);
+  const BlockPlace place(view, plan.sequences, blockIdx.x, kBlockQueries);
+  const QueryRange range = place.queries(view);
   HeadPages pages = pages_of(view, place.sequence, static_cast<int>(blockIdx.y));
   pages.first = first_visible(view, range.position(range.first));
   pages.end = range.position(range.last) + 1;
@@ -239,13 +197,6 @@ __global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3)
   warp.store(view, range);
 }
 
-/// Blocks of all of a run's sequences.
-int32_t query_blocks(std::span<const SequenceSlice> slices, int32_t group) {
-  int32_t blocks = 0;
-  for (const SequenceSlice& slice : slices) blocks += query_blocks(slice.rows, group);
-  return blocks;
-}
-
 template <typename T, int kHeadDim>
 bool launch_prompt(const OpContext& context, const AttentionRun& run) {
   constexpr int kTileBytes = PromptWarp<T, kHeadDim>::KvTile::kBytes;
@@ -256,7 +207,7 @@ bool launch_prompt(const OpContext& context, const AttentionRun& run) {
                         .stages = 2 * kTileBytes > device.shared_bytes_max ? 1 : 2};
   allow_shared(prompt_kernel<T, kHeadDim>, plan.stages * kTileBytes);
   launch(context,
-         {.grid = dim3(static_cast<unsigned>(query_blocks(run.slices, run.view.group)),
+         {.grid = dim3(static_cast<unsigned>(query_blocks(run, kBlockQueries)),
                        static_cast<unsigned>(run.view.kv_heads)),
           .block = dim3(kTileThreads),
           .shared_bytes = static_cast<size_t>(plan.stages * kTileBytes)},
@@ -287,6 +238,7 @@ bool launch_prompt(const OpContext& context, const AttentionRun& run) {
 }  // namespace
 
 bool attention_prompt(const OpContext& context, const AttentionRun& run) {
+  if (attention_prompt_wgmma(context, run)) return true;
   if (run.dtype == base::DType::kF16) return launch_prompt<__half>(context, run);
   if (run.dtype == base::DType::kBF16) return launch_prompt<__nv_bfloat16>(context, run);
   return false;

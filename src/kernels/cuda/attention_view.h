@@ -64,6 +64,8 @@ int32_t attention_splits_max(int32_t positions);
 
 /// Prompt rows by tensor cores. False: not for this type, head size or GPU.
 bool attention_prompt(const OpContext& context, const AttentionRun& run);
+/// The same by Hopper's instructions.
+bool attention_prompt_wgmma(const OpContext& context, const AttentionRun& run);
 
 /// Any rows, any head size up to 256: without tensor cores.
 void attention_plain(const OpContext& context, const AttentionRun& run);

@@ -3,8 +3,9 @@
 /// Packed weights (fragment_layout.h) to the 16-bit A operands of matrix instructions, in
 /// registers.
 ///
-/// WeightStream walks one panel, a chunk at a time, with the words of the next chunk on their way
-/// while this one is multiplied. A step is 32 columns: two operands of 16 columns each.
+/// WeightStream walks one panel in memory, a chunk at a time, with the words of the next chunk on
+/// their way while this one is multiplied; SharedWeights has a chunk in shared memory. A step is 32
+/// columns: two operands of 16 columns each.
 ///
 /// Numbers: a code less its offset is an integer below 2^11, exact in f16. d * kWeightFactor is
 /// exact (a shift of the exponent); times a sub-scale it rounds once; times the code (and less the
@@ -58,6 +59,28 @@ __device__ __forceinline__ void load_words(const std::byte* at, uint32_t* out) {
   }
 }
 
+/// The same from an address in shared memory.
+template <int kWords>
+__device__ __forceinline__ void load_words(uint32_t at, uint32_t* out) {
+  static_assert(kWords == 1 || kWords == 2 || kWords % 4 == 0);
+  if constexpr (kWords == 1) {
+    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(out[0]) : "r"(at) : "memory");
+  } else if constexpr (kWords == 2) {
+    asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];"
+                 : "=r"(out[0]), "=r"(out[1])
+                 : "r"(at)
+                 : "memory");
+  } else {
+#pragma unroll
+    for (int i = 0; i < kWords; i += 4) {
+      asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(out[i]), "=r"(out[i + 1]), "=r"(out[i + 2]), "=r"(out[i + 3])
+                   : "r"(at + 4 * i)
+                   : "memory");
+    }
+  }
+}
+
 /// A plane of a chunk: kUnits loads, each good for kUnitSteps steps.
 template <int kSteps, int kBits>
 struct Plane {
@@ -69,7 +92,9 @@ struct Plane {
 
   uint32_t words[kUnits * kUnitWords];
 
-  __device__ __forceinline__ void load(const std::byte* plane, int unit, int lane) {
+  /// From memory or, given its address, shared memory.
+  template <typename At>
+  __device__ __forceinline__ void load(At plane, int unit, int lane) {
     load_words<kUnitWords>(plane + (unit * kLanes + lane) * (4 * kUnitWords),
                            words + unit * kUnitWords);
   }
@@ -138,7 +163,8 @@ struct ChunkScales {
   uint32_t minimum[kFormat.minimum ? kScales : 1];
   uint32_t sub[kSubWords > 0 ? kSubWords : 1];
 
-  __device__ __forceinline__ void load(const std::byte* chunk, int g) {
+  template <typename At>
+  __device__ __forceinline__ void load(At chunk, int g) {
     if constexpr (kSuper && kFormat.minimum) {
       uint32_t both[2];
       load_words<2>(chunk + 8 * g, both);
@@ -194,6 +220,59 @@ struct ChunkScales {
   }
 };
 
+/// The words of a chunk in registers, as far as they are there, and what they stand for.
+template <base::DType kType>
+struct ChunkWords {
+  static constexpr FragmentFormat kFormat = fragment_format(kType);
+  static constexpr int kSteps = kFormat.steps;
+  using Low = Plane<kSteps, kFormat.low_bits>;
+  using High = Plane<kSteps, kFormat.high_bits>;
+
+  ChunkScales<kType> scales;
+  Low low;
+  High high;
+
+  /// a[0 .. 3] and a[4 .. 7] are the operands of the step's two halves.
+  __device__ __forceinline__ void fragments(int step, uint32_t (&a)[8]) const {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const RowPair pair = scales.of(step, half);
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        const uint32_t scale = __byte_perm(pair.scale, 0, row == 0 ? 0x1010 : 0x3232);
+        const uint32_t minimum = __byte_perm(pair.minimum, 0, row == 0 ? 0x1010 : 0x3232);
+        const int i = 2 * half + row;
+        a[4 * half + row] = value(integers<false>(step, i), scale, minimum);
+        a[4 * half + 2 + row] = value(integers<true>(step, i), scale, minimum);
+      }
+    }
+  }
+
+ private:
+  /// Two codes less their offset.
+  template <bool kUpper>
+  __device__ __forceinline__ uint32_t integers(int step, int i) const {
+    if constexpr (kFormat.lookup) {  // nibbles of two steps alternate; one lookup serves both
+      const uint32_t values = iq4_lookup(kUpper ? low.word(step, i) >> 16 : low.word(step, i));
+      const uint32_t halves = __byte_perm(values, 0x64646464u, step % 2 == 0 ? 0x4240 : 0x4341);
+      return subtract_f16x2(halves, biased_f16x2(128));
+    } else if constexpr (kFormat.low_bits == 8) {
+      const uint32_t word = low.word(step, i) ^ 0x80808080u;
+      return subtract_f16x2(bytes_to_f16x2<kUpper>(word), biased_f16x2(128));
+    } else {
+      uint32_t codes = low.codes(step, i);
+      if constexpr (kFormat.high_bits > 0) codes |= high.codes(step, i) << kFormat.low_bits;
+      return subtract_f16x2(bytes_to_f16x2<kUpper>(codes), biased_f16x2(kFormat.offset));
+    }
+  }
+
+  static __device__ __forceinline__ uint32_t value(uint32_t integers, uint32_t scale,
+                                                   uint32_t minimum) {
+    if constexpr (kFormat.minimum) return fma_f16x2(integers, scale, minimum);
+    return multiply_f16x2(integers, scale);
+  }
+};
+
 /// One panel's weights as operands, quantised types. Calls in this order: start; for each chunk
 /// begin_chunk; for each of its steps fragments, then advance; end_chunk.
 template <base::DType kType>
@@ -214,10 +293,10 @@ class WeightStream {
     lane_ = static_cast<int>(threadIdx.x) % kLanes;
     chunk_ = panel;
     last_ = panel + (chunks(cols) - 1) * static_cast<int64_t>(kChunkBytes);
-    scales_.load(panel, lane_ / 4);
-    scales_.apply_factor();
-    low_.load_all(panel + kFormat.low_offset(), lane_);
-    if constexpr (kFormat.high_bits > 0) high_.load_all(panel + kFormat.high_offset(), lane_);
+    words_.scales.load(panel, lane_ / 4);
+    words_.scales.apply_factor();
+    words_.low.load_all(panel + kFormat.low_offset(), lane_);
+    if constexpr (kFormat.high_bits > 0) words_.high.load_all(panel + kFormat.high_offset(), lane_);
   }
 
   /// Words that all steps of a chunk need are loaded one chunk ahead beside the current ones. After
@@ -231,77 +310,42 @@ class WeightStream {
 
   /// a[0 .. 3] and a[4 .. 7] are the operands of the step's two halves.
   __device__ __forceinline__ void fragments(int step, uint32_t (&a)[8]) const {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const RowPair pair = scales_.of(step, half);
-#pragma unroll
-      for (int row = 0; row < 2; ++row) {
-        const uint32_t scale = __byte_perm(pair.scale, 0, row == 0 ? 0x1010 : 0x3232);
-        const uint32_t minimum = __byte_perm(pair.minimum, 0, row == 0 ? 0x1010 : 0x3232);
-        const int i = 2 * half + row;
-        a[4 * half + row] = value(integers<false>(step, i), scale, minimum);
-        a[4 * half + 2 + row] = value(integers<true>(step, i), scale, minimum);
-      }
-    }
+    words_.fragments(step, a);
   }
 
   /// Words that no further step of the chunk needs give way to those of the next chunk.
   __device__ __forceinline__ void advance(int step) {
-    constexpr int kLowSteps = decltype(low_)::kUnitSteps;
+    constexpr int kLowSteps = Low::kUnitSteps;
     if constexpr (!kLowAhead) {
       if (step % kLowSteps == kLowSteps - 1) {
-        low_.load(chunk_ + kFormat.low_offset(), step / kLowSteps, lane_);
+        words_.low.load(chunk_ + kFormat.low_offset(), step / kLowSteps, lane_);
       }
     }
     if constexpr (kFormat.high_bits > 0 && !kHighAhead) {
-      constexpr int kHighSteps = decltype(high_)::kUnitSteps;
+      constexpr int kHighSteps = High::kUnitSteps;
       if (step % kHighSteps == kHighSteps - 1) {
-        high_.load(chunk_ + kFormat.high_offset(), step / kHighSteps, lane_);
+        words_.high.load(chunk_ + kFormat.high_offset(), step / kHighSteps, lane_);
       }
     }
   }
 
   __device__ __forceinline__ void end_chunk() {
-    scales_ = next_scales_;
-    scales_.apply_factor();
-    if constexpr (kLowAhead) low_ = next_low_;
-    if constexpr (kHighAhead) high_ = next_high_;
+    words_.scales = next_scales_;
+    words_.scales.apply_factor();
+    if constexpr (kLowAhead) words_.low = next_low_;
+    if constexpr (kHighAhead) words_.high = next_high_;
   }
 
  private:
-  using Low = Plane<kSteps, kFormat.low_bits>;
-  using High = Plane<kSteps, kFormat.high_bits>;
+  using Low = typename ChunkWords<kType>::Low;
+  using High = typename ChunkWords<kType>::High;
   struct Nothing {};
   /// Planes of one load have no time to be replaced in place.
   static constexpr bool kLowAhead = Low::kUnits == 1;
   static constexpr bool kHighAhead = High::kUnits == 1;
 
-  /// Two codes less their offset.
-  template <bool kUpper>
-  __device__ __forceinline__ uint32_t integers(int step, int i) const {
-    if constexpr (kFormat.lookup) {  // nibbles of two steps alternate; one lookup serves both
-      const uint32_t values = iq4_lookup(kUpper ? low_.word(step, i) >> 16 : low_.word(step, i));
-      const uint32_t halves = __byte_perm(values, 0x64646464u, step % 2 == 0 ? 0x4240 : 0x4341);
-      return subtract_f16x2(halves, biased_f16x2(128));
-    } else if constexpr (kFormat.low_bits == 8) {
-      const uint32_t word = low_.word(step, i) ^ 0x80808080u;
-      return subtract_f16x2(bytes_to_f16x2<kUpper>(word), biased_f16x2(128));
-    } else {
-      uint32_t codes = low_.codes(step, i);
-      if constexpr (kFormat.high_bits > 0) codes |= high_.codes(step, i) << kFormat.low_bits;
-      return subtract_f16x2(bytes_to_f16x2<kUpper>(codes), biased_f16x2(kFormat.offset));
-    }
-  }
-
-  static __device__ __forceinline__ uint32_t value(uint32_t integers, uint32_t scale,
-                                                   uint32_t minimum) {
-    if constexpr (kFormat.minimum) return fma_f16x2(integers, scale, minimum);
-    return multiply_f16x2(integers, scale);
-  }
-
-  ChunkScales<kType> scales_, next_scales_;
-  Low low_;
-  High high_;
+  ChunkWords<kType> words_;
+  ChunkScales<kType> next_scales_;
   [[no_unique_address]] std::conditional_t<kLowAhead, Low, Nothing> next_low_;
   [[no_unique_address]] std::conditional_t<kHighAhead, High, Nothing> next_high_;
   const std::byte* chunk_;  // in front: the one whose words are being loaded
@@ -360,6 +404,76 @@ requires(kType == base::DType::kF16 || kType == base::DType::kBF16) class Weight
   const std::byte* panel_;  // this lane's words
   int first_;               // operand of the chunk that is being loaded
   int last_;                // of the panel
+};
+
+/// One panel's weights as operands, chunk by chunk from shared memory, quantised types.
+template <base::DType kType>
+class SharedWeights {
+  using Words = ChunkWords<kType>;
+
+ public:
+  static constexpr int kSteps = Words::kSteps;
+  static constexpr int kColumns = Words::kFormat.columns();
+  static constexpr int kChunkBytes = Words::kFormat.chunk_bytes();
+  static constexpr bool kIsBf16 = false;
+
+  __device__ __forceinline__ explicit SharedWeights(int) {}
+
+  /// `at`: where the panel's chunk lies.
+  __device__ __forceinline__ void begin_chunk(uint32_t at, int) {
+    at_ = at;
+    words_.scales.load(at, lane() / 4);
+    words_.scales.apply_factor();
+  }
+  /// The operands of a step's two halves; steps come in order.
+  __device__ __forceinline__ void fragments(int step, uint32_t (&a)[8]) {
+    constexpr FragmentFormat kFormat = Words::kFormat;
+    constexpr int kLowSteps = Words::Low::kUnitSteps, kHighSteps = Words::High::kUnitSteps;
+    if (step % kLowSteps == 0) {
+      words_.low.load(at_ + kFormat.low_offset(), step / kLowSteps, lane());
+    }
+    if constexpr (kFormat.high_bits > 0) {
+      if (step % kHighSteps == 0) {
+        words_.high.load(at_ + kFormat.high_offset(), step / kHighSteps, lane());
+      }
+    }
+    words_.fragments(step, a);
+  }
+
+ private:
+  __device__ __forceinline__ static int lane() { return static_cast<int>(threadIdx.x) % kLanes; }
+
+  Words words_;
+  uint32_t at_ = 0;
+};
+
+/// The same for f16 and bf16, whose words are the operands. Where the matrix ends inside a chunk,
+/// its last operand is repeated: the activations there are zeros.
+template <base::DType kType>
+requires(kType == base::DType::kF16 || kType == base::DType::kBF16) class SharedWeights<kType> {
+ public:
+  static constexpr int kSteps = 2;
+  static constexpr int kColumns = kSteps * kStepColumns;
+  static constexpr int kChunkBytes = kColumns * kPanelRows * 2;
+  static constexpr bool kIsBf16 = kType == base::DType::kBF16;
+
+  __device__ __forceinline__ explicit SharedWeights(int cols) : operands_((cols + 15) / 16) {}
+
+  __device__ __forceinline__ void begin_chunk(uint32_t at, int chunk) {
+    at_ = at + threadIdx.x % kLanes * 16;
+    last_ = operands_ - chunk * (2 * kSteps) - 1;
+  }
+  __device__ __forceinline__ void fragments(int step, uint32_t (&a)[8]) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      load_words<4>(at_ + min(2 * step + i, last_) * (kLanes * 16), a + 4 * i);
+    }
+  }
+
+ private:
+  int operands_;  // of the panel
+  int last_ = 0;  // of the chunk, if the panel ends in it
+  uint32_t at_ = 0;
 };
 
 }  // namespace neuros::kernels::cuda::prefill

@@ -12,6 +12,7 @@ struct DeviceTraits {
   int compute_capability = 0;  ///< 90
   int shared_bytes_max = 0;    ///< of one block
   int multiprocessors = 0;
+  bool wgmma = false;  ///< Hopper's matrix instructions; not if NEUROS_CUDA_PATH is "generic"
 };
 
 /// Of the calling thread's device.

@@ -39,8 +39,12 @@ struct HeadsView {
 HeadsView heads_view(const OpContext& context, const QkvRopeArgs& args, const float* k,
                      const float* v);
 
-/// Norms and rotates the heads of `tokens` rows, and writes keys and values to their pages.
+/// Norms and rotates the heads of `tokens` rows, the first `decode_tokens` of them decode steps, and
+/// writes keys and values to their pages.
 void finish_heads(const OpContext& context, base::DType pages, const HeadsView& view,
-                  int64_t tokens);
+                  int64_t tokens, int64_t decode_tokens);
+/// The same for rows of prompts, faster. False: not for these heads.
+bool finish_prompt_heads(const OpContext& context, base::DType pages, const HeadsView& view,
+                         int64_t tokens);
 
 }  // namespace neuros::kernels::cuda

@@ -27,13 +27,15 @@ __device__ __forceinline__ void publish_barriers() {
 __device__ __forceinline__ void arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
-/// At the barrier in the same place of another block of the cluster.
+/// At the barrier in the same place of another block of the cluster; says that what was read may be
+/// overwritten. It orders no writes between the blocks: that would be a fence, which takes longer
+/// than the products of a step.
 __device__ __forceinline__ void arrive_at_block(uint32_t barrier, uint32_t block) {
   asm volatile(
       "{\n"
       ".reg .b32 remote;\n"
       "mapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n"
       "}\n" ::"r"(barrier),
       "r"(block)
       : "memory");
@@ -56,6 +58,11 @@ __device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
       : "memory");
 }
 
+/// Lets matrix products read what this thread wrote to shared memory by other means than bulk
+/// copies; before a barrier.
+__device__ __forceinline__ void publish_shared() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
 /// Lets bulk copies read what ordinary stores wrote to device memory, as far as this thread sees
 /// it.
 __device__ __forceinline__ void order_bulk_reads() {
@@ -109,9 +116,9 @@ __device__ __forceinline__ void take_registers() {
 }
 
 /// A barrier of `kThreads` of the block's threads; ids from 1.
-template <int kId, int kThreads>
-__device__ __forceinline__ void sync_threads() {
-  asm volatile("bar.sync %0, %1;" ::"n"(kId), "n"(kThreads) : "memory");
+template <int kThreads>
+__device__ __forceinline__ void sync_threads(int id) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
 }
 
 /// Orders earlier accesses of operand and sum registers before the next products.
@@ -127,15 +134,24 @@ __device__ __forceinline__ void wait_for_products() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
 
+/// Keeps what is computed from sums after the wait for them.
+template <int kCount>
+__device__ __forceinline__ void settle(float (&sums)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(sums[i])::"memory");
+}
+
 /// Descriptor of a B operand whose rows of 128 bytes lie one after another in the 128-byte swizzle
 /// (PTX ISA, "Matrix-Descriptor Format"): address in units of 16 bytes, bits 0 .. 13; 1024 bytes
-/// from 8 rows to the next, bits 32 .. 45; swizzle mode 1, bits 62 .. 63. `address` is a multiple
-/// of 1024, plus 32 for every 16 columns into the rows: the hardware swizzles the address it
-/// computes.
-__device__ __forceinline__ uint64_t swizzled_operand(uint32_t address) {
-  constexpr uint64_t kFixed =
-      (uint64_t{1} << 62) | (uint64_t{1024 >> 4} << 32) | (uint64_t{1} << 16);
-  return kFixed | ((address & 0x3ffff) >> 4);
+/// from 8 rows to the next, bits 32 .. 45; swizzle mode 1, bits 62 .. 63. The hardware swizzles the
+/// address it computes.
+///
+/// Rows are the tokens: `address` is a multiple of 1024, plus 32 for every 16 columns into the
+/// rows. Transposed, rows are the columns: a multiple of 1024, rows hold 64 tokens, and the next 64
+/// tokens are `next_tokens` bytes further on, bits 16 .. 29.
+__device__ __forceinline__ uint64_t swizzled_operand(uint32_t address, uint32_t next_tokens = 16) {
+  constexpr uint64_t kFixed = (uint64_t{1} << 62) | (uint64_t{1024 >> 4} << 32);
+  return kFixed | (uint64_t{next_tokens >> 4} << 16) | ((address & 0x3ffff) >> 4);
 }
 
 // Sums are in-out operands of the instruction, all of them.
@@ -144,24 +160,24 @@ __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address) {
       "+f"(d[i + 6]), "+f"(d[i + 7])
 #define NEUROS_SUMS_32(d, i) \
   NEUROS_SUMS_8(d, i), NEUROS_SUMS_8(d, i + 8), NEUROS_SUMS_8(d, i + 16), NEUROS_SUMS_8(d, i + 24)
-#define NEUROS_WGMMA_N64(type, d, a, b)                                                            \
+#define NEUROS_WGMMA_N64(type, d, a, b, transposed)                                                \
   asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type                         \
                " "                                                                                 \
                "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
                "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "           \
-               "{%32, %33, %34, %35}, %36, 1, 1, 1, 0;"                                            \
+               "{%32, %33, %34, %35}, %36, 1, 1, 1, %37;"                                          \
                : NEUROS_SUMS_32(d, 0)                                                              \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
-#define NEUROS_WGMMA_N128(type, d, a, b)                                                           \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(transposed))
+#define NEUROS_WGMMA_N128(type, d, a, b, transposed)                                               \
   asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type                        \
                " "                                                                                 \
                "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
                "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "  \
                "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, "  \
                "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "           \
-               "{%64, %65, %66, %67}, %68, 1, 1, 1, 0;"                                            \
+               "{%64, %65, %66, %67}, %68, 1, 1, 1, %69;"                                          \
                : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_32(d, 32)                                       \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(transposed))
 #define NEUROS_WGMMA_N256(type, d, a, b)                                                          \
   asm volatile(                                                                                   \
       "wgmma.mma_async.sync.aligned.m64n256k16.f32." type "." type                                \
@@ -180,22 +196,24 @@ __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address) {
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
 
 /// d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must not be
-/// touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the tokens.
-template <int kTokens, bool kIsBf16>
+/// touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the tokens,
+/// transposed or not.
+template <int kTokens, bool kIsBf16, bool kTransposed = false>
 __device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const uint32_t* a,
                                                uint64_t b) {
+  constexpr int kT = kTransposed ? 1 : 0;
   if constexpr (kTokens == 64) {
     if constexpr (kIsBf16)
-      NEUROS_WGMMA_N64("bf16", d, a, b);
+      NEUROS_WGMMA_N64("bf16", d, a, b, kT);
     else
-      NEUROS_WGMMA_N64("f16", d, a, b);
+      NEUROS_WGMMA_N64("f16", d, a, b, kT);
   } else if constexpr (kTokens == 128) {
     if constexpr (kIsBf16)
-      NEUROS_WGMMA_N128("bf16", d, a, b);
+      NEUROS_WGMMA_N128("bf16", d, a, b, kT);
     else
-      NEUROS_WGMMA_N128("f16", d, a, b);
+      NEUROS_WGMMA_N128("f16", d, a, b, kT);
   } else {
-    static_assert(kTokens == 256);
+    static_assert(kTokens == 256 && !kTransposed);
     if constexpr (kIsBf16)
       NEUROS_WGMMA_N256("bf16", d, a, b);
     else

@@ -48,7 +48,8 @@ struct Card {
   int compute_capability = 0;
   int multiprocessors = 0;
   bool wgmma = false;
-  int tile_width = 0;  ///< of wgmma; 0: the best
+  int tile_width = 0;         ///< of wgmma; 0: the best
+  bool mixed_widths = false;  ///< half of the row tiles are halved, needed or not
 };
 
 int attribute(cudaDeviceAttr which) {
@@ -60,7 +61,7 @@ int attribute(cudaDeviceAttr which) {
 }
 
 /// NEUROS_CUDA_PATH, for tests: "generic" keeps to the instructions that every card has, "wgmma64",
-/// "wgmma128" and "wgmma256" to tiles of that width.
+/// "wgmma128" and "wgmma256" to tiles of that width; "wgmma256+128" has both.
 Card this_card() {
   const char* given = std::getenv("NEUROS_CUDA_PATH");
   const std::string_view path = given == nullptr ? "" : given;
@@ -71,37 +72,74 @@ Card this_card() {
   for (const int width : {64, 128, 256}) {
     if (path == "wgmma" + std::to_string(width)) card.tile_width = width;
   }
+  card.mixed_widths = path == "wgmma256+128";
+  if (card.mixed_widths) card.tile_width = kWgmmaTokensMax;
   return card;
 }
 
-/// Cycles that a multiprocessor needs for 16 columns of a tile of 128 rows while `active` of them
-/// run: 2048 FMA a cycle; expanding the weights of 16 columns; and L2. Estimates: L2 gives 30 bytes
-/// a cycle and multiprocessor to all of them, at most 50 to one. `weight_bytes` are of 128 x 16.
-double tile_cycles(const Card& card, int width, double weight_bytes, int64_t active) {
-  const double bytes = 32.0 * width / wgmma_cluster(width) + weight_bytes;
+/// How wgmma kernels cut a launch into tiles. Results do not depend on it (prefill_tile.cuh).
+struct Tiling {
+  int width = 0;
+  int64_t wide_row_tiles = 0, wide_tiles = 0, tiles = 0;  ///< ProductArgs
+  double cycles = 0.0;
+};
+
+/// Cycles that a multiprocessor needs for a tile of 128 rows while `active` of them run. For 16
+/// columns: 2048 FMA a cycle; expanding the weights; and L2, of which it has tokens shared by a
+/// cluster. Then the tile is written. Estimates: L2 gives 30 bytes a cycle and multiprocessor to
+/// all of them, at most 50 to one. `weight_bytes` are of 128 x 16.
+double tile_cycles(const Card& card, int64_t cols, double weight_bytes, int width, int cluster,
+                   int64_t active) {
+  const double bytes = 32.0 * width / cluster + weight_bytes;
   const double share = static_cast<double>(active) / card.multiprocessors;
-  return std::max({static_cast<double>(width), 80.0, bytes / 50, bytes * share / 30});
+  const double step = std::max({static_cast<double>(width), 80.0, bytes / 50, bytes * share / 30});
+  return step * static_cast<double>(cols) / 16 + 16.0 * width;
 }
 
-/// The width of tiles with the least time, by rounds of as many tiles as there are multiprocessors.
-/// Results do not depend on it (prefill_tile.cuh).
-int tile_width(const Card& card, const Products& products, const ActivationSource& source) {
-  if (card.tile_width > 0) return card.tile_width;
+/// All tiles of one width, by rounds of as many as there are multiprocessors; where the last round
+/// is half empty and tiles can be halved, that round's tiles are.
+Tiling tiling_of_width(const Card& card, const Products& products, const ActivationSource& source,
+                       int width) {
   const double weight_bytes =
       static_cast<double>(panel_bytes(products.dtype, source.cols) * kTilePanels * 16) /
       static_cast<double>(source.cols);
-  int best = 0;
-  double least = 0.0;
+  const int64_t cluster = wgmma_cluster(width);
+  const auto cycles = [&](int tile_width, int64_t clusters) {
+    return tile_cycles(card, source.cols, weight_bytes, tile_width, static_cast<int>(cluster),
+                       clusters * cluster);
+  };
+  const auto token_tiles = [&](int tile_width) { return (source.tokens - 1) / tile_width + 1; };
+  const int64_t in_round = card.multiprocessors / cluster;
+  const int64_t rows = round_up(products.row_tiles(kTileRows), cluster) / cluster;
+  const int64_t tiles = rows * token_tiles(width);
+  const int64_t rounds = tiles / in_round, rest = tiles % in_round;
+  Tiling tiling{.width = width,
+                .wide_row_tiles = products.row_tiles(kTileRows),
+                .wide_tiles = tiles,
+                .tiles = tiles,
+                .cycles = static_cast<double>(rounds) * cycles(width, in_round)};
+  const int64_t wide_rows = card.mixed_widths ? rows / 2 : rounds * in_round / token_tiles(width);
+  const int64_t wide_tiles = wide_rows * token_tiles(width);
+  const int64_t with_halves = wide_tiles + (rows - wide_rows) * token_tiles(width / 2);
+  const bool in_time = card.tile_width == 0 && rest > 0 && with_halves <= (rounds + 1) * in_round;
+  if (width < kWgmmaTokensMax || !(in_time || card.mixed_widths)) {
+    if (rest > 0) tiling.cycles += cycles(width, rest);
+    return tiling;
+  }
+  tiling.wide_row_tiles = wide_rows * cluster;
+  tiling.wide_tiles = wide_tiles;
+  tiling.tiles = with_halves;
+  tiling.cycles += cycles(width / 2, std::min(with_halves - rounds * in_round, in_round));
+  return tiling;
+}
+
+/// The one with the least time.
+Tiling choose_tiling(const Card& card, const Products& products, const ActivationSource& source) {
+  Tiling best;
   for (const int width : {256, 128, 64}) {
-    const int cluster = wgmma_cluster(width);
-    const int64_t row_tiles = round_up(products.row_tiles(kTileRows), cluster);
-    const int64_t tiles = row_tiles * ((source.tokens - 1) / width + 1);
-    const int64_t in_round = card.multiprocessors / cluster * cluster;
-    const double whole = tile_cycles(card, width, weight_bytes, in_round);
-    const double last = tile_cycles(card, width, weight_bytes, tiles % in_round);
-    const double cycles =
-        static_cast<double>(tiles / in_round) * whole + (tiles % in_round > 0 ? last : 0.0);
-    if (best == 0 || cycles < least) best = width, least = cycles;
+    if (card.tile_width > 0 && width != card.tile_width) continue;
+    const Tiling tiling = tiling_of_width(card, products, source, width);
+    if (best.width == 0 || tiling.cycles < best.cycles) best = tiling;
   }
   return best;
 }
@@ -119,10 +157,9 @@ Kernel tensor_kernel(const Card& card, int width) {
   }
 }
 
-Kernel choose(const Card& card, const Products& products, const ActivationSource& source) {
+Kernel choose(const Card& card, const Products& products, int width) {
   constexpr Kernel kFma{.rows = kFmaRows, .tokens = kFmaTokens};
   Kernel kernel = kFma;
-  const int width = tile_width(card, products, source);
   switch (products.dtype) {
     case DType::kF32:
       kernel.launch = launch_fma<DType::kF32>;
@@ -195,10 +232,14 @@ bool is_aligned(const void* pointer) {
 
 void multiply(const OpContext& context, const Card& card, Prepared kind, const Products& products,
               const ActivationSource& source, std::span<std::byte> scratch) {
-  const Kernel kernel = choose(card, products, source);
+  const Tiling tiling = choose_tiling(card, products, source);
+  const Kernel kernel = choose(card, products, tiling.width);
   const Layout layout(kind, source.tokens, source.cols);
   ProductArgs args{.tasks = {},
                    .swiglu = products.swiglu(),
+                   .wide_row_tiles = static_cast<int>(tiling.wide_row_tiles),
+                   .wide_tiles = static_cast<int>(tiling.wide_tiles),
+                   .tiles = static_cast<int>(tiling.tiles),
                    .tokens = static_cast<int>(source.tokens),
                    .padded_tokens = static_cast<int>(layout.tokens),
                    .token_tiles = static_cast<int>((source.tokens - 1) / kernel.tokens + 1),
@@ -210,6 +251,7 @@ void multiply(const OpContext& context, const Card& card, Prepared kind, const P
                    .multiprocessors = card.multiprocessors};
   if (base::is_quantised(products.dtype)) args.weight_factor = 1.0f / kWeightFactor;
   for (const ProductTask& product : products.all()) {
+    CHECK(product.residual == nullptr || product.gate == nullptr);
     ProductTask& task = args.tasks[args.task_count++] = product;
     task.first_tile = args.row_tiles;
     task.aligned = task.rows % 4 == 0 && is_aligned(task.y) && is_aligned(task.bias) &&

@@ -159,7 +159,8 @@ __global__ void __launch_bounds__(kTileThreads, 2)
   using Stream = WeightStream<kType>;
   if constexpr (Stream::kIsBf16 && !kHasBf16Mma) return;  // launch_fma() does these
   extern __shared__ __align__(128) uint8_t shared[];
-  const Tile tile = find_tile(args, static_cast<int>(blockIdx.x), kMmaTokens);
+  const Tile tile = find_tile(args, {0, args.row_tiles, args.token_tiles, kMmaTokens},
+                              static_cast<int>(blockIdx.x));
   Stream weights;
   weights.start(tile_panel(args, tile, static_cast<int>(threadIdx.x) / 32), args.cols);
   wait_for_previous();

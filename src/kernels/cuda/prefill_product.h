@@ -57,11 +57,12 @@ void prepare_activations(const OpContext& context, Prepared kind, const PrepareA
 /// One matrix of a launch; all have the type and the columns of the launch.
 struct ProductTask {
   const std::byte* weight = nullptr;
-  const std::byte* up = nullptr;    ///< SwiGLU: y = silu(weight x) * (up x); else null
-  const float* bias = nullptr;      ///< [rows] or null
-  const float* residual = nullptr;  ///< [tokens, rows] or null; may be y
-  const float* gate = nullptr;      ///< [tokens, rows] or null; may be y: y = silu(gate) * y
-  float* y = nullptr;               ///< [tokens, rows]
+  const std::byte* up = nullptr;  ///< SwiGLU: y = silu(weight x) * (up x); else null
+  const float* bias = nullptr;    ///< [rows] or null
+  // At most one of these, [tokens, rows]; may be y.
+  const float* residual = nullptr;
+  const float* gate = nullptr;  ///< y = silu(gate) * y
+  float* y = nullptr;           ///< [tokens, rows]
   int rows = 0;
   int first_tile = 0;    ///< of this task among the row tiles of the launch
   bool aligned = false;  ///< rows and pointers allow 16-byte accesses
@@ -72,6 +73,10 @@ struct ProductArgs {
   int task_count = 0;
   bool swiglu = false;  ///< a tile is then 64 rows of either matrix
   int row_tiles = 0;    ///< of all tasks
+  // wgmma: row tiles from wide_row_tiles on, the last ones, are multiplied by tiles of half as many
+  // tokens. Tiles of a cluster of blocks, which counts as one: the wide ones, and all.
+  int wide_row_tiles = 0;
+  int wide_tiles = 0, tiles = 0;
   int tokens = 0;
   int padded_tokens = 0;  ///< of the prepared activations
   int token_tiles = 0;
@@ -93,9 +98,11 @@ inline constexpr int kMmaTokens = 128;
 template <base::DType kType>
 void launch_mma(const OpContext& context, const ProductArgs& args);
 
-/// wgmma, on compute capability 9.0: 128 rows x kTokens tokens a tile; the same types.
+/// wgmma, on compute capability 9.0: 128 rows x kTokens tokens a tile, and half as many tokens from
+/// wide_row_tiles on (only of tiles of kWgmmaTokensMax); the same types.
+inline constexpr int kWgmmaTokensMax = 256;
 constexpr int wgmma_cluster(int tile_tokens) {  ///< blocks that share their tokens
-  return tile_tokens == 256 ? 2 : 1;
+  return tile_tokens == kWgmmaTokensMax ? 2 : 1;
 }
 template <base::DType kType, int kTokens>
 void launch_wgmma(const OpContext& context, const ProductArgs& args);

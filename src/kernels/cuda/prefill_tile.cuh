@@ -26,122 +26,209 @@ struct Tile {
   int token;  ///< first token
 };
 
-/// Tile `index` of a launch, `width` tokens wide. Blocks that share their tokens are a cluster:
-/// they have the same index, which then counts `cluster` row tiles as one, and `rank` tells them
-/// apart. A tile past the last is past the last task's rows.
-__device__ __forceinline__ Tile find_tile(const ProductArgs& args, int index, int width,
+/// Tiles of one width: some of a launch's row tiles by all tokens.
+struct TileGrid {
+  int first_row_tile, row_tiles;
+  int token_tiles, width;
+};
+
+/// Tile `index` of a grid. Blocks that share their tokens are a cluster: they have the same index,
+/// which then counts `cluster` row tiles as one, and `rank` tells them apart. A tile past the last
+/// is past the last task's rows.
+__device__ __forceinline__ Tile find_tile(const ProductArgs& args, const TileGrid& grid, int index,
                                           int cluster = 1, int rank = 0) {
-  const int row_tiles = (args.row_tiles + cluster - 1) / cluster;
+  const int row_tiles = (grid.row_tiles + cluster - 1) / cluster;
   const int group = index / (kTokenTilesOfGroup * row_tiles);
   const int first = group * kTokenTilesOfGroup;
-  const int in_group = min(kTokenTilesOfGroup, args.token_tiles - first);
+  const int in_group = min(kTokenTilesOfGroup, grid.token_tiles - first);
   const int rest = index - first * row_tiles;
-  const int row_tile = rest / in_group * cluster + rank;
+  const int row_tile = grid.first_row_tile + rest / in_group * cluster + rank;
   int task = 0;
   while (task + 1 < args.task_count && row_tile >= args.tasks[task + 1].first_tile) ++task;
   return {.task = task,
           .row = (row_tile - args.tasks[task].first_tile) * args.tile_rows(),
-          .token = (first + rest % in_group) * width};
+          .token = (first + rest % in_group) * grid.width};
 }
 
-/// Panel `i` of the tile; past the matrix's end its last panel, whose sums are then not written.
+// The warps of a tile are two halves of four. Each half has as many rows of the tile as the other,
+// of SwiGLU 32 of either matrix, so that it can write them without the other.
+inline constexpr int kHalfThreads = kTileThreads / 2;
+inline constexpr int kHalfPanels = kTilePanels / 2;
+inline constexpr int kHalfRows = kTileRows / 2;  ///< of sums; SwiGLU makes half as many of y
+
+/// Warp `i`'s panel of the tile; past the matrix's end its last panel, whose sums are then not
+/// written.
 __device__ __forceinline__ const std::byte* tile_panel(const ProductArgs& args, const Tile& tile,
                                                        int i) {
   const ProductTask& task = args.tasks[tile.task];
-  const bool is_up = args.swiglu && i >= kTilePanels / 2;
-  const int panel = tile.row / kPanelRows + (is_up ? i - kTilePanels / 2 : i);
+  const int in_half = i % kHalfPanels;
+  const bool is_up = args.swiglu && in_half >= kHalfPanels / 2;
+  const int in_tile = args.swiglu ? i / kHalfPanels * (kHalfPanels / 2) + in_half % 2 : i;
+  const int panel = tile.row / kPanelRows + in_tile;
   const int last = (task.rows - 1) / kPanelRows;
   return (is_up ? task.up : task.weight) + min(panel, last) * args.panel_bytes;
 }
 
 // Sums are turned round in shared memory, kSliceTokens tokens at a time, so that stores to memory
 // run along rows. Lane 4g + t holds rows g, g + 8 and tokens 2t, 2t + 1 of each 8; the padding of a
-// token's 128 sums by 4 makes both its stores (banks 8t + g) and the 16-byte loads free of
+// token's 64 sums by 4 makes both its stores (banks 8t + g) and the 16-byte loads free of
 // conflicts.
 inline constexpr int kSliceTokens = 32;
-inline constexpr int kSliceStride = kTileRows + 4;
+inline constexpr int kSliceStride = kHalfRows + 4;
 inline constexpr int kSliceFloats = kSliceTokens * kSliceStride;
-inline constexpr int kStageBytes = 2 * kSliceFloats * 4;  ///< two slices take turns
+inline constexpr int kStageBytes = 2 * 2 * kSliceFloats * 4;  ///< of a half two slices take turns
 
+/// silu(gate) * up to 1e-6 or so: an exact quotient would take longer than all else of the writing.
 __device__ __forceinline__ float silu_times(float gate, float up) {
-  return __fmul_rn(__fdiv_rn(gate, __fadd_rn(1.0f, expf(-gate))), up);
+  return __fmul_rn(__fdividef(gate, __fadd_rn(1.0f, __expf(-gate))), up);
 }
 __device__ __forceinline__ float4 silu_times(float4 gate, float4 up) {
   return {silu_times(gate.x, up.x), silu_times(gate.y, up.y), silu_times(gate.z, up.z),
           silu_times(gate.w, up.w)};
 }
-
-/// Four rows of one token, with all that a task adds to a product.
-__device__ __forceinline__ void write_rows(const ProductTask& task, int64_t token, int row,
-                                           float4 v) {
-  const int64_t at = token * task.rows + row;
-  if (task.aligned) {
-    if (task.bias != nullptr) {
-      const float4 b = *reinterpret_cast<const float4*>(task.bias + row);
-      v = {__fadd_rn(v.x, b.x), __fadd_rn(v.y, b.y), __fadd_rn(v.z, b.z), __fadd_rn(v.w, b.w)};
-    }
-    if (task.residual != nullptr) {
-      const float4 r = *reinterpret_cast<const float4*>(task.residual + at);
-      v = {__fadd_rn(v.x, r.x), __fadd_rn(v.y, r.y), __fadd_rn(v.z, r.z), __fadd_rn(v.w, r.w)};
-    }
-    if (task.gate != nullptr) {
-      v = silu_times(*reinterpret_cast<const float4*>(task.gate + at), v);
-    }
-    *reinterpret_cast<float4*>(task.y + at) = v;
-    return;
-  }
-  const float values[4]{v.x, v.y, v.z, v.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    if (row + i >= task.rows) return;
-    float value = values[i];
-    if (task.bias != nullptr) value = __fadd_rn(value, task.bias[row + i]);
-    if (task.residual != nullptr) value = __fadd_rn(value, task.residual[at + i]);
-    if (task.gate != nullptr) value = silu_times(task.gate[at + i], value);
-    task.y[at + i] = value;
-  }
+__device__ __forceinline__ float4 add(float4 a, float4 b) {
+  return {__fadd_rn(a.x, b.x), __fadd_rn(a.y, b.y), __fadd_rn(a.z, b.z), __fadd_rn(a.w, b.w)};
 }
-
+__device__ __forceinline__ float4 load_four(const float* at) {
+  return *reinterpret_cast<const float4*>(at);
+}
 __device__ __forceinline__ float4 scaled(const float* sums, float factor) {
-  const float4 v = *reinterpret_cast<const float4*>(sums);
+  const float4 v = load_four(sums);
   return {__fmul_rn(v.x, factor), __fmul_rn(v.y, factor), __fmul_rn(v.z, factor),
           __fmul_rn(v.w, factor)};
 }
 
-/// A slice from shared memory to y, by all kTileThreads; `token` is its first.
-__device__ __forceinline__ void write_slice(const ProductArgs& args, const Tile& tile,
-                                            const float* slice, int token) {
-  const ProductTask& task = args.tasks[tile.task];
-  const int quads = args.tile_rows() / 4;
-  const int quad = static_cast<int>(threadIdx.x) % quads;
-  const int row = tile.row + 4 * quad;
-  if (row >= task.rows) return;
-  for (int i = static_cast<int>(threadIdx.x) / quads; i < kSliceTokens; i += kTileThreads / quads) {
-    if (token + i >= args.tokens) return;
-    const float factor = __fmul_rn(args.token_factors[token + i], args.weight_factor);
-    const float* sums = slice + i * kSliceStride + 4 * quad;
-    float4 v = scaled(sums, factor);
-    if (args.swiglu) {
-      v = silu_times(v, scaled(sums + kTileRows / 2, factor));
+/// threadIdx.x, read here and not before: what is made of it would otherwise take registers all
+/// along the products before.
+__device__ __forceinline__ int thread_index() {
+  int index;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
+  return index;
+}
+
+/// What a thread of a half writes: four rows of every kStep-th token.
+template <bool kSwiglu>
+struct OwnRows {
+  static constexpr int kQuads = kHalfRows / (kSwiglu ? 8 : 4);
+  static constexpr int kStep = kHalfThreads / kQuads;
+  static constexpr int kCount = kSliceTokens / kStep;  ///< tokens of a slice
+
+  const ProductTask& task;
+  int in_half;  ///< first of the rows in the half
+  int row;      ///< in the matrix
+  int token;    ///< the first, in its slice
+
+  __device__ __forceinline__ OwnRows(const ProductArgs& args, const Tile& tile, int index)
+      : task(args.tasks[tile.task]) {
+    const int thread = index % kHalfThreads, half = index / kHalfThreads;
+    in_half = thread % kQuads * 4;
+    row = tile.row + half * (kQuads * 4) + in_half;
+    token = thread / kQuads;
+  }
+
+  /// Where the rows of the i-th token of a slice lie in [tokens, rows].
+  __device__ __forceinline__ int64_t place(int slice_token, int i) const {
+    return static_cast<int64_t>(slice_token + token + i * kStep) * task.rows + row;
+  }
+};
+
+/// What a thread's part of a slice is made of beside sums: loaded well before it is used, all of it
+/// at a time, as loads would otherwise wait for the stores before them.
+template <bool kSwiglu>
+struct SliceExtras {
+  using Rows = OwnRows<kSwiglu>;
+  float factor[Rows::kCount];
+  float4 residual[kSwiglu ? 1 : Rows::kCount];
+
+  __device__ __forceinline__ void load(const ProductArgs& args, const Rows& rows, int token) {
+    const float* from = rows.task.residual;
+    const bool has_residual =
+        !kSwiglu && from != nullptr && rows.task.aligned && rows.row < rows.task.rows;
+#pragma unroll
+    for (int i = 0; i < Rows::kCount; ++i) {
+      const int of = token + rows.token + i * Rows::kStep;
+      factor[i] = 0.0f;
+      if (of < args.tokens) factor[i] = __fmul_rn(args.token_factors[of], args.weight_factor);
+      if constexpr (!kSwiglu) {
+        if (has_residual && of < args.tokens) residual[i] = load_four(from + rows.place(token, i));
+      }
     }
-    write_rows(task, token + i, row, v);
+  }
+};
+
+/// A thread's part of a slice where a task's rows or pointers do not allow 16-byte accesses, or
+/// there is a gate: one by one.
+template <bool kSwiglu>
+__device__ __forceinline__ void write_one_by_one(const ProductArgs& args,
+                                                 const OwnRows<kSwiglu>& rows, const float* slice,
+                                                 int token) {
+  using Rows = OwnRows<kSwiglu>;
+  const ProductTask& task = rows.task;
+#pragma unroll 1
+  for (int i = 0; i < 4 * Rows::kCount; ++i) {
+    const int of = rows.token + i / 4 * Rows::kStep, row = i % 4;
+    if (token + of >= args.tokens) return;
+    if (rows.row + row >= task.rows) continue;
+    const float factor = __fmul_rn(args.token_factors[token + of], args.weight_factor);
+    const float* sums = slice + of * kSliceStride + rows.in_half + row;
+    const int64_t at = rows.place(token, i / 4) + row;
+    float value = __fmul_rn(sums[0], factor);
+    if (kSwiglu) value = silu_times(value, __fmul_rn(sums[kHalfRows / 2], factor));
+    if (task.bias != nullptr) value = __fadd_rn(value, task.bias[rows.row + row]);
+    if (task.residual != nullptr) value = __fadd_rn(value, task.residual[at]);
+    if (task.gate != nullptr) value = silu_times(task.gate[at], value);
+    task.y[at] = value;
   }
 }
 
-/// Writes a tile. sums[4 j + c] of lane 4g + t: token 8 j + 2 t + c % 2, row g + 8 (c / 2) of the
-/// warp's panel. `sync` is a barrier of the kTileThreads threads; one a slice suffices, as a
-/// slice's buffer is written again only after the barrier of the slice in between.
-template <int kTokens, typename Sync>
-__device__ __forceinline__ void write_tile(const ProductArgs& args, const Tile& tile,
-                                           const float (&sums)[kTokens / 2], float* stage,
-                                           Sync sync) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int panel = static_cast<int>(threadIdx.x) / 32;
+/// A thread's part of a slice from shared memory to y; `token` is the slice's first.
+template <bool kSwiglu>
+__device__ __forceinline__ void write_slice(const ProductArgs& args, const OwnRows<kSwiglu>& rows,
+                                            const SliceExtras<kSwiglu>& extras, float4 bias,
+                                            const float* slice, int token) {
+  using Rows = OwnRows<kSwiglu>;
+  const ProductTask& task = rows.task;
+  if (!task.aligned || task.gate != nullptr) return write_one_by_one(args, rows, slice, token);
+  if (rows.row >= task.rows) return;
+  const float* sums = slice + rows.token * kSliceStride + rows.in_half;
+  float4 values[Rows::kCount];
+#pragma unroll
+  for (int i = 0; i < Rows::kCount; ++i) {
+    const float* at = sums + i * Rows::kStep * kSliceStride;
+    values[i] = scaled(at, extras.factor[i]);
+    if constexpr (kSwiglu) {
+      values[i] = silu_times(values[i], scaled(at + kHalfRows / 2, extras.factor[i]));
+    } else {
+      if (task.bias != nullptr) values[i] = add(values[i], bias);
+      if (task.residual != nullptr) values[i] = add(values[i], extras.residual[i]);
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < Rows::kCount; ++i) {
+    if (token + rows.token + i * Rows::kStep >= args.tokens) return;
+    *reinterpret_cast<float4*>(task.y + rows.place(token, i)) = values[i];
+  }
+}
+
+template <bool kSwiglu, int kTokens, typename Sync>
+__device__ __forceinline__ void write_half_tile(const ProductArgs& args, const Tile& tile,
+                                                const float (&sums)[kTokens / 2], float* stage,
+                                                Sync sync) {
+  const int thread = thread_index();
+  const int lane = thread % 32, panel = thread / 32 % kHalfPanels;
+  stage += thread / kHalfThreads * (2 * kSliceFloats);
   float* const own = stage + 2 * (lane % 4) * kSliceStride + panel * kPanelRows + lane / 4;
+  const OwnRows<kSwiglu> rows(args, tile, thread);
+  float4 bias{};
+  if (!kSwiglu && rows.task.aligned && rows.task.bias != nullptr && rows.row < rows.task.rows) {
+    bias = load_four(rows.task.bias + rows.row);
+  }
 #pragma unroll
   for (int slice = 0; slice < kTokens / kSliceTokens; ++slice) {
     const int token = tile.token + slice * kSliceTokens;
     if (token >= args.tokens) return;
+    SliceExtras<kSwiglu> extras;
+    extras.load(args, rows, token);
     float* const buffer = own + slice % 2 * kSliceFloats;
 #pragma unroll
     for (int j = 0; j < kSliceTokens / 8; ++j) {
@@ -152,7 +239,21 @@ __device__ __forceinline__ void write_tile(const ProductArgs& args, const Tile& 
       }
     }
     sync();
-    write_slice(args, tile, stage + slice % 2 * kSliceFloats, token);
+    write_slice(args, rows, extras, bias, stage + slice % 2 * kSliceFloats, token);
+  }
+}
+
+/// Writes a tile. sums[4 j + c] of lane 4g + t: token 8 j + 2 t + c % 2, row g + 8 (c / 2) of the
+/// warp's panel. `sync` is a barrier of the threads of a half, or of both; one a slice suffices, as
+/// a slice's buffer is written again only after the barrier of the slice in between.
+template <int kTokens, typename Sync>
+__device__ __forceinline__ void write_tile(const ProductArgs& args, const Tile& tile,
+                                           const float (&sums)[kTokens / 2], float* stage,
+                                           Sync sync) {
+  if (args.swiglu) {
+    write_half_tile<true, kTokens>(args, tile, sums, stage, sync);
+  } else {
+    write_half_tile<false, kTokens>(args, tile, sums, stage, sync);
   }
 }
 

@@ -78,8 +78,28 @@ HeadsView heads_view(const OpContext& context, const QkvRopeArgs& args, const fl
           .page_tokens = layout.page_tokens};
 }
 
+namespace {
+
+/// The view of the rows from `first` on.
+HeadsView rows_from(HeadsView view, int64_t first) {
+  view.q += first * view.heads * view.head_dim;
+  view.k += first * view.kv_heads * view.head_dim;
+  view.v += first * view.kv_heads * view.head_dim;
+  if (view.rope != nullptr) view.rope += first * view.rope_dims;
+  view.positions += first;
+  view.sequence_of_row += first;
+  return view;
+}
+
+}  // namespace
+
 void finish_heads(const OpContext& context, base::DType pages, const HeadsView& view,
-                  int64_t tokens) {
+                  int64_t tokens, int64_t decode_tokens) {
+  if (tokens > decode_tokens &&
+      finish_prompt_heads(context, pages, rows_from(view, decode_tokens), tokens - decode_tokens)) {
+    tokens = decode_tokens;
+  }
+  if (tokens == 0) return;
   const auto heads = static_cast<unsigned>(view.heads + 2 * view.kv_heads);
   with_number(pages, [&]<typename T>(T) {
     launch(context,
@@ -91,7 +111,8 @@ void finish_heads(const OpContext& context, base::DType pages, const HeadsView& 
 
 void finish_heads(const OpContext& context, const QkvRopeArgs& args, const float* k,
                   const float* v) {
-  finish_heads(context, args.kv.layout.dtype, heads_view(context, args, k, v), args.tokens);
+  finish_heads(context, args.kv.layout.dtype, heads_view(context, args, k, v), args.tokens,
+               args.decode_tokens);
 }
 
 int64_t qkv_rope_scratch_bytes(const OpLimits& limits) {

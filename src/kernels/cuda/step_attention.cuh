@@ -197,6 +197,7 @@ __device__ __forceinline__ void attend_split(const HeadsView& heads, const Atten
   StepThreads::sync();
   share_queries<T, kHeadDim>(view, place.work.heads, shared);
   StepThreads::sync();
+  mark(2);
   DecodeWarp<T, kHeadDim, SharedQueries> warp(
       SharedQueries{shared.queries[0] + threadIdx.x % kLanes});
   const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
@@ -212,6 +213,7 @@ __device__ __forceinline__ void attend_split(const HeadsView& heads, const Atten
   if (attends) sums.put(warp);
   StepThreads::sync();
   if (attends) leave(view, plan, place.work, sums, row.splits == 1);
+  mark(3);
 }
 
 /// Whether this block is the last of a row's splits to come here; it then sees what all have left.

@@ -104,21 +104,22 @@ __device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, R
                                                   area + launch.tile_offset, shared);
                       });
   }
-  if (index + 1 < launch.phase_count && (&phase)[1].kind == StepKind::kAttention) {
+  const auto then = [&] {
+    if (index + 1 == launch.phase_count || (&phase)[1].kind != StepKind::kAttention) return;
     with_heads(launch.heads,
                [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
                  start_first_tile<T, kHeadDim>(launch, (&phase)[1].attention, shared.batch,
                                                area + launch.tile_offset);
                });
-  }
+  };
   const StepProduct& product = phase.product;
   switch (activation_kind(product.tasks[0].dtype)) {
     case ActivationKind::kBF16:
-      return run_product<ActivationKind::kBF16>(product, ring, area, sums, start);
+      return run_product<ActivationKind::kBF16>(product, ring, area, sums, start, then);
     case ActivationKind::kF16:
-      return run_product<ActivationKind::kF16>(product, ring, area, sums, start);
+      return run_product<ActivationKind::kF16>(product, ring, area, sums, start, then);
     default:
-      return run_product<ActivationKind::kQ8>(product, ring, area, sums, start);
+      return run_product<ActivationKind::kQ8>(product, ring, area, sums, start, then);
   }
 }
 

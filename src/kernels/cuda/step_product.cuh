@@ -9,7 +9,8 @@
 
 namespace neuros::kernels::cuda {
 
-/// Units whose sums are kept until they are added: 128 rows, four threads a row.
+/// Units whose sums are kept until they are added: 128 rows, four threads a row. Of gated phases,
+/// where two units make a row, twice as many.
 inline constexpr int kBatchUnits = 8;
 /// Floats from one item's sums to the next: 16 rows, and two so that four threads of a row read
 /// from different banks.
@@ -178,27 +179,31 @@ __device__ __forceinline__ void multiply_batch(const StepProduct& product, const
   }
 }
 
-/// All units of this block. `sums`: two batches, [item][kItemFloats] each, in turn.
+/// All units of this block. `sums`: room for two batches, [item][kItemFloats] each, that take
+/// turns, or for one of a gated phase.
 template <ActivationKind kKind>
 __device__ __forceinline__ void multiply_units(const StepProduct& product, RingReader& ring,
                                                const SingleActivations& x, float token_scale,
                                                float* sums) {
   const PhaseUnits phase(product);
-  for (int first = 0, batch = 0; first < phase.units; first += kBatchUnits, ++batch) {
-    const int end = min(first + kBatchUnits, phase.units);
-    float* const of_batch = sums + batch % 2 * kBatchFloats;
+  const int batch_units = product.gated ? 2 * kBatchUnits : kBatchUnits;
+  for (int first = 0, batch = 0; first < phase.units; first += batch_units, ++batch) {
+    const int end = min(first + batch_units, phase.units);
+    float* const of_batch = product.gated ? sums : sums + batch % 2 * kBatchFloats;
     const RowResult result(product, phase, first, end - first);
     multiply_batch<kKind>(product, phase, first, end, ring, x, of_batch);
     StepThreads::sync();
     result.finish(of_batch, 1 << phase.log_groups, token_scale);
+    if (product.gated && end < phase.units) StepThreads::sync();
   }
 }
 
 /// Prepares the row in `area` and multiplies. `start` waits for the phase before; what depends on
-/// no phase is on its way when it is called.
-template <ActivationKind kKind, typename Start>
+/// no phase is on its way when it is called. `then` is called by warps that have prepared: what is
+/// to go on beside the products.
+template <ActivationKind kKind, typename Start, typename Then>
 __device__ __forceinline__ void run_product(const StepProduct& product, RingReader& ring,
-                                            std::byte* area, float* sums, Start start) {
+                                            std::byte* area, float* sums, Start start, Then then) {
   const SourceRows source{.x = product.x,
                           .norm_weight = product.norm_weight,
                           .rows = nullptr,
@@ -211,6 +216,7 @@ __device__ __forceinline__ void run_product(const StepProduct& product, RingRead
   start();
   preparation.run(out, 1, columns);
   mark(2);
+  then();
   const float token_scale = kKind == ActivationKind::kF16 ? out.scales[0] : 1.0f;
   multiply_units<kKind>(product, ring, SingleActivations{out.values, out.scales, columns},
                         token_scale, sums);

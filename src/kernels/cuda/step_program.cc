@@ -256,7 +256,7 @@ void StepProgram::append(const StepPhase& phase, int64_t area_bytes) {
 
 void StepProgram::flush() {
   if (launch_.phase_count > 0) launch_step(context_, launch_);
-  if (heads_pending_) finish_heads(context_, heads_.kv.layout.dtype, unfinished_, 1);
+  if (heads_pending_) finish_heads(context_, heads_.kv.layout.dtype, unfinished_, 1, 1);
   heads_pending_ = false;
   has_attention_ = false;
   launch_.heads = {};

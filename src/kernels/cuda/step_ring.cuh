@@ -44,7 +44,7 @@ struct StepThreads {
   static __device__ __forceinline__ void sync() {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     __syncwarp();  // the barrier counts warps: all lanes come together
-    hopper::sync_threads<1, kBlockThreads>();
+    hopper::sync_threads<kBlockThreads>(1);
 #endif
   }
 };

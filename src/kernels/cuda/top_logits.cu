@@ -11,10 +11,10 @@ namespace {
 /// A row's logits in groups of 128, whose members lie far apart: member (lane, step) of group g is
 /// logit 8 g + lane + 8 groups step. The likeliest tokens often are neighbours, and a group of
 /// neighbours would hold many of them.
-constexpr int kLanes = 8;
+constexpr int kGroupLanes = 8;
 constexpr int kSteps = 16;
-constexpr int kGroupSize = kLanes * kSteps;
-constexpr int kGroupsOfWarp = 32 / kLanes;
+constexpr int kGroupSize = kGroupLanes * kSteps;
+constexpr int kGroupsOfWarp = 32 / kGroupLanes;
 constexpr int kFoldThreads = 256;
 constexpr int kSelectThreads = 1024;
 
@@ -35,17 +35,17 @@ struct TopLogitsView {
   __device__ const float* row() const { return logits + int64_t{blockIdx.y} * vocabulary; }
   __device__ int64_t first_group() const { return int64_t{blockIdx.y} * groups; }
   __device__ int32_t member(int32_t group, int lane, int step) const {
-    return kLanes * (group + groups * step) + lane;
+    return kGroupLanes * (group + groups * step) + lane;
   }
 };
 
-/// Block (i, row), kLanes threads a group: the greatest of each group and its sum.
+/// Block (i, row), kGroupLanes threads a group: the greatest of each group and its sum.
 __global__ void __launch_bounds__(kFoldThreads) fold_groups_kernel(TopLogitsView view) {
   let_next_start();
   wait_for_previous();
   const auto thread = static_cast<int32_t>(blockIdx.x * kFoldThreads + threadIdx.x);
-  const int32_t group = thread / kLanes;
-  const int lane = thread % kLanes;
+  const int32_t group = thread / kGroupLanes;
+  const int lane = thread % kGroupLanes;
   if (group >= view.groups) return;  // a whole warp
   const float* row = view.row();
   float values[kSteps];
@@ -56,14 +56,14 @@ __global__ void __launch_bounds__(kFoldThreads) fold_groups_kernel(TopLogitsView
     values[step] = id < view.vocabulary ? row[id] : -INFINITY;
     if (id < view.vocabulary) greatest = max(greatest, key_of(values[step], id));
   }
-  for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+  for (int distance = kGroupLanes / 2; distance > 0; distance /= 2) {
     greatest = max(greatest, __shfl_xor_sync(0xffffffffu, greatest, distance));
   }
   float sum = 0.0f;
   const float top = greatest_of(greatest);
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) sum += expf(values[step] - top);
-  for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+  for (int distance = kGroupLanes / 2; distance > 0; distance /= 2) {
     sum += __shfl_xor_sync(0xffffffffu, sum, distance);
   }
   if (lane != 0) return;
@@ -74,7 +74,8 @@ __global__ void __launch_bounds__(kFoldThreads) fold_groups_kernel(TopLogitsView
 /// Member `index` of the groups in `list`, as a key; 0 past the end of the row.
 __device__ uint64_t member_key(const TopLogitsView& view, const int32_t* list, int32_t index) {
   const int in_group = index % kGroupSize;
-  const int32_t id = view.member(list[index / kGroupSize], in_group % kLanes, in_group / kLanes);
+  const int32_t id =
+      view.member(list[index / kGroupSize], in_group % kGroupLanes, in_group / kGroupLanes);
   return id < view.vocabulary ? key_of(view.row()[id], id) : 0;
 }
 
@@ -157,7 +158,8 @@ void top_logits(const OpContext& context, const TopLogitsArgs& args) {
       .sums = reinterpret_cast<float*>(scratch.data() + group_count * sizeof(uint64_t)),
       .vocabulary = static_cast<int32_t>(args.vocabulary),
       .groups = static_cast<int32_t>(groups)};
-  const auto blocks = static_cast<unsigned>((groups * kLanes + kFoldThreads - 1) / kFoldThreads);
+  const auto blocks =
+      static_cast<unsigned>((groups * kGroupLanes + kFoldThreads - 1) / kFoldThreads);
   launch(context, {.grid = dim3(blocks, rows), .block = dim3(kFoldThreads)}, fold_groups_kernel,
          view);
   launch(context,

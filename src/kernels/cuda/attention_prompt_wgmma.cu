@@ -1,0 +1,382 @@
+/// Attention of prompts on Hopper, for heads of 64 and 128: as attention_prompt.cu, but two
+/// warpgroups of 64 queries each multiply by wgmma, queries and softmax weights from registers,
+/// keys and values from shared memory. Pages hold keys [head_dim, positions] and values
+/// [positions, head_dim]: both are "transposed" operands, whose rows are what is summed over.
+///
+/// While a warpgroup makes the softmax of one tile, the tensor cores multiply the weights of the
+/// tile before by its values. Four tiles are in shared memory, two of them on their way.
+///
+/// Bounds, for 128 queries x 64 positions of 128: 2.1 M FMA at 2048 a cycle: 1024 cycles, half of
+/// them beside the softmax: 8192 powers at 16 a cycle, 512 cycles, and about 8 instructions a
+/// score at 128 a cycle, 512. A block has a multiprocessor alone; the longest start first.
+
+#include "kernels/cuda/attention_queries.cuh"
+#include "kernels/cuda/attention_tile.cuh"
+#include "kernels/cuda/device_traits.h"
+#include "kernels/cuda/hopper.cuh"
+#include "kernels/cuda/launch.cuh"
+
+#include <type_traits>
+
+namespace neuros::kernels::cuda {
+namespace {
+
+constexpr int kGroupThreads = 128;
+constexpr int kGroupQueries = 64;
+constexpr int kThreads = 2 * kGroupThreads;
+constexpr int kBlockQueries = 2 * kGroupQueries;
+constexpr int kPositions = 64;
+constexpr int kStages = 4;
+constexpr int kAlignment = 1024;  // of the swizzle
+
+/// Shared memory of a tile, in rows of 128 bytes in the 128-byte swizzle: keys [kHeadDim, 64
+/// positions], then values, 64 dimensions after the other: [64 positions, 64 dimensions].
+template <int kHeadDim>
+struct TileBytes {
+  static constexpr int kRow = 128;
+  static constexpr int kKeys = kHeadDim * kRow;
+  static constexpr int kValueBlock = kPositions * kRow;
+  static constexpr int kAll = kKeys + kHeadDim / 64 * kValueBlock;
+  static constexpr int kShared = kStages * kAll + kAlignment;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+template <typename T, int kHeadDim>
+struct WgmmaTile {
+  using Bytes = TileBytes<kHeadDim>;
+  static_assert(sizeof(T) == 2 && kHeadDim % 64 == 0);
+
+  std::byte* at;
+
+  /// Starts the copies of positions [start, start + 64), by all threads.
+  __device__ __forceinline__ void load(const AttentionView& view, const HeadPages& from,
+                                       int32_t start) const {
+    load_keys(view, from, start);
+    load_values(view, from, start);
+  }
+
+  /// Of 16 dimensions, all positions.
+  __device__ __forceinline__ uint64_t keys(int step) const {
+    return hopper::swizzled_operand(hopper::shared_address(at) + step * (16 * Bytes::kRow));
+  }
+  /// Of 16 positions, all dimensions.
+  __device__ __forceinline__ uint64_t values(int step) const {
+    return hopper::swizzled_operand(
+        hopper::shared_address(at) + Bytes::kKeys + step * (16 * Bytes::kRow), Bytes::kValueBlock);
+  }
+
+ private:
+  using Pages = Tile<T, kHeadDim, kPositions>;
+
+  __device__ __forceinline__ static int place(int row, int piece) {
+    return row * Bytes::kRow + ((piece ^ (row % 8)) * 16);
+  }
+
+  /// A thread has 8 positions of every 32nd dimension.
+  __device__ __forceinline__ void load_keys(const AttentionView& view, const HeadPages& from,
+                                            int32_t start) const {
+    constexpr int kRows = kThreads / 8;
+    const int piece = static_cast<int>(threadIdx.x) % 8, row = static_cast<int>(threadIdx.x) / 8;
+    const int32_t position = start + 8 * piece;
+    const bool exists = position < from.end && position + 8 > from.first;
+    const std::byte* key = from.keys;
+    if (exists) key = Pages::place_of(view, from, position, view.page_tokens, row, 1);
+    const int64_t step = exists ? int64_t{2} * kRows * view.page_tokens : 0;
+    std::byte* to = at + place(row, piece);
+#pragma unroll
+    for (int round = 0; round < kHeadDim / kRows; ++round) {
+      copy_16(to + round * (kRows * Bytes::kRow), key, exists);
+      key += step;
+    }
+  }
+
+  /// A thread has 8 dimensions of some positions.
+  __device__ __forceinline__ void load_values(const AttentionView& view, const HeadPages& from,
+                                              int32_t start) const {
+    constexpr int kPieces = kHeadDim / 8, kRows = kThreads / kPieces;
+    const int piece = static_cast<int>(threadIdx.x) % kPieces;
+    std::byte* values = at + Bytes::kKeys + piece / 8 * Bytes::kValueBlock;
+#pragma unroll
+    for (int round = 0; round < kPositions / kRows; ++round) {
+      const int row = static_cast<int>(threadIdx.x) / kPieces + round * kRows;
+      const bool exists = start + row < from.end && start + row >= from.first;
+      const std::byte* value = from.keys;
+      if (exists) {
+        value = Pages::place_of(view, from, start + row, 1, 0, kHeadDim) + view.values_bytes;
+      }
+      copy_16(values + place(row, piece % 8), value + 16 * piece, exists);
+    }
+  }
+};
+
+/// 64 queries of a warpgroup; the lane's rows are g and g + 8 of its warp's 16. Those past the end
+/// repeat the last.
+template <typename T, int kHeadDim>
+struct QueryGroup {
+  static constexpr bool kIsBf16 = std::is_same_v<T, __nv_bfloat16>;
+  static constexpr int kSteps = kHeadDim / 16;
+  static constexpr int kScores = kPositions / 2;  ///< of a lane
+  using KvTile = WgmmaTile<T, kHeadDim>;
+  using Weights = FragmentA[kPositions / 16];
+
+  FragmentA q[kSteps];
+  float out[kHeadDim / 2] = {};
+  RunningSoftmax softmax[2];
+  int32_t queries[2];
+  int32_t positions[2];
+  int32_t lowest, highest;  ///< positions of the warpgroup's queries
+
+  __device__ __forceinline__ QueryGroup(const AttentionView& view, const QueryRange& range) {
+    const int thread = static_cast<int>(threadIdx.x);
+    const int32_t first = range.first + thread / kGroupThreads * kGroupQueries;
+    lowest = range.position(min(first, range.last));
+    highest = range.position(min(first + kGroupQueries - 1, range.last));
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      queries[i] = first + thread % kGroupThreads / 32 * 16 + thread % 32 / 4 + 8 * i;
+      positions[i] = range.position(min(queries[i], range.last));
+      load_queries(view, range, i);
+    }
+  }
+
+  __device__ __forceinline__ void load_queries(const AttentionView& view, const QueryRange& range,
+                                               int i) {
+    const int32_t query = min(queries[i], range.last);
+    const float* from = view.q + row_start<kHeadDim>(view, range, blockIdx.x, query);
+    const float scale = query_scale(view);
+    const int t = static_cast<int>(threadIdx.x) % 4;
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const auto x = *reinterpret_cast<const float2*>(from + 16 * step + 8 * half + 2 * t);
+        q[step].x[2 * half + i] = pack(x.x * scale, x.y * scale, T{});
+      }
+    }
+  }
+
+  /// Starts scores = q keys.
+  __device__ __forceinline__ void start_scores(const KvTile& tile, float (&scores)[kScores]) const {
+#pragma unroll
+    for (int n = 0; n < kScores; ++n) scores[n] = 0.0f;
+    hopper::settle(scores);
+    hopper::fence_registers();
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      hopper::multiply_async<kPositions, kIsBf16, true>(scores, q[step].x, tile.keys(step));
+    }
+    hopper::commit_products();
+  }
+
+  /// Starts out += weights values.
+  __device__ __forceinline__ void start_values(const KvTile& tile, const Weights& weights) {
+    hopper::settle(out);
+    hopper::fence_registers();
+#pragma unroll
+    for (int step = 0; step < kPositions / 16; ++step) {
+      hopper::multiply_async<kHeadDim, kIsBf16, true>(out, weights[step].x, tile.values(step));
+    }
+    hopper::commit_products();
+  }
+
+  /// From the scores of positions from `start` on to weights in their place, and what former sums
+  /// shrink by.
+  __device__ __forceinline__ void weigh(const AttentionView& view, int32_t start,
+                                        float (&scores)[kScores], float (&factors)[2]) {
+    if (view.soft_cap > 0.0f) {
+#pragma unroll
+      for (int n = 0; n < kScores; ++n) scores[n] = finish_score(scores[n], view.soft_cap);
+    }
+    if (start + kPositions - 1 > lowest || start < first_visible(view, highest)) {
+      mask(view, scores, start);
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      float highest_score = kNoScore;
+#pragma unroll
+      for (int n = 2 * i; n < kScores; n += 4) {
+        highest_score = fmaxf(highest_score, fmaxf(scores[n], scores[n + 1]));
+      }
+      factors[i] = softmax[i].raise(quad_max(highest_score));
+#pragma unroll
+      for (int n = 2 * i; n < kScores; n += 4) {
+#pragma unroll
+        for (int j = n; j < n + 2; ++j) {
+          scores[j] = power_of_two(scores[j] - softmax[i].reference);
+          softmax[i].sum += scores[j];
+        }
+      }
+    }
+  }
+
+  /// Rounds what weigh() left; the products before must be done, as they may read `weights`.
+  __device__ __forceinline__ static void round(float (&scores)[kScores], Weights& weights) {
+    hopper::settle(scores);
+#pragma unroll
+    for (int n = 0; n < kScores / 2; ++n) {
+      weights[n / 4].x[n % 4] = pack(scores[2 * n], scores[2 * n + 1], T{});
+    }
+  }
+
+  /// Removes what rows do not see.
+  __device__ __forceinline__ void mask(const AttentionView& view, float (&scores)[kScores],
+                                       int32_t start) const {
+    const int32_t first[2] = {first_visible(view, positions[0]), first_visible(view, positions[1])};
+    const int t = static_cast<int>(threadIdx.x) % 4;
+#pragma unroll
+    for (int n = 0; n < kScores; ++n) {
+      const int32_t at = start + n / 4 * 8 + 2 * t + n % 2;
+      const int i = n % 4 / 2;
+      if (at < first[i] || at > positions[i]) scores[n] = kNoScore;
+    }
+  }
+
+  __device__ __forceinline__ void rescale(const float (&factors)[2]) {
+    // Multiplying by 1 would change nothing.
+    if (!__any_sync(0xffffffffu, factors[0] != 1.0f || factors[1] != 1.0f)) return;
+#pragma unroll
+    for (int n = 0; n < kHeadDim / 2; ++n) out[n] *= factors[n % 4 / 2];
+  }
+
+  __device__ __forceinline__ void store(const AttentionView& view, const QueryRange& range) const {
+    const int t = static_cast<int>(threadIdx.x) % 4;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const float inverse = 1.0f / quad_sum(softmax[i].sum);
+      if (queries[i] > range.last) continue;
+      float* to = view.out + row_start<kHeadDim>(view, range, blockIdx.x, queries[i]);
+#pragma unroll
+      for (int n = 0; n < kHeadDim / 8; ++n) {
+        *reinterpret_cast<float2*>(to + 8 * n + 2 * t) = {out[4 * n + 2 * i] * inverse,
+                                                          out[4 * n + 2 * i + 1] * inverse};
+      }
+    }
+  }
+};
+
+/// The tiles of a block through the stages of shared memory.
+template <typename T, int kHeadDim>
+struct TileRing {
+  const AttentionView& view;
+  HeadPages pages;
+  int32_t start;  ///< of tile 0
+  int tiles;
+  std::byte* shared;
+
+  __device__ __forceinline__ WgmmaTile<T, kHeadDim> tile(int n) const {
+    return {shared + n % kStages * TileBytes<kHeadDim>::kAll};
+  }
+  __device__ __forceinline__ int32_t position(int n) const { return start + n * kPositions; }
+  /// Starts the copies of tile n; the count of groups is right past the last, too.
+  __device__ __forceinline__ void load(int n) const {
+    if (n < tiles) tile(n).load(view, pages, position(n));
+    end_copy_group();
+  }
+  /// Until all but the last kLeft tiles that were asked for are there, for all threads; all have
+  /// then done with the tiles that they waited for before.
+  template <int kLeft>
+  __device__ __forceinline__ void wait() const {
+    wait_for_copies<kLeft>();
+    hopper::publish_shared();
+    __syncthreads();
+  }
+};
+
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void attend(const AttentionView& view, const QueryRange& range,
+                                       const TileRing<T, kHeadDim>& ring) {
+  using Group = QueryGroup<T, kHeadDim>;
+  for (int n = 0; n < kStages - 1; ++n) ring.load(n);
+  Group group(view, range);
+  float scores[Group::kScores], factors[2];
+  typename Group::Weights weights;
+  ring.template wait<kStages - 2>();
+  group.start_scores(ring.tile(0), scores);
+  hopper::wait_for_products<0>();
+  hopper::settle(scores);
+  group.weigh(view, ring.position(0), scores, factors);
+  group.round(scores, weights);
+  for (int n = 0; n + 1 < ring.tiles; ++n) {
+    ring.template wait<kStages - 3>();
+    ring.load(n + kStages - 1);
+    group.start_scores(ring.tile(n + 1), scores);
+    group.start_values(ring.tile(n), weights);
+    hopper::wait_for_products<1>();
+    hopper::settle(scores);
+    group.weigh(view, ring.position(n + 1), scores, factors);
+    hopper::wait_for_products<0>();
+    hopper::settle(group.out);
+    group.rescale(factors);
+    group.round(scores, weights);
+  }
+  group.start_values(ring.tile(ring.tiles - 1), weights);
+  hopper::wait_for_products<0>();
+  hopper::settle(group.out);
+  group.store(view, range);
+}
+
+#endif
+
+/// Block (KV head, 128 queries of one of the sequences).
+template <typename T, int kHeadDim>
+__global__ void __launch_bounds__(kThreads, 1)
+    prompt_wgmma_kernel(const __grid_constant__ AttentionView view, int32_t sequences) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  extern __shared__ std::byte memory[];
+  let_next_start();
+  wait_for_previous();
+  const BlockPlace place(view, sequences, blockIdx.y, kBlockQueries);
+  const QueryRange range = place.queries(view);
+  HeadPages pages = pages_of(view, place.sequence, static_cast<int>(blockIdx.x));
+  pages.first = first_visible(view, range.position(range.first));
+  pages.end = range.position(range.last) + 1;
+  const int32_t start = pages.first / kPositions * kPositions;
+  const uint32_t unaligned = hopper::shared_address(memory) % kAlignment;
+  attend<T, kHeadDim>(view, range,
+                      {.view = view,
+                       .pages = pages,
+                       .start = start,
+                       .tiles = (pages.end - start + kPositions - 1) / kPositions,
+                       .shared = memory + (kAlignment - unaligned) % kAlignment});
+#endif
+}
+
+template <typename T, int kHeadDim>
+bool launch_prompt(const OpContext& context, const AttentionRun& run) {
+  constexpr int kBytes = TileBytes<kHeadDim>::kShared;
+  allow_shared(prompt_wgmma_kernel<T, kHeadDim>, kBytes);
+  launch(context,
+         {.grid = dim3(static_cast<unsigned>(run.view.kv_heads),
+                       static_cast<unsigned>(query_blocks(run, kBlockQueries))),
+          .block = dim3(kThreads),
+          .shared_bytes = kBytes},
+         prompt_wgmma_kernel<T, kHeadDim>, run.view, static_cast<int32_t>(run.slices.size()));
+  return true;
+}
+
+template <typename T>
+bool launch_prompt(const OpContext& context, const AttentionRun& run) {
+  if (run.view.head_dim == 64) return launch_prompt<T, 64>(context, run);
+  if (run.view.head_dim == 128) return launch_prompt<T, 128>(context, run);
+  return false;
+}
+
+bool in_pairs(const float* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % sizeof(float2) == 0;
+}
+
+/// Of a grid's second dimension.
+constexpr int32_t kBlocksMax = 65535;
+
+}  // namespace
+
+bool attention_prompt_wgmma(const OpContext& context, const AttentionRun& run) {
+  if (!device_traits().wgmma || query_blocks(run, kBlockQueries) > kBlocksMax) return false;
+  if (!in_pairs(run.view.q) || !in_pairs(run.view.out)) return false;
+  if (run.dtype == base::DType::kF16) return launch_prompt<__half>(context, run);
+  if (run.dtype == base::DType::kBF16) return launch_prompt<__nv_bfloat16>(context, run);
+  return false;
+}
+
+}  // namespace neuros::kernels::cuda
