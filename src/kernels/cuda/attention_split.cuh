@@ -191,6 +191,7 @@ struct DecodeWork {
 template <int kHeadDim>
 __device__ void leave(const AttentionView& view, const DecodePlan& plan, const DecodeWork& work,
                       const WarpSums<kHeadDim>& warps, bool only) {
+#pragma unroll 1
   for (int h = 0; h < work.heads; ++h) {
     const auto by = warps.head(h);
     const int64_t head = work.first_head + h;
@@ -221,7 +222,7 @@ __device__ __forceinline__ float merged(const float2* parts, const float* factor
   float total = 0.0f;
   for (int s = 0; s < splits; ++s) total = __fmaf_rn(factors[s], parts[s].y, total);
   float sum = 0.0f;
-#pragma unroll 16
+#pragma unroll 8
   for (int s = 0; s < splits; ++s)
     sum = __fmaf_rn(factors[s], __ldcg(sums + s * head_dim + i), sum);
   return __fdiv_rn(sum, total);

@@ -11,10 +11,11 @@ namespace neuros::kernels::cuda {
 
 inline constexpr int kHeadDimMax = 256;
 
-/// RMS norm and rotation; the result lies in `head`, shared, [head_dim].
+/// RMS norm and rotation; the result lies in `head`, shared, [head_dim]. kMost: no head is larger.
+template <int kMost = kHeadDimMax>
 __device__ __forceinline__ void finish_head(const HeadsView& view, const float* from,
                                             const float* norm, const float* rope, float* head) {
-  constexpr int kPerLane = kHeadDimMax / 32;
+  constexpr int kPerLane = kMost / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   float x[kPerLane];
   float squares = 0.0f;
@@ -56,12 +57,10 @@ __device__ __forceinline__ std::byte* head_page(const HeadsView& view, int64_t t
   return view.layer + page * view.page_bytes + kv_head * view.head_bytes;
 }
 
-/// Finishes a key in `shared` and writes it to its page.
+/// Writes a finished key to its page.
 template <typename T>
 __device__ __forceinline__ void store_key(const HeadsView& view, int64_t token, int32_t kv_head,
-                                          const float* rope, float* shared) {
-  const int64_t at = (token * view.kv_heads + kv_head) * view.head_dim;
-  finish_head(view, view.k + at, view.k_norm, rope, shared);
+                                          const float* shared) {
   T* to = reinterpret_cast<T*>(head_page(view, token, kv_head)) +
           view.positions[token] % view.page_tokens;
   for (int i = static_cast<int>(threadIdx.x) % 32; i < view.head_dim; i += 32) {

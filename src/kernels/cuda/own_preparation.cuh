@@ -19,13 +19,13 @@ __host__ __device__ constexpr int64_t own_scale_bytes(int tokens, int64_t column
 }
 
 /// Prepares a few tokens in a block. The norm's weights depend on no kernel: they are loaded before
-/// the wait for x.
-template <ActivationKind kKind, typename Threads = WholeBlock>
+/// the wait for x. kAligned: rows and weights surely lie on boundaries of 16 bytes.
+template <ActivationKind kKind, typename Threads = WholeBlock, bool kAligned = false>
 class OwnPreparation {
  public:
   __device__ explicit OwnPreparation(const SourceRows& source)
       : source_(source), normed_(source.norm_weight != nullptr) {
-    if (normed_) weight_.load(source.norm_weight, 0, source.cols);
+    if (normed_) weight_.template load<kAligned>(source.norm_weight, 0, source.cols);
     source.prefetch_norm(kWideColumns);
   }
 
@@ -34,8 +34,8 @@ class OwnPreparation {
     for (int token = 0; token < tokens; ++token) {
       const float* row = source_.row(token);
       WidePart x;
-      x.load(row, 0, source_.cols);
-      const RowFactors factors = row_factors<kKind, Threads>(source_, row, x, weight_);
+      x.template load<kAligned>(row, 0, source_.cols);
+      const RowFactors factors = row_factors<kKind, Threads, kAligned>(source_, row, x, weight_);
       if (kKind == ActivationKind::kF16 && threadIdx.x == 0) {
         out.scales[token] = inverse_power(factors.scale);
       }
@@ -43,8 +43,10 @@ class OwnPreparation {
       for (int first = 0; first < columns; first += kWideColumns) {
         WidePart next_x{}, next_weight{};  // on their way while these are rounded
         if (first + kWideColumns < columns) {
-          next_x.load(row, first + kWideColumns, source_.cols);
-          if (normed_) next_weight.load(source_.norm_weight, first + kWideColumns, source_.cols);
+          next_x.template load<kAligned>(row, first + kWideColumns, source_.cols);
+          if (normed_)
+            next_weight.template load<kAligned>(source_.norm_weight, first + kWideColumns,
+                                                source_.cols);
         }
         store(out, token, first, columns, x, weight, factors);
         x = next_x;

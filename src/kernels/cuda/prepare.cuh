@@ -76,8 +76,10 @@ struct RowPart {
   /// Of the columns from `first` on, zeros behind the row's end. Rows lie on any boundary; where it
   /// is one of 16 bytes all loads are on their way together. Past the first-level cache: another
   /// block may have written the row since this kernel started.
+  /// kAligned: it surely is one.
+  template <bool kAligned = false>
   __device__ __forceinline__ void load(const float* row, int first, int cols) {
-    if (reinterpret_cast<uintptr_t>(row) % 16 == 0 && cols % 4 == 0) {
+    if (kAligned || (reinterpret_cast<uintptr_t>(row) % 16 == 0 && cols % 4 == 0)) {
       const auto* quads = reinterpret_cast<const float4*>(row);
 #pragma unroll
       for (int i = 0; i < kFours; ++i) {
@@ -152,7 +154,7 @@ __device__ __forceinline__ void measure(const WidePart& x, const WidePart& weigh
 }
 
 /// All threads call it, with their part of the row's first columns and of the norm's weights there.
-template <ActivationKind kKind, typename Threads = WholeBlock>
+template <ActivationKind kKind, typename Threads = WholeBlock, bool kAligned = false>
 __device__ __forceinline__ RowFactors row_factors(const SourceRows& source, const float* row,
                                                   const WidePart& x, const WidePart& weight) {
   const bool normed = source.norm_weight != nullptr;
@@ -162,9 +164,9 @@ __device__ __forceinline__ RowFactors row_factors(const SourceRows& source, cons
   measure<kKind>(x, weight, normed, squares, largest);
   for (int first = kWideColumns; first < source.cols; first += kWideColumns) {
     WidePart next_x, next_weight{};
-    next_x.load(row, first, source.cols);
+    next_x.template load<kAligned>(row, first, source.cols);
     if (normed && kKind == ActivationKind::kF16) {
-      next_weight.load(source.norm_weight, first, source.cols);
+      next_weight.template load<kAligned>(source.norm_weight, first, source.cols);
     }
     measure<kKind>(next_x, next_weight, normed, squares, largest);
   }

@@ -28,7 +28,9 @@ __device__ void store_head(const HeadsView& view, int64_t token, int32_t head, f
   const bool is_key = head < view.heads + view.kv_heads;
   const int32_t kv_head = head - view.heads - (is_key ? 0 : view.kv_heads);
   if (is_key) {
-    store_key<T>(view, token, kv_head, rope, shared);
+    finish_head(view, view.k + (token * view.kv_heads + kv_head) * view.head_dim, view.k_norm, rope,
+                shared);
+    store_key<T>(view, token, kv_head, shared);
   } else {
     store_value<T>(view, token, kv_head);
   }

@@ -299,40 +299,4 @@ class SingleBlockChunk {
   float shrink_;                 ///< what undoes the shift of this lane's codes
 };
 
-/// f16 and bf16: the token is the first of eight.
-template <ActivationKind kKind>
-class SingleHalfChunk {
-  using Chunk = HalfChunk<kKind>;
-
- public:
-  struct Activations {
-    const SingleActivations* of;
-    int chunk;
-  };
-  static __device__ __forceinline__ Activations activations(const SingleActivations& x, int chunk) {
-    return {&x, chunk};
-  }
-
-  template <int kChunks, int kSums>
-  static __device__ __forceinline__ void multiply(const std::byte* const (&weights)[kChunks],
-                                                  const Activations (&x)[kChunks],
-                                                  float (&acc)[kSums][4]) {
-#pragma unroll
-    for (int n = 0; n < kChunks; ++n) {
-      PreparedActivations at;
-      at.values = const_cast<std::byte*>(x[n].of->values);
-      float(&whole)[1][1][4] = reinterpret_cast<float(&)[1][1][4]>(acc[kSums == 1 ? 0 : n]);
-      Chunk::template multiply<1>(weights[n], x[n].chunk, GroupActivations{at, 1, x[n].of->columns},
-                                  whole);
-    }
-  }
-
-  static __device__ __forceinline__ void leave(const float (&acc)[4], float* of_rows) {
-    const int lane = threadIdx.x % kLanes;
-    if (lane % 4 != 0) return;
-    of_rows[lane / 4] = acc[0];
-    of_rows[lane / 4 + 8] = acc[2];
-  }
-};
-
 }  // namespace neuros::kernels::cuda

@@ -22,6 +22,8 @@ struct StepBatch {
 /// Shared memory of the phase beside the tile.
 struct StepAttentionShared {
   StepBatch batch;
+  HeadsView heads_view;  ///< of the current phase, as `view`
+  AttentionView view;
   uint4 queries[kHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
   float heads[kBlockHeads][kHeadDimMax];
   float new_key[kHeadDimMax];
@@ -32,13 +34,25 @@ struct StepAttentionShared {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/// By all threads; a barrier follows.
-__device__ __forceinline__ void copy_batch(const StepHeads& common, StepBatch& batch) {
+/// By all threads at the start of a launch; a barrier follows. Views lie in shared memory: what a
+/// thread keeps for itself and has no registers for would come from far, with the first-level cache
+/// as small as shared memory leaves it.
+__device__ __forceinline__ void init_attention(const StepHeads& common,
+                                               StepAttentionShared& shared) {
   if (common.attention.head_dim == 0) return;  // there is no attention
   const int32_t position = common.heads.positions[0];
+  StepBatch& batch = shared.batch;
   if (threadIdx.x == 0) {
     batch.zero = 0;
     batch.position = position;
+    shared.view = common.attention;
+    shared.view.first_row = shared.view.page_start = &batch.zero;
+    shared.view.first_position = &batch.position;
+    shared.view.pages = batch.pages;
+    shared.heads_view = common.heads;
+    shared.heads_view.positions = &batch.position;
+    shared.heads_view.sequence_of_row = shared.heads_view.page_start = &batch.zero;
+    shared.heads_view.pages = batch.pages;
   }
   const int32_t* pages = common.heads.pages + common.heads.page_start[0];
   for (int i = static_cast<int>(threadIdx.x); i <= position / common.heads.page_tokens;
@@ -47,33 +61,22 @@ __device__ __forceinline__ void copy_batch(const StepHeads& common, StepBatch& b
   }
 }
 
-/// The views of one phase.
-__device__ __forceinline__ HeadsView heads_of(const StepHeads& common, const StepAttention& phase,
-                                              const StepBatch& batch) {
-  HeadsView view = common.heads;
-  view.positions = &batch.position;
-  view.sequence_of_row = view.page_start = &batch.zero;
-  view.pages = batch.pages;
-  view.q = const_cast<float*>(phase.q);
-  view.k = phase.k;
-  view.v = phase.v;
-  view.q_norm = phase.q_norm;
-  view.k_norm = phase.k_norm;
-  view.layer = phase.layer;
-  return view;
-}
-__device__ __forceinline__ AttentionView attention_of(const StepHeads& common,
-                                                      const StepAttention& phase,
-                                                      const StepBatch& batch) {
-  AttentionView view = common.attention;
-  view.first_row = view.page_start = &batch.zero;
-  view.first_position = &batch.position;
-  view.pages = batch.pages;
+/// Makes the views those of a phase. By one thread, when the attention before is over; a barrier
+/// follows.
+__device__ __forceinline__ void enter_attention(const StepAttention& phase,
+                                                StepAttentionShared& shared) {
+  HeadsView& heads = shared.heads_view;
+  heads.q = const_cast<float*>(phase.q);
+  heads.k = phase.k;
+  heads.v = phase.v;
+  heads.q_norm = phase.q_norm;
+  heads.k_norm = phase.k_norm;
+  heads.layer = phase.layer;
+  AttentionView& view = shared.view;
   view.q = phase.q;
   view.out = phase.out;
   view.layer = phase.layer;
   view.window = phase.window;
-  return view;
 }
 
 /// RegisterQueries in shared memory: registers are for sums here.
@@ -131,9 +134,9 @@ struct SplitPlace {
 /// all but the newest position is there.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void start_first_tile(const StepLaunch& launch,
-                                                 const StepAttention& phase, const StepBatch& batch,
-                                                 std::byte* at) {
-  const AttentionView view = attention_of(launch.heads, phase, batch);
+                                                 const StepAttention& phase,
+                                                 const StepAttentionShared& shared, std::byte* at) {
+  const AttentionView& view = shared.view;
   const RowRange row(view, 0);
   const int unit = static_cast<int>(blockIdx.x);
   if (unit < view.kv_heads * launch.heads.head_blocks * row.splits && threadIdx.x < kTileThreads) {
@@ -154,21 +157,23 @@ __device__ __forceinline__ void finish_heads(const HeadsView& view, const SplitP
                                              const Tile<T, kHeadDim, kSplitTile>& tile, int in_tile,
                                              StepAttentionShared& shared) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  const float* rope = rope_of(view, 0);
   const DecodeWork& work = place.work;
-  if (warp < work.heads) {
-    const float* q = view.q + (work.first_head + warp) * view.head_dim;
-    finish_head(view, q, view.q_norm, rope, shared.heads[0] + warp * view.head_dim);
-  } else if (place.is_newest && warp == kBlockHeads) {
-    store_key<T>(view, 0, work.kv_head, rope, shared.new_key);
+  const bool is_key = place.is_newest && warp == kBlockHeads;
+  if (warp < work.heads || is_key) {
+    const float* from = is_key ? view.k + int64_t{work.kv_head} * kHeadDim
+                               : view.q + int64_t{work.first_head + warp} * kHeadDim;
+    float* to = is_key ? shared.new_key : shared.heads[0] + warp * kHeadDim;
+    finish_head<kHeadDim>(view, from, is_key ? view.k_norm : view.q_norm, rope_of(view, 0), to);
+    if (!is_key) return;
+    store_key<T>(view, 0, work.kv_head, to);
     if (in_tile < 0) return;
     for (int i = lane; i < kHeadDim; i += 32) {
-      tile.keys[i * tile.kKeyStride + in_tile] = from_float<T>(shared.new_key[i]);
+      tile.keys[i * tile.kKeyStride + in_tile] = from_float<T>(to[i]);
     }
   } else if (place.is_newest && warp == kBlockHeads + 1) {
     store_value<T>(view, 0, work.kv_head);
     if (in_tile < 0) return;
-    const float* v = view.v + int64_t{work.kv_head} * view.head_dim;
+    const float* v = view.v + int64_t{work.kv_head} * kHeadDim;
     for (int i = lane; i < kHeadDim; i += 32) {
       tile.values[in_tile * tile.kValueStride + i] = from_float<T>(__ldcg(v + i));
     }
@@ -184,11 +189,8 @@ __device__ __forceinline__ void attend_split(const HeadsView& heads, const Atten
   const bool attends = threadIdx.x < kTileThreads;
   const HeadPages pages = place.pages(view, row);
   const KvTile tile(at);
-  TileStream stream{place.tiles, 1, [&](int n) {
-                      if (attends) tile.load(view, pages, place.start + n * kSplitTile);
-                    }};
-  if (is_started) stream.started = 1;
-  stream.start();
+  if (attends && !is_started) tile.load(view, pages, place.start);
+  end_copy_group();
   wait_for_copies<0>();
   StepThreads::sync();
   const int32_t newest = row.end - 1 - place.start;
@@ -197,23 +199,28 @@ __device__ __forceinline__ void attend_split(const HeadsView& heads, const Atten
   StepThreads::sync();
   share_queries<T, kHeadDim>(view, place.work.heads, shared);
   StepThreads::sync();
-  mark(2);
   DecodeWarp<T, kHeadDim, SharedQueries> warp(
       SharedQueries{shared.queries[0] + threadIdx.x % kLanes});
   const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
-  stream.finish(
-      [&](int n) {
-        if (!attends) return;
-        warp.add(tile, column, place.start + n * kSplitTile + column, pages.first, pages.end,
-                 view.soft_cap);
-      },
-      [] { StepThreads::sync(); });
+#pragma unroll 1
+  for (int n = 0; n < place.tiles; ++n) {
+    const int32_t start = place.start + n * kSplitTile;
+    if (n > 0) {
+      if (attends) tile.load(view, pages, start);
+      end_copy_group();
+      wait_for_copies<0>();
+      StepThreads::sync();
+    }
+    if (attends) {
+      warp.add(tile, column, start + column, pages.first, pages.end, view.soft_cap);
+    }
+    StepThreads::sync();
+  }
   auto& sums = *reinterpret_cast<WarpSums<kHeadDim>*>(at);
   static_assert(sizeof(sums) <= KvTile::kBytes);
   if (attends) sums.put(warp);
   StepThreads::sync();
   if (attends) leave(view, plan, place.work, sums, row.splits == 1);
-  mark(3);
 }
 
 /// Whether this block is the last of a row's splits to come here; it then sees what all have left.
@@ -259,11 +266,10 @@ __device__ __forceinline__ void merge_heads(const AttentionView& view, const Dec
 
 /// All units of this block; `is_started`: after start_first_tile().
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void attend_units(const StepLaunch& launch, const StepAttention& phase,
-                                             bool is_started, std::byte* tile,
-                                             StepAttentionShared& shared) {
-  const HeadsView heads = heads_of(launch.heads, phase, shared.batch);
-  const AttentionView view = attention_of(launch.heads, phase, shared.batch);
+__device__ __forceinline__ void attend_units(const StepLaunch& launch, bool is_started,
+                                             std::byte* tile, StepAttentionShared& shared) {
+  const HeadsView& heads = shared.heads_view;
+  const AttentionView& view = shared.view;
   DecodePlan plan;
   plan.splits = launch.heads.splits;
   plan.sums = launch.heads.sums;

@@ -4,8 +4,8 @@
 /// Bound. While blocks wait (for the last one, for the row to come through L2 and be prepared:
 /// some 3 us a phase) the rings fill: 160 KB on each of 132 multiprocessors, 5 us of an H200's
 /// 4.2 TB/s. What warps spend on a chunk (decode_chunks.cuh) is three to eight times less for a
-/// single token (single_token.cuh), so that they empty the rings faster than memory fills them.
-/// Five phases a layer: attention's takes longest, some 8 us.
+/// single token (single_token.cuh). Measured (bench/RESULTS.md), phases are slower than that: the
+/// chains of instructions between two barriers are longer than the rings can cover.
 
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
@@ -93,34 +93,32 @@ __device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, R
                                           StepAttentionShared& shared) {
   const auto start = [&] {
     if (index > 0) wait_for_all(launch.counters, index);
-    mark(1);
   };
   const StepPhase& phase = launch.phases[index];
   if (phase.kind == StepKind::kAttention) {
+    if (index == 0) {
+      if (threadIdx.x == 0) enter_attention(phase.attention, shared);
+      StepThreads::sync();
+    }
     start();
-    return with_heads(launch.heads,
-                      [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-                        attend_units<T, kHeadDim>(launch, phase.attention, index > 0,
-                                                  area + launch.tile_offset, shared);
-                      });
+    return with_heads(
+        launch.heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+          attend_units<T, kHeadDim>(launch, index > 0, area + launch.tile_offset, shared);
+        });
   }
+  const bool attention_follows =
+      index + 1 < launch.phase_count && (&phase)[1].kind == StepKind::kAttention;
+  if (attention_follows && threadIdx.x == 0) enter_attention((&phase)[1].attention, shared);
   const auto then = [&] {
-    if (index + 1 == launch.phase_count || (&phase)[1].kind != StepKind::kAttention) return;
+    if (!attention_follows) return;
     with_heads(launch.heads,
                [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-                 start_first_tile<T, kHeadDim>(launch, (&phase)[1].attention, shared.batch,
+                 start_first_tile<T, kHeadDim>(launch, (&phase)[1].attention, shared,
                                                area + launch.tile_offset);
                });
   };
   const StepProduct& product = phase.product;
-  switch (activation_kind(product.tasks[0].dtype)) {
-    case ActivationKind::kBF16:
-      return run_product<ActivationKind::kBF16>(product, ring, area, sums, start, then);
-    case ActivationKind::kF16:
-      return run_product<ActivationKind::kF16>(product, ring, area, sums, start, then);
-    default:
-      return run_product<ActivationKind::kQ8>(product, ring, area, sums, start, then);
-  }
+  run_product(product, ring, area, sums, start, then);
 }
 
 #endif
@@ -146,31 +144,13 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   RingReader ring(rings, shared);
   auto* const sums = reinterpret_cast<float*>(shared + place.sums);
   auto& attention = *reinterpret_cast<StepAttentionShared*>(shared + place.attention);
-  copy_batch(launch.heads, attention.batch);
+  init_attention(launch.heads, attention);
   StepThreads::sync();
   for (int i = 0; i < launch.phase_count; ++i) {
-#ifdef STEP_TRACE
-    if (blockIdx.x == 0 && threadIdx.x == 0) trace_phase = i;
-#endif
-    mark(0);
     run_phase(launch, i, ring, shared + place.area, sums, attention);
     if (i + 1 < launch.phase_count) arrive(launch.counters);
   }
   leave_counters(launch.counters);
-#ifdef STEP_TRACE
-  if (blockIdx.x == 0 && threadIdx.x == 0) {
-    if (++traced == 40)
-      for (int i = 0; i < 22; ++i) {
-        printf(
-            "phase %d kind %d at %llu: %llu ns: wait %llu prepare %llu multiply %llu end %llu; "
-            "takes %lld waited %lld ns\n",
-            i, (int)launch.phases[i].kind, trace[0][i] - trace[0][0], trace[0][i + 1] - trace[0][i],
-            trace[1][i] - trace[0][i], trace[2][i] - trace[1][i], trace[3][i] - trace[2][i],
-            trace[0][i + 1] - trace[3][i], trace_takes[i], trace_wait[i] * 10 / 17);
-      }
-    for (int i = 0; i < 64; ++i) trace_wait[i] = trace_takes[i] = 0;
-  }
-#endif
 #endif
 }
 

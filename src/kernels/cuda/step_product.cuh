@@ -57,39 +57,34 @@ __device__ __forceinline__ void multiply_items(RingReader& ring, const ItemRange
   }
 }
 
-template <ActivationKind kKind>
 __device__ __forceinline__ void multiply_items(RingReader& ring, base::DType dtype,
                                                const ItemRange& range, const PhaseUnits& phase,
                                                const SingleActivations& x, float* sums) {
   using base::DType;
-  if constexpr (kKind != ActivationKind::kQ8) {
-    multiply_items<SingleHalfChunk<kKind>>(ring, range, phase, x, sums);
-  } else {
-    switch (dtype) {
+  switch (dtype) {
 #define NEUROS_BLOCKS(type)                                                                      \
   case DType::type:                                                                              \
     return multiply_items<SingleBlockChunk<fragment_format(DType::type)>>(ring, range, phase, x, \
                                                                           sums)
-      NEUROS_BLOCKS(kQ4_0);
-      NEUROS_BLOCKS(kQ4_1);
-      NEUROS_BLOCKS(kQ5_0);
-      NEUROS_BLOCKS(kQ5_1);
-      NEUROS_BLOCKS(kQ8_0);
-      NEUROS_BLOCKS(kQ2_K);
-      NEUROS_BLOCKS(kQ3_K);
-      NEUROS_BLOCKS(kQ4_K);
-      NEUROS_BLOCKS(kQ5_K);
-      NEUROS_BLOCKS(kQ6_K);
-      NEUROS_BLOCKS(kIQ4_NL);
-      NEUROS_BLOCKS(kIQ4_XS);
-      NEUROS_BLOCKS(kQ2_0);
-      NEUROS_BLOCKS(kQ2_0_128);
-      case DType::kTQ1_0:  // packed as TQ2_0 is
-        NEUROS_BLOCKS(kTQ2_0);
+    NEUROS_BLOCKS(kQ4_0);
+    NEUROS_BLOCKS(kQ4_1);
+    NEUROS_BLOCKS(kQ5_0);
+    NEUROS_BLOCKS(kQ5_1);
+    NEUROS_BLOCKS(kQ8_0);
+    NEUROS_BLOCKS(kQ2_K);
+    NEUROS_BLOCKS(kQ3_K);
+    NEUROS_BLOCKS(kQ4_K);
+    NEUROS_BLOCKS(kQ5_K);
+    NEUROS_BLOCKS(kQ6_K);
+    NEUROS_BLOCKS(kIQ4_NL);
+    NEUROS_BLOCKS(kIQ4_XS);
+    NEUROS_BLOCKS(kQ2_0);
+    NEUROS_BLOCKS(kQ2_0_128);
+    case DType::kTQ1_0:  // packed as TQ2_0 is
+      NEUROS_BLOCKS(kTQ2_0);
 #undef NEUROS_BLOCKS
-      default:
-        __trap();
-    }
+    default:
+      __trap();
   }
 }
 
@@ -116,14 +111,14 @@ class RowResult {
   }
 
   /// All threads of the warp call it.
-  __device__ __forceinline__ void finish(const float* sums, int groups, float token_scale) const {
+  __device__ __forceinline__ void finish(const float* sums, int groups) const {
     if (product_.gated) {
-      const float gate = sum(sums, unit_, groups, token_scale);
-      const float up = sum(sums, unit_ + 1, groups, token_scale);
+      const float gate = sum(sums, unit_, groups);
+      const float up = sum(sums, unit_ + 1, groups);
       write(__fmul_rn(silu(gate), up));
       return;
     }
-    float y = sum(sums, unit_, groups, token_scale);
+    float y = sum(sums, unit_, groups);
     if (exists_) {
       if (product_.tasks[task_].bias != nullptr) y = __fadd_rn(y, bias_);
       if (product_.residual != nullptr) y = __fadd_rn(y, residual_);
@@ -133,8 +128,7 @@ class RowResult {
 
  private:
   /// In the order of sum_of_groups().
-  __device__ __forceinline__ float sum(const float* sums, int unit, int groups,
-                                       float token_scale) const {
+  __device__ __forceinline__ float sum(const float* sums, int unit, int groups) const {
     float sum = 0.0f;
     if (exists_) {
       const float* of_row = sums + unit * groups * kItemFloats + in_panel_;
@@ -142,7 +136,7 @@ class RowResult {
     }
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 1));
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
-    return __fmul_rn(sum, token_scale);
+    return sum;
   }
   __device__ __forceinline__ void write(float y) const {
     if (exists_ && threadIdx.x % 4 == 0) product_.tasks[task_].y[row_] = y;
@@ -166,7 +160,6 @@ __device__ __forceinline__ int same_type_end(const StepProduct& product, const P
 }
 
 /// Units [first, end) of a batch.
-template <ActivationKind kKind>
 __device__ __forceinline__ void multiply_batch(const StepProduct& product, const PhaseUnits& phase,
                                                int first, int end, RingReader& ring,
                                                const SingleActivations& x, float* sums) {
@@ -174,26 +167,24 @@ __device__ __forceinline__ void multiply_batch(const StepProduct& product, const
     const int next = product.is_mixed ? same_type_end(product, phase, unit, end) : end;
     const StepTask& task = product.tasks[phase.place(product, unit).task];
     const ItemRange range{unit << phase.log_groups, next << phase.log_groups, first, task.chunks};
-    multiply_items<kKind>(ring, task.dtype, range, phase, x, sums);
+    multiply_items(ring, task.dtype, range, phase, x, sums);
     unit = next;
   }
 }
 
 /// All units of this block. `sums`: room for two batches, [item][kItemFloats] each, that take
 /// turns, or for one of a gated phase.
-template <ActivationKind kKind>
 __device__ __forceinline__ void multiply_units(const StepProduct& product, RingReader& ring,
-                                               const SingleActivations& x, float token_scale,
-                                               float* sums) {
+                                               const SingleActivations& x, float* sums) {
   const PhaseUnits phase(product);
   const int batch_units = product.gated ? 2 * kBatchUnits : kBatchUnits;
   for (int first = 0, batch = 0; first < phase.units; first += batch_units, ++batch) {
     const int end = min(first + batch_units, phase.units);
     float* const of_batch = product.gated ? sums : sums + batch % 2 * kBatchFloats;
     const RowResult result(product, phase, first, end - first);
-    multiply_batch<kKind>(product, phase, first, end, ring, x, of_batch);
+    multiply_batch(product, phase, first, end, ring, x, of_batch);
     StepThreads::sync();
-    result.finish(of_batch, 1 << phase.log_groups, token_scale);
+    result.finish(of_batch, 1 << phase.log_groups);
     if (product.gated && end < phase.units) StepThreads::sync();
   }
 }
@@ -201,7 +192,7 @@ __device__ __forceinline__ void multiply_units(const StepProduct& product, RingR
 /// Prepares the row in `area` and multiplies. `start` waits for the phase before; what depends on
 /// no phase is on its way when it is called. `then` is called by warps that have prepared: what is
 /// to go on beside the products.
-template <ActivationKind kKind, typename Start, typename Then>
+template <typename Start, typename Then>
 __device__ __forceinline__ void run_product(const StepProduct& product, RingReader& ring,
                                             std::byte* area, float* sums, Start start, Then then) {
   const SourceRows source{.x = product.x,
@@ -209,18 +200,15 @@ __device__ __forceinline__ void run_product(const StepProduct& product, RingRead
                           .rows = nullptr,
                           .epsilon = product.epsilon,
                           .cols = product.cols};
+  constexpr ActivationKind kKind = ActivationKind::kQ8;
   const int columns = static_cast<int>(padded_columns(kKind, product.cols));
   const auto value_bytes = static_cast<int>(own_value_bytes<kKind>(1, columns));
   const PreparedActivations out{area, reinterpret_cast<float*>(area + value_bytes), 1, 1};
-  const OwnPreparation<kKind, StepThreads> preparation(source);
+  const OwnPreparation<kKind, StepThreads, true> preparation(source);
   start();
   preparation.run(out, 1, columns);
-  mark(2);
   then();
-  const float token_scale = kKind == ActivationKind::kF16 ? out.scales[0] : 1.0f;
-  multiply_units<kKind>(product, ring, SingleActivations{out.values, out.scales, columns},
-                        token_scale, sums);
-  mark(3);
+  multiply_units(product, ring, SingleActivations{out.values, out.scales, columns}, sums);
 }
 
 #endif

@@ -28,35 +28,25 @@ int64_t floats_bytes(int64_t count) {
   return round_up(count * static_cast<int64_t>(sizeof(float)), 256);
 }
 
-int chunk_columns(DType dtype) {
-  const FragmentFormat format = fragment_format(dtype);
-  return format.block == 0 ? 64 : format.columns();
-}
-int chunk_bytes(DType dtype) {
-  const FragmentFormat format = fragment_format(dtype);
-  return format.block == 0 ? 64 * kPanelRows * 2 : format.chunk_bytes();
-}
-
 StepTask step_task(const PackedMatrix& weight, const float* bias, float* y) {
-  const int64_t columns = padded_columns(activation_kind(weight.dtype), weight.cols);
-  const int in_chunk = chunk_columns(weight.dtype);
+  const FragmentFormat format = fragment_format(weight.dtype);
   return {.weight = weight.data,
           .bias = bias,
           .y = y,
           .rows = static_cast<int32_t>(weight.rows),
-          .chunks = static_cast<uint16_t>((columns + in_chunk - 1) / in_chunk),
-          .chunk_units = static_cast<uint8_t>(chunk_bytes(weight.dtype) / 16),
+          .chunks = static_cast<uint16_t>((weight.cols + format.columns() - 1) / format.columns()),
+          .chunk_units = static_cast<uint8_t>(format.chunk_bytes() / 16),
           .dtype = weight.dtype};
 }
 
 /// The product of a source, its tasks still missing.
-StepProduct step_product(const ActivationSource& source, ActivationKind kind) {
+StepProduct step_product(const ActivationSource& source) {
   StepProduct product;
   product.x = source.x;
   product.norm_weight = source.norm_weight;
   product.epsilon = source.epsilon;
   product.cols = static_cast<int32_t>(source.cols);
-  const auto columns = static_cast<int>(padded_columns(kind, source.cols));
+  const auto columns = static_cast<int>(padded_columns(ActivationKind::kQ8, source.cols));
   while ((1 << product.log_groups) < column_groups(columns)) ++product.log_groups;
   return product;
 }
@@ -75,11 +65,9 @@ void deal_panels(StepProduct& product) {
 }
 
 /// Prepared activations of one row, in shared memory.
-int64_t prepared_bytes(ActivationKind kind, int64_t cols) {
-  const int64_t columns = padded_columns(kind, cols);
-  const int64_t scales =
-      kind == ActivationKind::kQ8 ? columns / kChunkColumns * kPairFloats * 4 : 16;
-  return columns * (kind == ActivationKind::kQ8 ? 1 : 2) + scales;
+int64_t prepared_bytes(int64_t cols) {
+  const int64_t columns = padded_columns(ActivationKind::kQ8, cols);
+  return columns + columns / kChunkColumns * kPairFloats * static_cast<int64_t>(sizeof(float));
 }
 
 int64_t tile_bytes(int64_t head_dim) {
@@ -87,10 +75,42 @@ int64_t tile_bytes(int64_t head_dim) {
   return 2 * (head_dim * (kPositions + kPadding) + kPositions * (head_dim + kPadding));
 }
 
+bool is_aligned(const ActivationSource& source) {
+  const auto address = reinterpret_cast<uintptr_t>(source.x);
+  const auto norm = reinterpret_cast<uintptr_t>(source.norm_weight);
+  return source.cols % 4 == 0 && address % 16 == 0 && norm % 16 == 0;
+}
+
+/// Quantised types; 16-bit floats stream faster by launches, as measured. Wider rows would leave no
+/// room for the rings.
+bool has_kernel(const PackedMatrix& weight) {
+  constexpr int64_t kColsMax = 32768;
+  return activation_kind(weight.dtype) == ActivationKind::kQ8 && weight.cols <= kColsMax;
+}
+
+/// What the phases of a launch have in common.
+HeadsView without_layer(HeadsView view) {
+  view.q = nullptr;
+  view.k = view.v = view.q_norm = view.k_norm = nullptr;
+  view.layer = nullptr;
+  return view;
+}
+AttentionView without_layer(AttentionView view) {
+  view.q = nullptr;
+  view.out = nullptr;
+  view.layer = nullptr;
+  view.window = 0;
+  return view;
+}
+
 bool has_kernel(const AttentionArgs& args) {
   const KvLayout& layout = args.kv.layout;
   const bool is_half = layout.dtype == DType::kF16 || layout.dtype == DType::kBF16;
   return is_half && (layout.head_dim == 64 || layout.head_dim == 128);
+}
+
+int head_blocks_of(const StepHeads& common) {
+  return common.attention.kv_heads * common.head_blocks;
 }
 
 }  // namespace
@@ -108,10 +128,9 @@ bool StepProgram::takes(const BatchView& view) {
 
 bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask> tasks) {
   if (heads_pending_) flush();
-  const ActivationKind kind = activation_kind(tasks[0].weight.dtype);
-  StepProduct product = step_product(source, kind);
+  StepProduct product = step_product(source);
   for (const LinearTask& task : tasks) {
-    const bool fits = activation_kind(task.weight.dtype) == kind &&
+    const bool fits = is_aligned(source) && has_kernel(task.weight) &&
                       (task.residual == nullptr || tasks.size() == 1);
     if (!fits) {
       flush();
@@ -120,23 +139,24 @@ bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask
     product.tasks[product.task_count++] = step_task(task.weight, task.bias, task.y);
     product.residual = task.residual;
   }
-  return append(product, kind);
+  append(product);
+  return true;
 }
 
 bool StepProgram::add_gated(const ActivationSource& source, const PackedMatrix& gate,
                             const PackedMatrix& up, float* out) {
   if (heads_pending_) flush();
-  const ActivationKind kind = activation_kind(gate.dtype);
-  if (activation_kind(up.dtype) != kind) {
+  if (!is_aligned(source) || !has_kernel(gate) || !has_kernel(up)) {
     flush();
     return false;
   }
-  StepProduct product = step_product(source, kind);
+  StepProduct product = step_product(source);
   product.tasks[0] = step_task(gate, nullptr, out);
   product.tasks[1] = step_task(up, nullptr, out);
   product.task_count = 2;
   product.gated = true;
-  return append(product, kind);
+  append(product);
+  return true;
 }
 
 bool StepProgram::add(const QkvRopeArgs& args) {
@@ -182,29 +202,21 @@ bool StepProgram::add(const AttentionArgs& args) {
                      .k_norm = unfinished_.k_norm,
                      .layer = unfinished_.layer,
                      .window = args.window};
-  common.heads = unfinished_;
-  common.heads.q = nullptr;
-  common.heads.k = common.heads.v = common.heads.q_norm = common.heads.k_norm = nullptr;
-  common.heads.layer = nullptr;
-  common.attention = view;
-  common.attention.q = nullptr;
-  common.attention.out = nullptr;
-  common.attention.layer = nullptr;
-  common.attention.window = 0;
+  common.heads = without_layer(unfinished_);
+  common.attention = without_layer(view);
   if (!set_common(common)) {
     flush();
     return false;
   }
   heads_pending_ = false;
-  const ActivationKind kind = activation_kind(heads_.wq.dtype);
-  const int64_t before = round_up(prepared_bytes(kind, heads_.wq.cols), 128);
+  const int64_t before = round_up(prepared_bytes(heads_.wq.cols), 128);
   launch_.tile_offset = std::max(launch_.tile_offset, static_cast<int32_t>(before));
   append(phase, launch_.tile_offset + tile_bytes(view.head_dim));
   return true;
 }
 
 bool StepProgram::set_common(StepHeads& common) {
-  if (view_blocks(common) > kStepHeadBlocksMax) return false;
+  if (head_blocks_of(common) > kStepHeadBlocksMax) return false;
   const std::span<std::byte> scratch = op_scratch(context_);
   const int64_t heads = common.attention.heads, head_dim = common.attention.head_dim;
   common.splits = attention_splits_max(
@@ -222,29 +234,17 @@ bool StepProgram::set_common(StepHeads& common) {
   return true;
 }
 
-int StepProgram::view_blocks(const StepHeads& common) {
-  return common.attention.kv_heads * common.head_blocks;
-}
-
-bool StepProgram::append(const StepProduct& product, ActivationKind kind) {
-  if (kind == ActivationKind::kF32) {
-    flush();
-    return false;
-  }
+void StepProgram::append(const StepProduct& product) {
   for (int i = 0; i < product.task_count; ++i) {
     launch_.slot_bytes = std::max(launch_.slot_bytes, 16 * product.tasks[i].chunk_units);
   }
   StepPhase phase;
   phase.product = product;
   deal_panels(phase.product);
-  const StepTask& first = product.tasks[0];  // 16-bit floats alone may be short of a whole chunk
-  phase.product.missing_units = static_cast<uint8_t>(first.chunks * first.chunk_units -
-                                                     panel_bytes(first.dtype, product.cols) / 16);
   phase.product.is_mixed =
       std::any_of(product.tasks, product.tasks + product.task_count,
                   [&](const StepTask& task) { return task.dtype != product.tasks[0].dtype; });
-  append(phase, prepared_bytes(kind, product.cols));
-  return true;
+  append(phase, prepared_bytes(product.cols));
 }
 
 void StepProgram::append(const StepPhase& phase, int64_t area_bytes) {

@@ -55,10 +55,9 @@ struct StepProduct {
   float epsilon = 0.0f;
   int32_t cols = 0;
   int8_t task_count = 0;
-  int8_t log_groups = 0;      ///< of columns (column_groups())
-  uint8_t missing_units = 0;  ///< bytes / 16 that the last chunk of a panel is short of
-  bool gated = false;         ///< tasks are gate and up; y is up's
-  bool is_mixed = false;      ///< tasks are of different types
+  int8_t log_groups = 0;  ///< of columns (column_groups())
+  bool gated = false;     ///< tasks are gate and up; y is up's
+  bool is_mixed = false;  ///< tasks are of different types
 };
 
 /// Heads of a layer finished, and attention over its pages.
@@ -141,11 +140,10 @@ class StepProgram final : public PassFusion {
   void flush();
 
  private:
-  bool append(const StepProduct& product, ActivationKind kind);
+  void append(const StepProduct& product);
   void append(const StepPhase& phase, int64_t area_bytes);
   /// False: the launch has attention of another kind.
   bool set_common(StepHeads& common);
-  static int view_blocks(const StepHeads& common);
 
   const OpContext& context_;
   StepLaunch launch_;

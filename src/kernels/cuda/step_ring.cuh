@@ -16,23 +16,7 @@
 #include "kernels/cuda/prepare.cuh"
 #include "kernels/cuda/step_program.h"
 
-#include <cstdio>
-
 namespace neuros::kernels::cuda {
-
-#ifdef STEP_TRACE
-__device__ unsigned long long trace[4][64];
-__device__ int traced, trace_phase;
-__device__ long long trace_wait[64], trace_takes[64];
-__device__ __forceinline__ void mark(int row) {
-  if (blockIdx.x != 0 || threadIdx.x != 0 || trace_phase >= 60) return;
-  unsigned long long t;
-  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t));
-  trace[row][trace_phase] = t;
-}
-#else
-#define mark(row)
-#endif
 
 inline constexpr int kStepWarps = kBlockWarps;  ///< that multiply
 inline constexpr int kStepSlotsMax = 16;
@@ -137,7 +121,7 @@ class ChunkSource {
 
   __device__ __forceinline__ bool done() const { return phase_ >= launch_.phase_count; }
   __device__ __forceinline__ const std::byte* at() const { return at_; }
-  __device__ __forceinline__ int bytes() const { return min(chunk_bytes_, left_); }
+  __device__ __forceinline__ int bytes() const { return chunk_bytes_; }
   __device__ __forceinline__ void advance() {
     at_ += chunk_bytes_;
     left_ -= chunk_bytes_;
@@ -184,9 +168,8 @@ class ChunkSource {
                            units_.log_groups);
     chunk_bytes_ = 16 * task.chunk_units;
     const int first = range.first * chunk_bytes_;
-    const int panel_bytes = 16 * (task.chunks * task.chunk_units - product.missing_units);
-    const int end = min(range.end * chunk_bytes_, panel_bytes);
-    left_ = item_bytes_ = end - first;
+    const int panel_bytes = task.chunks * chunk_bytes_;
+    left_ = item_bytes_ = (range.end - range.first) * chunk_bytes_;
     const auto address = [&](const StepTask& of, int panel) {
       return of.weight + static_cast<int64_t>(panel) * panel_bytes + first;
     };
@@ -271,16 +254,7 @@ class RingReader {
 
   /// The next chunk, valid until release().
   __device__ __forceinline__ const std::byte* take() const {
-#ifdef STEP_TRACE
-    const long long before = clock64();
-#endif
     hopper::wait(place_.full, place_.phase);
-#ifdef STEP_TRACE
-    if (blockIdx.x == 0 && threadIdx.x == 0 && trace_phase < 60) {
-      trace_wait[trace_phase] += clock64() - before;
-      ++trace_takes[trace_phase];
-    }
-#endif
     return slots_ + place_.offset;
   }
   /// Done with it.
