@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kTileThreads) merge_kernel(AttentionView view,
   const int splits = RowRange(view, sequence).splits;
   if (splits == 1) return;
   const int64_t row = int64_t{sequence} * view.heads + blockIdx.x;
-  if (thread < splits) parts[thread] = plan.largest_total[row * plan.splits + thread];
+  if (thread < splits) parts[thread] = __ldcg(plan.largest_total + row * plan.splits + thread);
   __syncthreads();
   const float largest = largest_of(parts, splits);
   if (thread < splits) factors[thread] = power_of_two(parts[thread].x - largest);

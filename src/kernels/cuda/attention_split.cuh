@@ -50,18 +50,17 @@ struct RowRange {
 };
 
 /// A lane's operand of eight heads' queries for 16 dimensions from 16 `step` on. `heads`: of the
-/// block that exist.
-template <typename T, int kHeadDim>
-__device__ __forceinline__ FragmentA query_operand(const float* queries, int heads, float scale,
+/// block that exist; element(i) is one of theirs, [head][kHeadDim].
+template <typename T, int kHeadDim, typename Element>
+__device__ __forceinline__ FragmentA query_operand(Element element, int heads, float scale,
                                                    int step) {
   const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
-  const float* row = queries + g * kHeadDim;
   FragmentA out;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int at = 16 * step + 8 * half + 2 * t;
-    const float x = g < heads ? row[at] * scale : 0.0f;
-    const float y = g < heads ? row[at + 1] * scale : 0.0f;
+    const int at = g * kHeadDim + 16 * step + 8 * half + 2 * t;
+    const float x = g < heads ? element(at) * scale : 0.0f;
+    const float y = g < heads ? element(at + 1) * scale : 0.0f;
     pack_in_two<T>(x, y, out.x[2 * half], out.x[2 * half + 1]);
   }
   return out;
@@ -75,7 +74,8 @@ struct RegisterQueries {
   __device__ __forceinline__ RegisterQueries(const float* queries, int heads, float scale) {
 #pragma unroll
     for (int step = 0; step < kHeadDim / 16; ++step) {
-      of_step[step] = query_operand<T, kHeadDim>(queries, heads, scale, step);
+      const auto element = [&](int i) { return __ldcg(queries + i); };
+      of_step[step] = query_operand<T, kHeadDim>(element, heads, scale, step);
     }
   }
   __device__ __forceinline__ FragmentA at(int step) const {

@@ -122,13 +122,14 @@ constexpr DecodeShared decode_shared(bool asynchronous, int64_t value_bytes, int
   return shared;
 }
 
-/// Bias, residual or gate, and the store. `gate` is the sum of the pass before.
+/// Bias, residual or gate, and the store. `gate` is the sum of the pass before. What other kernels
+/// wrote is read past the first-level cache (README.md).
 __device__ __forceinline__ void finish(const DecodeParameters& p, const DecodeTask& task, int row,
                                        int token, float sum, float gate) {
   const int64_t at = static_cast<int64_t>(token) * task.rows + row;
   if (task.bias != nullptr) sum = __fadd_rn(sum, task.bias[row]);
-  if (task.residual != nullptr) sum = __fadd_rn(sum, task.residual[at]);
-  if (task.gate != nullptr) gate = task.gate[at];
+  if (task.residual != nullptr) sum = __fadd_rn(sum, __ldcg(task.residual + at));
+  if (task.gate != nullptr) gate = __ldcg(task.gate + at);
   if (p.passes == 2 || task.gate != nullptr) sum = __fmul_rn(silu(gate), sum);
   task.y[at] = sum;
 }

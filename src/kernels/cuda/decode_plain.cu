@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kFloatThreads)
 #pragma unroll
     for (int token = 0; token < kTileTokens; ++token) {
       if (token >= tokens) break;
-      const float4 v = x[token * (p.columns / 4) + column];
+      const float4 v = __ldcg(x + token * (p.columns / 4) + column);
 #pragma unroll
       for (int row = 0; row < 2; ++row) {
         float& sum = acc[row][token];

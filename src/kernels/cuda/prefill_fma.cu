@@ -81,8 +81,8 @@ __device__ float silu(float value) {
 __device__ void write_sum(const ProductTask& task, int row, int64_t token, float sum) {
   if (row >= task.rows) return;
   if (task.bias != nullptr) sum += task.bias[row];
-  if (task.residual != nullptr) sum += task.residual[token * task.rows + row];
-  if (task.gate != nullptr) sum *= silu(task.gate[token * task.rows + row]);
+  if (task.residual != nullptr) sum += __ldcg(task.residual + token * task.rows + row);
+  if (task.gate != nullptr) sum *= silu(__ldcg(task.gate + token * task.rows + row));
   task.y[token * task.rows + row] = sum;
 }
 

@@ -175,8 +175,8 @@ __device__ __forceinline__ void write_one_by_one(const ProductArgs& args,
     float value = __fmul_rn(sums[0], factor);
     if (kSwiglu) value = silu_times(value, __fmul_rn(sums[kHalfRows / 2], factor));
     if (task.bias != nullptr) value = __fadd_rn(value, task.bias[rows.row + row]);
-    if (task.residual != nullptr) value = __fadd_rn(value, task.residual[at]);
-    if (task.gate != nullptr) value = silu_times(task.gate[at], value);
+    if (task.residual != nullptr) value = __fadd_rn(value, __ldcg(task.residual + at));
+    if (task.gate != nullptr) value = silu_times(__ldcg(task.gate + at), value);
     task.y[at] = value;
   }
 }

@@ -94,7 +94,9 @@ __device__ __forceinline__ void share_queries(const AttentionView& view, int hea
                                               StepAttentionShared& shared) {
   const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = threadIdx.x % kLanes;
   if (warp >= kHeadDim / 16) return;
-  const FragmentA a = query_operand<T, kHeadDim>(shared.heads[0], heads, query_scale(view), warp);
+  const float* queries = shared.heads[0];
+  const auto element = [&](int i) { return queries[i]; };
+  const FragmentA a = query_operand<T, kHeadDim>(element, heads, query_scale(view), warp);
   shared.queries[warp][lane] = make_uint4(a.x[0], a.x[1], a.x[2], a.x[3]);
 }
 
