@@ -36,6 +36,8 @@ class CudaDevice final : public Device {
     reserved_ += bytes;
     Buffer buffer(this, static_cast<std::byte*>(address), bytes);
     TRY(cuda_result(cudaMemset(address, 0, bytes), name() + ": " + what));
+    // The zeros come in their own time, and our streams do not wait for them.
+    TRY(cuda_result(cudaStreamSynchronize(nullptr), name() + ": " + what));
     return buffer;
   }
 
