@@ -25,8 +25,17 @@ class TopLogitsOfEveryTable : public ::testing::TestWithParam<const OpTable*> {
   Random random_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Tables, TopLogitsOfEveryTable, testing::every_table(),
-                         testing::table_name);
+/// Where the host samples, from all logits, a table has no such op.
+std::vector<const OpTable*> tables_with_top_logits() {
+  std::vector<const OpTable*> out;
+  for (const OpTable* table : testing::tables()) {
+    if (table->top_logits != nullptr) out.push_back(table);
+  }
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, TopLogitsOfEveryTable,
+                         ::testing::ValuesIn(tables_with_top_logits()), testing::table_name);
 
 struct Rows {
   const Floats& logits;  ///< [rows, vocabulary]
@@ -76,7 +85,6 @@ void expect_agreement(const OpTable& table, const Floats& logits, int64_t vocabu
 }
 
 TEST_P(TopLogitsOfEveryTable, TopLogitsAgree) {
-  if (table().top_logits == nullptr) GTEST_SKIP() << "no top_logits";
   SCOPED_TRACE(random_.trace());
   for (const int64_t vocabulary : {1, 2, 90, 127, 128, 129, 511, 512, 513, 4097, 32000, 151936}) {
     for (const int64_t rows : {1, 3}) {
@@ -93,7 +101,6 @@ TEST_P(TopLogitsOfEveryTable, TopLogitsAgree) {
 using Shape = std::function<float(int64_t i, int64_t vocabulary)>;
 
 TEST_P(TopLogitsOfEveryTable, TopLogitsAgreeOnRowsThatAreHardToSplit) {
-  if (table().top_logits == nullptr) GTEST_SKIP() << "no top_logits";
   SCOPED_TRACE(random_.trace());
   const float infinity = std::numeric_limits<float>::infinity();
   const std::vector<Shape> shapes{
