@@ -16,7 +16,7 @@ int64_t scratch_bytes(const OpLimits& limits) {
       std::max({products + cuda::qkv_rope_scratch_bytes(limits),
                 cuda::attention_scratch_bytes(limits), cuda::step_scratch_bytes(limits),
                 cuda::top_logits_scratch_bytes(limits)});
-  return cuda::batch_bytes(limits) + cuda::kPassCounterBytes + op;
+  return cuda::batch_bytes(limits) + cuda::pass_state_bytes(limits) + op;
 }
 
 /// Passes of decode steps alone repeat: their launches depend on the number of rows, and
