@@ -51,7 +51,7 @@ __device__ __forceinline__ void finish_head(const HeadsView& view, const float* 
   if (rope == nullptr) return;
   const int pairs = view.rope_dims / 2;
   for (int pair = lane; pair < pairs; pair += 32) {
-    turn_pair(view, pair, pairs, reinterpret_cast<const float2*>(rope)[pair], head);
+    turn_pair(view, pair, pairs, make_float2(rope[2 * pair], rope[2 * pair + 1]), head);
   }
   __syncwarp();
 }

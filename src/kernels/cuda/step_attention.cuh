@@ -159,7 +159,7 @@ __device__ __forceinline__ void finish_words(const HeadsView& view, const uint32
 #pragma unroll
   for (int j = 0; j < kPerLane / 2; ++j) {
     const int pair = lane + kLanes * j;
-    if (pair < pairs) turn[j] = reinterpret_cast<const float2*>(view.rope)[pair];
+    if (pair < pairs) turn[j] = make_float2(view.rope[2 * pair], view.rope[2 * pair + 1]);
   }
   float x[kPerLane];
   float squares = 0.0f;
