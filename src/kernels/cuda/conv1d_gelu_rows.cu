@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreads)
     float value = 0.0f;
     if (frame >= 0 && frame < args.frames) {
       const uint16_t* x = args.x + (item * args.frames + frame) * args.channels;
-      value = __half2float(__ushort_as_half(x[channel]));
+      value = __half2float(__ushort_as_half(__ldcg(x + channel)));
     }
     out[blockIdx.x * width + i] = value;
   }

@@ -1,7 +1,7 @@
 /// Encoder attention for what the kernel with tensor cores does not do: other head sizes, strides
 /// that the copy engine cannot take, cards before Hopper. A warp takes a query and walks its item's
 /// keys 32 at a time, one a lane for the scores; the four warps of a block have neighbouring
-/// queries of one head, which find its keys and values in the first-level cache.
+/// queries of one head, so that they find its keys and values in a cache.
 
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/block_sum.cuh"
@@ -16,8 +16,13 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kPerLane = kEncoderHeadDimMax / 32;
 
+/// Past the first-level cache where kernels may start before the ones that wrote this have ended.
 __device__ __forceinline__ float read(const uint16_t* at) {
+#if __CUDA_ARCH__ >= 900
+  return __half2float(__ushort_as_half(__ldcg(at)));
+#else
   return __half2float(__ushort_as_half(*at));
+#endif
 }
 
 __device__ __forceinline__ float warp_max(float value) {
