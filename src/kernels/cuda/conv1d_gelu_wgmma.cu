@@ -73,12 +73,10 @@ struct ConvolutionView {
   int32_t tiles = 0;        ///< of an item
   int32_t cluster = 1;      ///< blocks that divide the channels
   int64_t panel_bytes = 0;  ///< of a whole panel
+  int32_t column_blocks = 0;
 
   __host__ __device__ int32_t steps() const {
     return static_cast<int32_t>(args.weight.rows / kChannels);
-  }
-  __host__ __device__ int32_t column_blocks() const {
-    return static_cast<int32_t>(args.weight.cols / kColumns);
   }
 };
 
@@ -125,7 +123,7 @@ class Feeder {
                         panel + block_ * int64_t{kPanelBytes}, kPanelBytes, place_.full());
     }
     place_.advance();
-    if (++block_ < view_.column_blocks()) return;
+    if (++block_ < view_.column_blocks) return;
     block_ = 0;
     step_ += view_.cluster;
   }
@@ -389,7 +387,7 @@ __device__ __forceinline__ void convolve(const ConvolutionView& view, const CUte
   for (int done = 0; done < steps_of(view, work.rank); ++done) {
     const int step = work.rank + done * view.cluster;
     start_sums(view.args, step, sums);
-    multiply(view.column_blocks(), place, feeder, sums);
+    multiply(view.column_blocks, place, feeder, sums);
     writer.write(sums, step, done);
   }
 }
@@ -456,7 +454,8 @@ bool conv1d_gelu_wgmma(const OpContext& context, const Conv1dGeluArgs& args) {
   ConvolutionView view{.args = args,
                        .frames_out = args.frames_out(),
                        .tiles = (args.frames_out() - 1) / kFrames + 1,
-                       .panel_bytes = args.weight.cols * kPanelRows * 2};
+                       .panel_bytes = args.weight.cols * kPanelRows * 2,
+                       .column_blocks = static_cast<int32_t>(args.weight.cols / kColumns)};
   const int64_t tiles = int64_t{view.tiles} * args.items;
   view.cluster = choose_cluster(tiles, view.steps(), traits.multiprocessors);
   allow_shared(conv1d_gelu_kernel, kSharedBytes);
