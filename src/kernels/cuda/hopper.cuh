@@ -1,7 +1,7 @@
 #pragma once
 
-/// Hopper's instructions (sm_90a) that prefill_wgmma.cuh is made of: barriers in shared memory,
-/// bulk copies, and matrix products by a warpgroup. PTX ISA: "mbarrier", "cp.async.bulk",
+/// Hopper's instructions (sm_90a) that its kernels are made of: barriers in shared memory, bulk
+/// copies, and matrix products by a warpgroup. PTX ISA: "mbarrier", "cp.async.bulk",
 /// "Asynchronous Warpgroup Level Matrix Instructions".
 
 #include <cstddef>
@@ -88,6 +88,28 @@ __device__ __forceinline__ void bulk_copy_to_blocks(uint32_t to, const std::byte
       "l"(from), "r"(bytes), "r"(barrier), "h"(blocks)
       : "memory");
 }
+/// Copies the box of a tensor map (tensor_map.h) whose first element is at (x, y), or (x, y, z);
+/// what of it is outside the tensor comes as zeros and is counted all the same.
+__device__ __forceinline__ void copy_box(uint32_t to, const void* map, int x, int y,
+                                         uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(barrier)
+      : "memory");
+}
+__device__ __forceinline__ void copy_box(uint32_t to, const void* map, int x, int y, int z,
+                                         uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3, %4}], [%5];" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
+      : "memory");
+}
+/// Brings a tensor map, a parameter of the kernel, to where copies look for it.
+__device__ __forceinline__ void prefetch_map(const void* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
 /// Asks for a range to be brought to L2. Address and size in units of 16 bytes.
 __device__ __forceinline__ void prefetch_to_l2(const std::byte* from, uint32_t bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
@@ -98,6 +120,21 @@ __device__ __forceinline__ uint32_t block_in_cluster() {
   uint32_t rank;
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
+}
+/// Where `address` of this block's shared memory is in that of another block of the cluster.
+__device__ __forceinline__ uint32_t address_in_block(uint32_t address, uint32_t block) {
+  uint32_t out;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(out) : "r"(address), "r"(block));
+  return out;
+}
+/// From an address_in_block().
+__device__ __forceinline__ float2 load_from_block(uint32_t address) {
+  float2 out;
+  asm volatile("ld.shared::cluster.v2.f32 {%0, %1}, [%2];"
+               : "=f"(out.x), "=f"(out.y)
+               : "r"(address)
+               : "memory");
+  return out;
 }
 /// A barrier of all threads of the cluster.
 __device__ __forceinline__ void sync_cluster() {
@@ -121,6 +158,12 @@ __device__ __forceinline__ void sync_threads(int id) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
 }
 
+/// Counts as this thread's part of a sync_threads() of the same id, without waiting.
+template <int kThreads>
+__device__ __forceinline__ void arrive_threads(int id) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
+}
+
 /// Orders earlier accesses of operand and sum registers before the next products.
 __device__ __forceinline__ void fence_registers() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
@@ -141,14 +184,14 @@ __device__ __forceinline__ void settle(float (&sums)[kCount]) {
   for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(sums[i])::"memory");
 }
 
-/// Descriptor of a B operand whose rows of 128 bytes lie one after another in the 128-byte swizzle
+/// Descriptor of an operand whose rows of 128 bytes lie one after another in the 128-byte swizzle
 /// (PTX ISA, "Matrix-Descriptor Format"): address in units of 16 bytes, bits 0 .. 13; 1024 bytes
 /// from 8 rows to the next, bits 32 .. 45; swizzle mode 1, bits 62 .. 63. The hardware swizzles the
 /// address it computes.
 ///
-/// Rows are the tokens: `address` is a multiple of 1024, plus 32 for every 16 columns into the
-/// rows. Transposed, rows are the columns: a multiple of 1024, rows hold 64 tokens, and the next 64
-/// tokens are `next_tokens` bytes further on, bits 16 .. 29.
+/// Rows are the tokens (of an A operand its rows): `address` is a multiple of 1024, plus 32 for
+/// every 16 columns into the rows. Transposed, rows are the columns: a multiple of 1024, rows hold
+/// 64 tokens, and the next 64 tokens are `next_tokens` bytes further on, bits 16 .. 29.
 __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address, uint32_t next_tokens = 16) {
   constexpr uint64_t kFixed = (uint64_t{1} << 62) | (uint64_t{1024 >> 4} << 32);
   return kFixed | (uint64_t{next_tokens >> 4} << 16) | ((address & 0x3ffff) >> 4);
@@ -195,6 +238,27 @@ __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address, uint32_t 
       : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_32(d, 32), NEUROS_SUMS_32(d, 64), NEUROS_SUMS_32(d, 96) \
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
 
+#define NEUROS_WGMMA_SHARED_N128(d, a, b, add)                                            \
+  asm volatile(                                                                           \
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "                              \
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
+      "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "  \
+      "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, "  \
+      "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "           \
+      "%64, %65, %66, 1, 1, 0, 0;"                                                        \
+      : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_32(d, 32)                                       \
+      : "l"(a), "l"(b), "n"(add))
+
+/// Where the sums of a product start.
+enum class Sums { kZero, kAdd };
+
+/// d = a b or d += a b for 64 rows x 128 tokens and 16 columns of f16, asynchronously: d must not
+/// be touched before wait_for_products(). Both operands lie in shared memory: swizzled_operand().
+template <Sums kSums>
+__device__ __forceinline__ void multiply_shared_async(float (&d)[64], uint64_t a, uint64_t b) {
+  NEUROS_WGMMA_SHARED_N128(d, a, b, kSums == Sums::kAdd ? 1 : 0);
+}
+
 /// d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must not be
 /// touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the tokens,
 /// transposed or not.
@@ -221,6 +285,7 @@ __device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const ui
   }
 }
 
+#undef NEUROS_WGMMA_SHARED_N128
 #undef NEUROS_WGMMA_N64
 #undef NEUROS_WGMMA_N128
 #undef NEUROS_WGMMA_N256

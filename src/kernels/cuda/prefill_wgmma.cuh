@@ -24,6 +24,7 @@
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prefill_tile.cuh"
+#include "kernels/cuda/ring_place.cuh"
 
 #include <algorithm>
 #include <type_traits>
@@ -59,46 +60,11 @@ struct WgmmaShared {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/// A place in a ring of kStages places of kBytes from kFirst on, whose barriers start at kBarriers.
-/// `full` ends a phase when what was copied is there, `empty` when all who read it are done.
-template <int kStages, int kBytes, int kFirst, int kBarriers>
-class RingPlace {
- public:
-  explicit __device__ __forceinline__ RingPlace(uint32_t shared) : shared_(shared) {}
-
-  /// `readers`: warps that say that they are done.
-  __device__ __forceinline__ static void init(uint32_t shared, uint32_t readers) {
-    RingPlace place(shared);
-    for (int i = 0; i < kStages; ++i) {
-      hopper::init_barrier(place.full(), 1);
-      hopper::init_barrier(place.empty(), readers);
-      place.advance();
-    }
-  }
-
-  __device__ __forceinline__ uint32_t address() const { return shared_ + kFirst + index_ * kBytes; }
-  __device__ __forceinline__ uint32_t full() const { return shared_ + kBarriers + index_ * 16; }
-  __device__ __forceinline__ uint32_t empty() const { return full() + 8; }
-  __device__ __forceinline__ void wait_full() const { hopper::wait(full(), phase_); }
-  /// Passes at once on the first round: a fresh barrier counts as past its odd phase.
-  __device__ __forceinline__ void wait_empty() const { hopper::wait(empty(), phase_ ^ 1); }
-
-  __device__ __forceinline__ void advance() {
-    if (++index_ < static_cast<uint32_t>(kStages)) return;
-    index_ = 0;
-    phase_ ^= 1;
-  }
-
- private:
-  uint32_t shared_;
-  uint32_t index_ = 0, phase_ = 0;
-};
-
 template <typename Shared>
-using TokenPlace = RingPlace<Shared::kStages, Shared::kBlockBytes, 0, Shared::kBarriers>;
+using TokenPlace = hopper::RingPlace<Shared::kStages, Shared::kBlockBytes, 0, Shared::kBarriers>;
 template <typename Shared>
-using WeightPlace = RingPlace<Shared::kWeightStages, Shared::kWeightBytes, Shared::kWeights,
-                              Shared::kWeightBarriers>;
+using WeightPlace = hopper::RingPlace<Shared::kWeightStages, Shared::kWeightBytes, Shared::kWeights,
+                                      Shared::kWeightBarriers>;
 
 /// A barrier of all threads of the cluster.
 template <int kCluster>
@@ -132,12 +98,6 @@ __device__ __forceinline__ void release_tokens(uint32_t empty) {
     if (lane < kCluster) hopper::arrive_at_block(empty, lane);
   }
 }
-/// That it has the weights in registers.
-__device__ __forceinline__ void release_weights(uint32_t empty) {
-  __syncwarp();
-  if (threadIdx.x % 32 == 0) hopper::arrive(empty);
-}
-
 /// Starts the copies of a tile's tokens to a place in the ring: all of them, or this block's share
 /// to all blocks of the cluster. Either way the whole is expected.
 template <typename Shared>
@@ -306,7 +266,7 @@ __device__ __forceinline__ void multiply_tile(int cols, TokenPlace<Shared>& toke
       hopper::multiply_async<kTokens, Weights::kIsBf16>(sums, a[step % 2], operand);
       hopper::multiply_async<kTokens, Weights::kIsBf16>(sums, a[step % 2] + 4, operand + 2);
       hopper::commit_products();
-      if (step == Weights::kSteps - 1) release_weights(chunks.empty());
+      if (step == Weights::kSteps - 1) hopper::release(chunks.empty());
       hopper::wait_for_products<1>();
       if (step % 2 == 0) {
         if (previous != 0) release_tokens<Shared::kCluster>(previous);
@@ -369,27 +329,6 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
 #endif
 }
 
-/// launch() of clusters.
-template <typename Kernel>
-void launch_clusters(const OpContext& context, unsigned blocks, unsigned cluster, size_t bytes,
-                     Kernel kernel, const ProductArgs& args) {
-  cudaLaunchAttribute attributes[2]{};
-  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim.x = cluster;
-  attributes[1].val.clusterDim.y = attributes[1].val.clusterDim.z = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(blocks);
-  config.blockDim = dim3(kWgmmaThreads);
-  config.dynamicSmemBytes = bytes;
-  config.stream = stream_of(context);
-  config.attrs = attributes;
-  config.numAttrs = 2;
-  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, args);
-  CHECK(error == cudaSuccess, cudaGetErrorString(error));
-}
-
 template <base::DType kType, int kTokens>
 void launch_wgmma(const OpContext& context, const ProductArgs& args) {
   using Shared = WgmmaShared<kTokens, SharedWeights<kType>::kChunkBytes>;
@@ -400,8 +339,12 @@ void launch_wgmma(const OpContext& context, const ProductArgs& args) {
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
   const int clusters = std::min(args.tiles, args.multiprocessors / kCluster);
-  launch_clusters(context, static_cast<unsigned>(clusters * kCluster), kCluster, kBytes, kernel,
-                  args);
+  launch(context,
+         {.grid = dim3(static_cast<unsigned>(clusters * kCluster)),
+          .block = dim3(kWgmmaThreads),
+          .shared_bytes = kBytes,
+          .cluster = kCluster},
+         kernel, args);
 }
 
 }  // namespace neuros::kernels::cuda::prefill
