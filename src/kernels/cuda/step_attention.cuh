@@ -11,6 +11,8 @@
 
 namespace neuros::kernels::cuda {
 
+inline constexpr int kStepHeadDimMax = 128;
+
 /// The row's place, and its pages, where all phases of a launch read them: what arrays of one
 /// sequence and one row hold in DeviceBatch.
 struct StepBatch {
@@ -24,9 +26,9 @@ struct StepAttentionShared {
   StepBatch batch;
   HeadsView heads_view;  ///< of the current phase, as `view`
   AttentionView view;
-  uint4 queries[kHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
-  float heads[kBlockHeads][kHeadDimMax];
-  float new_key[kHeadDimMax], new_value[kHeadDimMax];
+  uint4 queries[kStepHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
+  float heads[kBlockHeads][kStepHeadDimMax];
+  float new_key[kStepHeadDimMax], new_value[kStepHeadDimMax];
   float2 totals[kBlockHeads][kSplitsMax];  ///< of all splits: largest score, sum of powers
 };
 
@@ -129,13 +131,13 @@ struct SplitPlace {
 /// Starts the copies of the tile that this block's first unit begins with, before the phase: all but
 /// the newest position is there.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void start_first_tile(const StepLaunch& launch,
-                                                 const StepAttentionShared& shared, std::byte* at) {
+__device__ __forceinline__ void start_first_tile(const StepAttentionShared& shared,
+                                                 int head_blocks, std::byte* at) {
   const AttentionView& view = shared.view;
   const RowRange row(view, 0);
   const int unit = static_cast<int>(blockIdx.x);
-  if (unit < view.kv_heads * launch.heads.head_blocks * row.splits && threadIdx.x < kTileThreads) {
-    const SplitPlace place(view, launch.heads.head_blocks, row, unit);
+  if (unit < view.kv_heads * head_blocks * row.splits && threadIdx.x < kTileThreads) {
+    const SplitPlace place(view, head_blocks, row, unit);
     Tile<T, kHeadDim, kSplitTile>(at).load(view, place.pages(view, row), place.start);
   }
   end_copy_group();
@@ -254,25 +256,26 @@ __device__ __forceinline__ float2 await_pair(const std::byte* at, uint64_t numbe
 /// One attention phase of a launch.
 struct StepAttentionRun {
   const StepAttention& phase;
-  const StepHeads& common;
   uint32_t* words;  ///< of the launch
   uint64_t number;  ///< of this phase, among those of all launches
+  int head_blocks, splits;
+  std::byte* split_sums;  ///< StepHeads
 
   /// What the splits of a head leave.
   __device__ __forceinline__ std::byte* sums(int head, int split, int head_dim) const {
-    return common.sums + (head * common.splits + split) * split_sums_bytes(head_dim);
+    return split_sums + (head * splits + split) * split_sums_bytes(head_dim);
   }
   /// An element of the result: `at` of all heads'.
-  __device__ __forceinline__ void put(const AttentionView& view, int at, float value) const {
+  __device__ __forceinline__ void put(int at, float value) const {
     if (phase.out_words >= 0) put_word(words + phase.out_words + at, value);
-    view.out[at] = value;
+    phase.out[at] = value;
   }
 };
 
 /// Leaves a split's sums, or the row itself where it has one split only.
 template <int kHeadDim>
-__device__ __forceinline__ void leave(const StepAttentionRun& run, const AttentionView& view,
-                                      const DecodeWork& work, const WarpSums<kHeadDim>& warps,
+__device__ __forceinline__ void leave(const StepAttentionRun& run, const DecodeWork& work,
+                                      const WarpSums<kHeadDim>& warps,
                                       bool only) {
   constexpr int kPairs = kHeadDim / 2;
   for (int i = static_cast<int>(threadIdx.x); i < work.heads * kPairs; i += kBlockThreads) {
@@ -280,8 +283,8 @@ __device__ __forceinline__ void leave(const StepAttentionRun& run, const Attenti
     const auto by = warps.head(h);
     const float2 sum = make_float2(warps.sum(by, h, 2 * pair), warps.sum(by, h, 2 * pair + 1));
     if (only) {
-      run.put(view, head * kHeadDim + 2 * pair, sum.x / by.total);
-      run.put(view, head * kHeadDim + 2 * pair + 1, sum.y / by.total);
+      run.put(head * kHeadDim + 2 * pair, sum.x / by.total);
+      run.put(head * kHeadDim + 2 * pair + 1, sum.y / by.total);
       continue;
     }
     std::byte* const to = run.sums(head, work.split, kHeadDim);
@@ -330,14 +333,14 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
   static_assert(sizeof(sums) <= KvTile::kBytes);
   if (attends) sums.put(warp);
   StepThreads::sync();
-  leave(run, view, place.work, sums, row.splits == 1);
+  leave(run, place.work, sums, row.splits == 1);
 }
 
 /// Adds up this split's slice of the elements of its heads, in the order of merged(). `at`: for
 /// [split][pair of the slice].
 template <int kHeadDim>
-__device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const AttentionView& view,
-                                            const DecodeWork& work, int splits, std::byte* at,
+__device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const DecodeWork& work, int splits,
+                                            std::byte* at,
                                             StepAttentionShared& shared) {
   constexpr int kPairs = kHeadDim / 2;
   auto* const parts = reinterpret_cast<float2*>(at);
@@ -364,7 +367,7 @@ __device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const A
       total = __fmaf_rn(factor, shared.totals[h][s].y, total);
       sum = __fmaf_rn(factor, sums[2 * count * s], sum);
     }
-    run.put(view, work.first_head * kHeadDim + element, __fdiv_rn(sum, total));
+    run.put(work.first_head * kHeadDim + element, __fdiv_rn(sum, total));
   }
 }
 
@@ -374,17 +377,17 @@ __device__ __forceinline__ void attend_units(const StepAttentionRun& run, std::b
                                              StepAttentionShared& shared) {
   const AttentionView& view = shared.view;
   const RowRange row(view, 0);
-  const int units = view.kv_heads * run.common.head_blocks * row.splits;
+  const int units = view.kv_heads * run.head_blocks * row.splits;
   const int first = static_cast<int>(blockIdx.x), step = static_cast<int>(gridDim.x);
   for (int unit = first; unit < units; unit += step) {
-    const SplitPlace place(view, run.common.head_blocks, row, unit);
+    const SplitPlace place(view, run.head_blocks, row, unit);
     attend_split<T, kHeadDim>(run, row, place, unit == first, tile, shared);
     StepThreads::sync();
   }
   if (row.splits == 1) return;
   for (int unit = first; unit < units; unit += step) {
-    const SplitPlace place(view, run.common.head_blocks, row, unit);
-    merge_slice<kHeadDim>(run, view, place.work, row.splits, tile, shared);
+    const SplitPlace place(view, run.head_blocks, row, unit);
+    merge_slice<kHeadDim>(run, place.work, row.splits, tile, shared);
     StepThreads::sync();
   }
 }

@@ -27,18 +27,33 @@ static_assert(kRingsOfFeeder * 4 == kStepWarps);
 constexpr int kMultiplyRegisters = 104;
 constexpr int kFeedRegisters = 64;
 
-/// Shared memory, offsets in bytes: rings first.
+/// What the threads that multiply have in common, at the start of shared memory.
+struct StepBlock {
+  StepPhase phases[2];  ///< the current one and the next, by the parity of their numbers
+  StepAttentionShared attention;
+  StepRings rings;
+  uint32_t* words;           ///< of this launch
+  uint64_t launch_number;    ///< phases number theirs from here on
+  float* sums;               ///< of a batch of units
+  std::byte* area;           ///< prepared activations
+  std::byte* tile;           ///< of keys and values
+  int head_blocks, splits;   ///< of StepHeads
+  std::byte* split_sums;     ///< of StepHeads
+};
+
+/// Shared memory, offsets in bytes: rings after the block's data.
 struct StepShared {
-  int barriers, sums, attention, area, end;
+  int barriers, sums, area, end;
 
   __host__ __device__ constexpr StepShared(int slot_bytes, int slots, int area_bytes) {
-    barriers = kStepWarps * slots * slot_bytes;
+    barriers = kRingsOffset + kStepWarps * slots * slot_bytes;
     sums = barriers + kStepWarps * kStepSlotsMax * 16;
-    attention = sums + 2 * kBatchFloats * static_cast<int>(sizeof(float));
-    area = attention + static_cast<int>(round_up(sizeof(StepAttentionShared), 128));
+    area = static_cast<int>(
+        round_up(sums + 2 * kBatchFloats * static_cast<int>(sizeof(float)), 128));
     end = area + area_bytes;
   }
 };
+static_assert(sizeof(StepBlock) <= kRingsOffset);
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -56,10 +71,10 @@ __device__ __forceinline__ uint32_t* take_words(const StepLaunch& launch, uint32
 }
 
 /// The last block to leave says that the launch is over.
-__device__ __forceinline__ void leave_launch(const StepLaunch& launch, uint32_t launches) {
+__device__ __forceinline__ void leave_launch(const StepLaunch& launch) {
   StepState& state = *launch.state;
-  StepThreads::sync();  // all threads have read the state
   if (threadIdx.x != 0 || atomicAdd(&state.left, 1u) + 1 < gridDim.x) return;
+  const uint32_t launches = state.launches;
   state.left = 0;
   state.words_used[launches % 2] = static_cast<uint32_t>(launch.words);
   state.launches = launches + 1;
@@ -79,44 +94,94 @@ __device__ __forceinline__ void with_heads(const StepHeads& heads, Use use) {
   use(__nv_bfloat16{}, Size128{});
 }
 
-/// What a block has in shared memory beside its rings.
-struct StepPlaces {
-  std::byte* area;  ///< prepared activations; a tile of keys and values from tile_offset on
-  float* sums;
-  StepAttentionShared& attention;
-};
-
-__device__ __forceinline__ void run_attention(const StepLaunch& launch, int index,
-                                              uint32_t launches, uint32_t* words,
-                                              const StepPlaces& places) {
-  const StepAttentionRun run{launch.phases[index].attention, launch.heads, words,
-                             (uint64_t{launches} << 8) + static_cast<uint64_t>(index)};
-  with_heads(launch.heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-    attend_units<T, kHeadDim>(run, places.area + launch.tile_offset, places.attention);
-  });
+__device__ __forceinline__ StepBlock& step_block() {
+  return *reinterpret_cast<StepBlock*>(shared_bytes());
 }
 
-__device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, uint32_t launches,
-                                          uint32_t* words, RingReader& ring,
-                                          const StepPlaces& places) {
-  const StepPhase& phase = launch.phases[index];
-  if (phase.kind() == StepKind::kAttention) {
-    return run_attention(launch, index, launches, words, places);
-  }
-  const bool attention_follows =
-      index + 1 < launch.phase_count && (&phase)[1].kind() == StepKind::kAttention;
-  if (attention_follows && threadIdx.x == 0) {
-    enter_attention((&phase)[1].attention, places.attention);
-  }
+// Phases are functions that are called, not inlined: otherwise what depends on the thread only is
+// computed once for all phases, kept in local memory, and fetched from afar each time.
+
+template <typename T, int kHeadDim>
+__device__ __noinline__ void attend(int index) {
+  StepBlock& block = step_block();
+  const StepAttentionRun run{.phase = block.phases[index % 2].attention,
+                             .words = block.words,
+                             .number = block.launch_number + static_cast<uint64_t>(index),
+                             .head_blocks = block.head_blocks,
+                             .splits = block.splits,
+                             .split_sums = block.split_sums};
+  attend_units<T, kHeadDim>(run, block.tile, block.attention);
+}
+
+template <typename T, int kHeadDim>
+__device__ __noinline__ void start_tile() {
+  StepBlock& block = step_block();
+  start_first_tile<T, kHeadDim>(block.attention, block.head_blocks, block.tile);
+}
+
+/// `heads`: of the attention that follows, or null. Returns where the warp's ring has come to.
+__device__ __noinline__ RingPlace multiply(int index, RingPlace place, const StepHeads* heads) {
+  StepBlock& block = step_block();
+  RingReader ring(block.rings, place);
   const auto then = [&] {
-    if (!attention_follows) return;
-    with_heads(launch.heads,
-               [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-                 start_first_tile<T, kHeadDim>(launch, places.attention,
-                                               places.area + launch.tile_offset);
-               });
+    if (heads == nullptr) return;
+    with_heads(*heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+      start_tile<T, kHeadDim>();
+    });
   };
-  run_product(phase.product, words, ring, places.area, places.sums, then);
+  run_product(block.phases[index % 2].product, block.words, ring, block.area, block.sums, then);
+  return ring.place();
+}
+
+/// Brings the data of a phase to shared memory; by one warp.
+__device__ __forceinline__ void fetch_phase(const StepLaunch& launch, int index) {
+  constexpr int kUnits = sizeof(StepPhase) / 16;
+  static_assert(sizeof(StepPhase) % 16 == 0 && kUnits <= kLanes);
+  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  if (index >= launch.phase_count || lane >= kUnits) return;
+  reinterpret_cast<uint4*>(&step_block().phases[index % 2])[lane] =
+      reinterpret_cast<const uint4*>(&launch.phases[index])[lane];
+}
+
+/// By all threads; a barrier follows.
+__device__ __forceinline__ void init_block(const StepLaunch& launch, const StepRings& rings,
+                                           const StepShared& place) {
+  StepBlock& block = step_block();
+  init_attention(launch.heads, block.attention);
+  const uint32_t launches = launch.state->launches;
+  uint32_t* const words = take_words(launch, launches);
+  if (threadIdx.x < kLanes) fetch_phase(launch, 0);
+  if (threadIdx.x != 0) return;
+  block.rings = rings;
+  block.words = words;
+  block.launch_number = uint64_t{launches} << 8;
+  block.sums = reinterpret_cast<float*>(shared_bytes() + place.sums);
+  block.area = shared_bytes() + place.area;
+  block.tile = block.area + launch.tile_offset;
+  block.head_blocks = launch.heads.head_blocks;
+  block.splits = launch.heads.splits;
+  block.split_sums = launch.heads.sums;
+}
+
+__device__ __forceinline__ void run_phases(const StepLaunch& launch, RingPlace place) {
+  constexpr int kFetchingWarp = kStepWarps - 1;
+  for (int i = 0; i < launch.phase_count; ++i) {
+    StepThreads::sync();  // nobody is in the phase before
+    if (threadIdx.x / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
+    if (launch.phases[i].kind() == StepKind::kAttention) {
+      with_heads(launch.heads,
+                 [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+                   attend<T, kHeadDim>(i);
+                 });
+      continue;
+    }
+    const bool attention_follows =
+        i + 1 < launch.phase_count && launch.phases[i + 1].kind() == StepKind::kAttention;
+    if (attention_follows && threadIdx.x == 0) {
+      enter_attention(launch.phases[i + 1].attention, step_block().attention);
+    }
+    place = multiply(i, place, attention_follows ? &launch.heads : nullptr);
+  }
 }
 
 #endif
@@ -124,12 +189,10 @@ __device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, u
 __global__ void __launch_bounds__(kStepThreads, 1)
     step_kernel(const __grid_constant__ StepLaunch launch) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  extern __shared__ uint4 dynamic_shared[];
-  auto* const shared = reinterpret_cast<std::byte*>(dynamic_shared);
   const StepShared place(launch.slot_bytes, launch.slots, launch.area_bytes);
-  const uint32_t start = hopper::shared_address(shared);
-  const StepRings rings{start, start + static_cast<uint32_t>(place.barriers), launch.slot_bytes,
-                        launch.slots};
+  const uint32_t start = hopper::shared_address(shared_bytes());
+  const StepRings rings{start + kRingsOffset, start + static_cast<uint32_t>(place.barriers),
+                        launch.slot_bytes, launch.slots};
   init_rings(rings);
   __syncthreads();
   if (threadIdx.x >= kBlockThreads) {
@@ -139,18 +202,9 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   }
   hopper::take_registers<kMultiplyRegisters>();
   wait_for_previous();
-  RingReader ring(rings, shared);
-  auto* const sums = reinterpret_cast<float*>(shared + place.sums);
-  auto& attention = *reinterpret_cast<StepAttentionShared*>(shared + place.attention);
-  init_attention(launch.heads, attention);
-  const uint32_t launches = launch.state->launches;
-  uint32_t* const words = take_words(launch, launches);
-  StepThreads::sync();
-  const StepPlaces places{shared + place.area, sums, attention};
-  for (int i = 0; i < launch.phase_count; ++i) {
-    run_phase(launch, i, launches, words, ring, places);
-  }
-  leave_launch(launch, launches);
+  init_block(launch, rings, place);
+  run_phases(launch, RingPlace(rings.full(static_cast<int>(threadIdx.x) / kLanes)));
+  leave_launch(launch);
 #endif
 }
 

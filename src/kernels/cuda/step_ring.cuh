@@ -33,6 +33,16 @@ struct StepThreads {
   }
 };
 
+/// Rings begin here in shared memory; before lies what the threads that multiply share.
+inline constexpr int kRingsOffset = 18432;
+
+/// The dynamic shared memory of a block. Functions that are called find their data here by
+/// themselves: handed over, addresses would lose that they are of shared memory.
+__device__ __forceinline__ std::byte* shared_bytes() {
+  extern __shared__ uint4 dynamic_shared[];
+  return reinterpret_cast<std::byte*>(dynamic_shared);
+}
+
 /// Where rings lie in shared memory, as 32-bit addresses.
 struct StepRings {
   uint32_t slots;     ///< [warp][slot]
@@ -286,17 +296,18 @@ __device__ __forceinline__ void feed_rings(const StepLaunch& launch, const StepR
 /// The other end of a warp's ring. All lanes call everything.
 class RingReader {
  public:
-  __device__ __forceinline__ RingReader(const StepRings& rings, const std::byte* slots)
+  /// From `place` on.
+  __device__ __forceinline__ RingReader(const StepRings& rings, RingPlace place)
       : rings_(rings),
         first_full_(rings.full(static_cast<int>(threadIdx.x) / kLanes)),
-        slots_(slots +
-               static_cast<int>(threadIdx.x) / kLanes * rings.slots_of_warp * rings.slot_bytes),
-        place_(first_full_) {}
+        first_slot_(static_cast<uint32_t>(static_cast<int>(threadIdx.x) / kLanes) *
+                    static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
+        place_(place) {}
 
   /// The next chunk, valid until release().
   __device__ __forceinline__ const std::byte* take() const {
     hopper::wait(place_.full, place_.phase);
-    return slots_ + place_.offset;
+    return shared_bytes() + kRingsOffset + first_slot_ + place_.offset;
   }
   /// Done with it.
   __device__ __forceinline__ void release() {
@@ -304,11 +315,11 @@ class RingReader {
     if (threadIdx.x % kLanes == 0) hopper::arrive(place_.full + 8);
     place_.advance(rings_, first_full_);
   }
+  __device__ __forceinline__ RingPlace place() const { return place_; }
 
  private:
-  const StepRings& rings_;
-  uint32_t first_full_;
-  const std::byte* slots_;
+  StepRings rings_;
+  uint32_t first_full_, first_slot_;
   RingPlace place_;
 };
 
