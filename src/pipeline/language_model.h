@@ -70,8 +70,8 @@ inline constexpr const char* kLlamaCppOps = "llama.cpp";
 
 /// ModelOptions::weight_cache: packed weights are not kept.
 inline constexpr const char* kNoWeightCache = "off";
-/// Kept in the user's cache folder where it pays: for a GPU, from a gigabyte on. (On a CPU packing
-/// is as fast as reading what was packed.)
+/// Kept in the user's cache folder for a GPU, from a gigabyte on; on a CPU, where it is faster too
+/// but the smaller part of a run, the disk is the user's to give.
 inline constexpr const char* kAutoWeightCache = "auto";
 
 struct ModelOptions {

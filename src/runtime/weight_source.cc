@@ -1,8 +1,13 @@
 #include "runtime/weight_source.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace neuros::runtime {
 namespace {
@@ -42,6 +47,19 @@ void cut(const WeightPlacement& weight, std::span<const std::byte> bytes,
   }
 }
 
+/// Brings a part's pages from the disk and maps them; kernels before 5.14 do so at the first touch.
+base::Result<> map(const SourcePart& part) {
+  if (part.file == nullptr) return {};
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t first = reinterpret_cast<uintptr_t>(part.bytes.data()) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(part.bytes.data() + part.bytes.size());
+  if (::madvise(reinterpret_cast<void*>(first), end - first, MADV_POPULATE_READ) == 0) return {};
+  if (errno != EFAULT && errno != EIO) return {};
+  return base::fail(part.file->path() + ": tensor " + part.weight->name +
+                        ": cannot read: " + std::strerror(errno),
+                    base::ErrorKind::kIo);
+}
+
 }  // namespace
 
 base::Result<std::vector<SourcePart>> list_source_parts(const plan::Plan& plan,
@@ -55,32 +73,18 @@ base::Result<std::vector<SourcePart>> list_source_parts(const plan::Plan& plan,
   return parts;
 }
 
-WeightSource::WeightSource(std::vector<SourcePart> parts) : parts_(std::move(parts)) {
-  for (const SourcePart& part : parts_) {
-    if (part.file != nullptr) place_bytes_ = std::max(place_bytes_, part.bytes.size());
-  }
-  if (place_bytes_ == 0) return;
-  places_ = std::min<size_t>(parts_.size(), plan::kSourceParts);
-  memory_ = std::make_unique_for_overwrite<std::byte[]>(places_ * place_bytes_);
-  pipeline_.emplace(parts_.size(), disk_threads(), [this](size_t index) { return fill(index); });
-}
-
-std::byte* WeightSource::place_of(size_t index) const {
-  return memory_.get() + index % places_ * place_bytes_;
-}
-
-base::Result<> WeightSource::fill(size_t index) {
-  const SourcePart& part = parts_[index];
-  return part.file == nullptr ? base::Result<>() : part.file->read(part.bytes, place_of(index));
-}
+WeightSource::WeightSource(std::vector<SourcePart> parts)
+    : parts_(std::move(parts)), pipeline_(parts_.size(), disk_threads(), [this](size_t index) {
+        return map(parts_[index]);
+      }) {}
 
 base::Result<std::span<const std::byte>> WeightSource::take(size_t index) {
-  const SourcePart& part = parts_[index];
-  if (!pipeline_) return part.bytes;
-  pipeline_->allow(index + places_);
-  TRY(pipeline_->wait_for(index));
-  if (part.file == nullptr) return part.bytes;
-  return std::span<const std::byte>(place_of(index), part.bytes.size());
+  if (index > 0 && parts_[index - 1].file != nullptr) {
+    parts_[index - 1].file->drop(parts_[index - 1].bytes);
+  }
+  pipeline_.allow(index + plan::kSourceParts);
+  TRY(pipeline_.wait_for(index));
+  return parts_[index].bytes;
 }
 
 }  // namespace neuros::runtime

@@ -10,8 +10,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,8 +28,9 @@ struct SourcePart {
 base::Result<std::vector<SourcePart>> list_source_parts(const plan::Plan& plan,
                                                         const formats::Checkpoint& checkpoint);
 
-/// Reads parts ahead of who packs them, by large reads on several threads, so that packing waits
-/// for the disk and not for one page after the other. Takes plan::kSourceParts parts of memory.
+/// Maps parts ahead of who packs them, whole ones at a time and on several threads, so that packing
+/// waits for the disk and not for one page after the other. Lets go of them afterwards: no more
+/// than plan::kSourceParts are in this process's memory.
 class WeightSource {
  public:
   explicit WeightSource(std::vector<SourcePart> parts);
@@ -41,13 +40,8 @@ class WeightSource {
   base::Result<std::span<const std::byte>> take(size_t index);
 
  private:
-  base::Result<> fill(size_t index);
-  std::byte* place_of(size_t index) const;
-
   std::vector<SourcePart> parts_;
-  size_t places_ = 0, place_bytes_ = 0;
-  std::unique_ptr<std::byte[]> memory_;
-  std::optional<PartPipeline> pipeline_;  ///< last: its threads use the rest; none: nothing to read
+  PartPipeline pipeline_;  ///< last: its threads use the parts
 };
 
 }  // namespace neuros::runtime
