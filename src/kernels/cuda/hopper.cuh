@@ -1,6 +1,6 @@
 #pragma once
 
-/// Hopper's instructions (sm_90a) that prefill_wgmma.cuh is made of: barriers in shared memory,
+/// Hopper's instructions (sm_90a) that kernels of its own are made of: barriers in shared memory,
 /// bulk copies, and matrix products by a warpgroup. PTX ISA: "mbarrier", "cp.async.bulk",
 /// "Asynchronous Warpgroup Level Matrix Instructions".
 
@@ -99,11 +99,32 @@ __device__ __forceinline__ uint32_t block_in_cluster() {
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
 }
-/// A barrier of all threads of the cluster.
-__device__ __forceinline__ void sync_cluster() {
+/// A barrier of all threads of the cluster, in two: each thread arrives, and waits before it
+/// arrives again.
+__device__ __forceinline__ void arrive_at_cluster() {
   __syncwarp();
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void wait_for_cluster() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void sync_cluster() {
+  arrive_at_cluster();
+  wait_for_cluster();
+}
+/// What lies at this block's `address` in the shared memory of another block of the cluster.
+__device__ __forceinline__ float4 load_from_block(uint32_t address, uint32_t block) {
+  float4 value;
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %4, %5;\n"
+      "ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [remote];\n"
+      "}\n"
+      : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+      : "r"(address), "r"(block)
+      : "memory");
+  return value;
 }
 
 template <int kRegisters>
@@ -119,6 +140,11 @@ __device__ __forceinline__ void take_registers() {
 template <int kThreads>
 __device__ __forceinline__ void sync_threads(int id) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
+}
+/// Counts as having come to it, without waiting.
+template <int kThreads>
+__device__ __forceinline__ void arrive_for_threads(int id) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
 }
 
 /// Orders earlier accesses of operand and sum registers before the next products.
