@@ -22,7 +22,8 @@
 /// of activations from the first- or second-level cache, as much as the weights of a 4-bit type.
 
 #include "kernels/cuda/decode_chunks.cuh"
-#include "kernels/cuda/decode_parameters.h"
+#include "kernels/cuda/decode_many.cuh"
+#include "kernels/cuda/decode_task.cuh"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/own_preparation.cuh"
@@ -32,23 +33,6 @@
 #include <algorithm>
 
 namespace neuros::kernels::cuda {
-
-/// DecodeBatch in the words of the kernel.
-struct DecodeParameters {
-  DecodeTask tasks[kTasksMax];
-  int first_panel[kTasksMax];  ///< of each task, among the panels of all
-  int task_count = 0;
-  int passes = 1;  ///< 2: gate and up, panel by panel
-  int panels = 0;  ///< of one pass
-  int groups = 0;  ///< of tokens
-  int tokens = 0;
-  int chunks = 0;  ///< of a panel
-  int column_groups = 0;
-  int64_t panel_bytes = 0;
-  int columns = 0;    ///< padded columns of a token
-  SourceRows source;  ///< where the kernel prepares itself
-  PreparedActivations prepared;
-};
 
 /// A panel of a task for a group of tokens.
 struct DecodeUnit {
@@ -63,12 +47,8 @@ __device__ __forceinline__ DecodeUnit unit_at(const DecodeParameters& p, int ind
   const int place = static_cast<int>(blockIdx.x) +
                     (p.passes == 2 ? index / 2 : index) * static_cast<int>(gridDim.x);
   if (place >= p.panels * p.groups) return {};
-  DecodeUnit unit{.task = pass, .panel = place / p.groups, .group = place % p.groups};
-  if (p.passes == 1) {
-    while (unit.task + 1 < p.task_count && unit.panel >= p.first_panel[unit.task + 1]) ++unit.task;
-    unit.panel -= p.first_panel[unit.task];
-  }
-  return unit;
+  const TaskPanel panel = task_panel(p, pass, place / p.groups);
+  return {.task = panel.task, .panel = panel.panel, .group = place % p.groups};
 }
 
 /// The chunks of a warp's share, panel after panel: what its ring is filled from.
@@ -80,19 +60,20 @@ class ChunkWalk {
     if (first < last) enter_panel();
   }
 
-  __device__ const std::byte* next(int& bytes) {
+  __device__ const std::byte* chunk(int /*of_one*/, int& bytes) const {
     if (panel_ == nullptr) return nullptr;
     const int64_t offset = static_cast<int64_t>(chunk_) * Chunk::kBytes;
     const std::byte* chunk = panel_ + offset;
     if constexpr (Chunk::kKind != ActivationKind::kQ8) {  // the last one may be short
       bytes = static_cast<int>(min(static_cast<int64_t>(bytes), p_.panel_bytes - offset));
     }
-    if (++chunk_ == last_) {
-      chunk_ = first_;
-      ++index_;
-      enter_panel();
-    }
     return chunk;
+  }
+  __device__ void advance() {
+    if (panel_ == nullptr || ++chunk_ < last_) return;
+    chunk_ = first_;
+    ++index_;
+    enter_panel();
   }
 
  private:
@@ -120,18 +101,6 @@ constexpr DecodeShared decode_shared(bool asynchronous, int64_t value_bytes, int
   shared.scales = shared.values + static_cast<int>(value_bytes);
   shared.end = shared.scales + static_cast<int>(scale_bytes);
   return shared;
-}
-
-/// Bias, residual or gate, and the store. `gate` is the sum of the pass before. What other kernels
-/// wrote is read past the first-level cache (README.md).
-__device__ __forceinline__ void finish(const DecodeParameters& p, const DecodeTask& task, int row,
-                                       int token, float sum, float gate) {
-  const int64_t at = static_cast<int64_t>(token) * task.rows + row;
-  if (task.bias != nullptr) sum = __fadd_rn(sum, task.bias[row]);
-  if (task.residual != nullptr) sum = __fadd_rn(sum, __ldcg(task.residual + at));
-  if (task.gate != nullptr) gate = __ldcg(task.gate + at);
-  if (p.passes == 2 || task.gate != nullptr) sum = __fmul_rn(silu(gate), sum);
-  task.y[at] = sum;
 }
 
 /// Adds the warps' sums of a panel.
@@ -199,7 +168,8 @@ __device__ __forceinline__ GroupActivations group_activations(const DecodeParame
   return {x, min(p.tokens - group * kTokens, kTokens), p.columns};
 }
 
-/// One tile of tokens, prepared by the block itself, or four, prepared by another kernel.
+/// One tile of tokens, prepared by the block itself, or four, prepared by another kernel where
+/// there is no decode_many_kernel.
 template <typename Chunk, int kTiles, bool kPrepares>
 __global__ void __launch_bounds__(kBlockThreads, 1)
     decode_kernel(const __grid_constant__ DecodeParameters p) {
@@ -243,23 +213,6 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
   }
 }
 
-inline DecodeParameters decode_parameters(const DecodeBatch& batch, base::DType dtype) {
-  DecodeParameters p;
-  p.task_count = batch.task_count;
-  p.passes = batch.gated ? 2 : 1;
-  for (int i = 0; i < batch.task_count; ++i) {
-    p.tasks[i] = batch.tasks[i];
-    p.first_panel[i] = batch.gated ? 0 : p.panels;
-    const auto panels = static_cast<int>(panel_count(batch.tasks[i].rows));
-    p.panels = batch.gated ? panels : p.panels + panels;
-  }
-  p.tokens = static_cast<int>(batch.source.tokens);
-  p.panel_bytes = panel_bytes(dtype, batch.source.cols);
-  p.columns = static_cast<int>(padded_columns(activation_kind(dtype), batch.source.cols));
-  p.source = source_rows(batch.source);
-  return p;
-}
-
 template <typename Chunk, int kTiles, bool kPrepares>
 void launch_kernel(const OpContext& context, DecodeParameters p) {
   static Residency residency;
@@ -280,18 +233,20 @@ void launch_kernel(const OpContext& context, DecodeParameters p) {
       kKernel, p);
 }
 
-template <typename Chunk>
+template <typename Many>
 void launch_chunks(const OpContext& context, DecodeParameters p,
                    const PreparedActivations* prepared) {
+  using Chunk = typename Many::Chunk;
   if (prepared == nullptr) return launch_kernel<Chunk, 1, true>(context, p);
   p.prepared = *prepared;
+  if (prepared->piece_bytes != 0) return launch_many<Many>(context, p);
   launch_kernel<Chunk, 4, false>(context, p);
 }
 
 template <base::DType kType>
 void launch_decode(const OpContext& context, const DecodeBatch& batch,
                    const PreparedActivations* prepared) {
-  launch_chunks<BlockChunk<fragment_format(kType)>>(context, decode_parameters(batch, kType),
+  launch_chunks<ManyBlocks<fragment_format(kType)>>(context, decode_parameters(batch, kType),
                                                     prepared);
 }
 

@@ -5,7 +5,7 @@
 /// same order in both, spelled so that the compiler fuses none: a token's bits do not depend on who
 /// prepared it.
 
-#include "kernels/cuda/activations.h"
+#include "kernels/cuda/activation_pieces.h"
 #include "kernels/cuda/async_copy.cuh"
 #include "kernels/cuda/linear.h"
 
@@ -240,20 +240,29 @@ __device__ __forceinline__ RoundedFour round_four(const Four& values) {
   return out;
 }
 
+/// Stores what four columns give of a token's scales; scale(i): of the 32 floats of its pair.
+template <typename Scale>
+__device__ __forceinline__ void store_scales(Scale scale, int token, int column,
+                                             const RoundedFour& four) {
+  const int step = column / 32 % 4, quad = column / 4 % 8;
+  if (quad == 0) {
+    scale(step * 2 + token % 2) = four.dx;
+    scale(8 + step * 2 + token % 2) = __fmul_rn(four.dx, static_cast<float>(four.sum_of_32));
+  }
+  if (quad % 4 == 0) {
+    scale(16 + step * 4 + quad / 4 * 2 + token % 2) =
+        __fmul_rn(four.dx, static_cast<float>(four.sum_of_16));
+  }
+}
+
 /// Stores four columns of token `token` of a kQ8 tile.
 __device__ __forceinline__ void store_four(const PreparedActivations& tile, int token, int column,
                                            const RoundedFour& four) {
   const int chunk = column / kChunkColumns, step = column / 32 % 4, quad = column / 4 % 8;
   std::byte* at = tile.values + chunk * tile.chunk_bytes() + token * kTokenCodeBytes;
   *reinterpret_cast<uint32_t*>(at + quad % 4 * 32 + step * 8 + quad / 4 * 4) = four.codes;
-  float* scales = tile.scales + chunk * tile.chunk_floats() + token / 2 * kPairFloats + token % 2;
-  if (quad == 0) {
-    scales[step * 2] = four.dx;
-    scales[8 + step * 2] = __fmul_rn(four.dx, static_cast<float>(four.sum_of_32));
-  }
-  if (quad % 4 == 0) {
-    scales[16 + step * 4 + quad / 4 * 2] = __fmul_rn(four.dx, static_cast<float>(four.sum_of_16));
-  }
+  float* scales = tile.scales + chunk * tile.chunk_floats() + token / 2 * kPairFloats;
+  store_scales([&](int i) -> float& { return scales[i]; }, token, column, four);
 }
 
 /// Stores four columns of a row of another kind.
