@@ -54,8 +54,9 @@ constexpr int64_t padded_columns(ActivationKind kind, int64_t cols) {
 
 /// Into how many groups the columns are cut: a power of two, by their number only. Group i of g has
 /// chunks [i chunks / g, (i + 1) chunks / g).
+inline constexpr int kGroupsMax = 16;
 constexpr int column_groups(int columns) {
-  int groups = 16;
+  int groups = kGroupsMax;
   while (groups > 2 && groups * kChunkColumns > columns) groups /= 2;
   return groups;
 }

@@ -34,10 +34,10 @@ struct SourceRows {
     const int64_t index = rows == nullptr ? token : rows[token];
     return x + index * cols;
   }
-  /// Brings the norm's weights from `first` on close.
-  __device__ void prefetch_norm(int first) const {
+  /// Brings the norm's weights from `first` on close, by `threads` threads.
+  __device__ void prefetch_norm(int first, int threads = kBlockThreads) const {
     if (norm_weight == nullptr) return;
-    for (int i = first + 32 * static_cast<int>(threadIdx.x); i < cols; i += 32 * kBlockThreads) {
+    for (int i = first + 32 * static_cast<int>(threadIdx.x); i < cols; i += 32 * threads) {
       prefetch_line(norm_weight + i);
     }
   }
@@ -64,13 +64,15 @@ __device__ __forceinline__ Four load_four(const float* row, int column, int cols
   return out;
 }
 
-/// What a thread has of a run of columns: kFours times four columns, 2048 apart.
+/// What a thread has of a run of columns: kFours times four columns, 2048 apart. `thread`: its
+/// place among the 512, for one that does the work of others too (half_preparation.cuh).
 template <int kFours>
 struct RowPart {
   Four four[kFours];
 
-  static __device__ __forceinline__ int column(int first, int i) {
-    return first + 4 * (i * kBlockThreads + static_cast<int>(threadIdx.x));
+  static __device__ __forceinline__ int column(int first, int i,
+                                               int thread = static_cast<int>(threadIdx.x)) {
+    return first + 4 * (i * kBlockThreads + thread);
   }
 
   /// Of the columns from `first` on, zeros behind the row's end. Rows lie on any boundary; where it
@@ -78,18 +80,20 @@ struct RowPart {
   /// block may have written the row since this kernel started.
   /// kAligned: it surely is one.
   template <bool kAligned = false>
-  __device__ __forceinline__ void load(const float* row, int first, int cols) {
+  __device__ __forceinline__ void load(const float* row, int first, int cols,
+                                       int thread = static_cast<int>(threadIdx.x)) {
     if (kAligned || (reinterpret_cast<uintptr_t>(row) % 16 == 0 && cols % 4 == 0)) {
       const auto* quads = reinterpret_cast<const float4*>(row);
 #pragma unroll
       for (int i = 0; i < kFours; ++i) {
         float4 quad = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        if (column(first, i) < cols) quad = __ldcg(quads + column(first, i) / 4);
+        const int at = column(first, i, thread);
+        if (at < cols) quad = __ldcg(quads + at / 4);
         four[i] = {{quad.x, quad.y, quad.z, quad.w}};
       }
     } else {
 #pragma unroll
-      for (int i = 0; i < kFours; ++i) four[i] = load_four(row, column(first, i), cols);
+      for (int i = 0; i < kFours; ++i) four[i] = load_four(row, column(first, i, thread), cols);
     }
   }
 };
@@ -104,17 +108,27 @@ struct RowFactors {
   float scale = 1.0f;  ///< power of two; kF16 only
 };
 
-/// Sum and maximum over the threads.
-template <typename Threads>
-__device__ __forceinline__ float2 reduce_block(float sum, float largest) {
+/// Sum (x) and maximum (y) over the 512, of whom each thread has kCount, 512 / kCount apart.
+template <typename Threads, int kCount>
+__device__ __forceinline__ float2 reduce_threads(const float2 (&own)[kCount]) {
   __shared__ float2 of_warp[kBlockWarps];
+  float2 of_lanes[kCount];
 #pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) {
-    sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, distance));
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+  for (int i = 0; i < kCount; ++i) {
+    float sum = own[i].x, largest = own[i].y;
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) {
+      sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, distance));
+      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+    }
+    of_lanes[i] = make_float2(sum, largest);
   }
   Threads::sync();  // the values of an earlier call have been read
-  if (threadIdx.x % kLanes == 0) of_warp[threadIdx.x / kLanes] = make_float2(sum, largest);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    const int warp = static_cast<int>(threadIdx.x) / kLanes + i * (kBlockWarps / kCount);
+    if (threadIdx.x % kLanes == 0) of_warp[warp] = of_lanes[i];
+  }
   Threads::sync();
   float2 all = of_warp[0];
 #pragma unroll
@@ -123,6 +137,11 @@ __device__ __forceinline__ float2 reduce_block(float sum, float largest) {
     all.y = fmaxf(all.y, of_warp[warp].y);
   }
   return all;
+}
+template <typename Threads>
+__device__ __forceinline__ float2 reduce_block(float sum, float largest) {
+  const float2 own[1]{make_float2(sum, largest)};
+  return reduce_threads<Threads>(own);
 }
 
 /// The power of two that brings `largest` into [512, 1024).
@@ -137,11 +156,11 @@ __device__ __forceinline__ float inverse_power(float power) {
 }
 
 /// Adds a part's squares and largest magnitude of x * weight.
-template <ActivationKind kKind>
-__device__ __forceinline__ void measure(const WidePart& x, const WidePart& weight, bool normed,
-                                        float& squares, float& largest) {
+template <ActivationKind kKind, int kFours>
+__device__ __forceinline__ void measure(const RowPart<kFours>& x, const RowPart<kFours>& weight,
+                                        bool normed, float& squares, float& largest) {
 #pragma unroll
-  for (int i = 0; i < kPartFours; ++i) {
+  for (int i = 0; i < kFours; ++i) {
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       const float value = x.four[i].at[k];
@@ -151,6 +170,12 @@ __device__ __forceinline__ void measure(const WidePart& x, const WidePart& weigh
       }
     }
   }
+}
+
+/// RMSNorm's factor of a row, from the sum of its squares.
+__device__ __forceinline__ float norm_factor(float squares, const SourceRows& source) {
+  const float mean = __fdiv_rn(squares, static_cast<float>(source.cols));
+  return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, source.epsilon)));
 }
 
 /// All threads call it, with their part of the row's first columns and of the norm's weights there.
@@ -171,10 +196,7 @@ __device__ __forceinline__ RowFactors row_factors(const SourceRows& source, cons
     measure<kKind>(next_x, next_weight, normed, squares, largest);
   }
   const float2 all = reduce_block<Threads>(squares, largest);
-  if (normed) {
-    const float mean = __fdiv_rn(all.x, static_cast<float>(source.cols));
-    factors.norm = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, source.epsilon)));
-  }
+  if (normed) factors.norm = norm_factor(all.x, source);
   if (kKind == ActivationKind::kF16) factors.scale = f16_scale(__fmul_rn(all.y, factors.norm));
   return factors;
 }
@@ -288,7 +310,8 @@ __device__ __forceinline__ void store_four(std::byte* row, int column, const Fou
 /// token's tile (kQ8) or the first token lies. All threads of the block call it.
 template <ActivationKind kKind, int kFours>
 __device__ __forceinline__ void store_part(const PreparedActivations& tile, int token, int first,
-                                           int columns, const Four (&values)[kFours]) {
+                                           int columns, const Four (&values)[kFours],
+                                           int thread = static_cast<int>(threadIdx.x)) {
   using Part = RowPart<kFours>;
   if constexpr (kKind == ActivationKind::kQ8) {
     RoundedFour rounded[kFours];  // all before the first store: their chains run side by side
@@ -298,7 +321,7 @@ __device__ __forceinline__ void store_part(const PreparedActivations& tile, int 
     }
 #pragma unroll
     for (int i = 0; i < kFours; ++i) {
-      const int column = Part::column(first, i);
+      const int column = Part::column(first, i, thread);
       if (column < columns) store_four(tile, token, column, rounded[i]);
     }
   } else {
@@ -306,7 +329,7 @@ __device__ __forceinline__ void store_part(const PreparedActivations& tile, int 
     std::byte* row = tile.values + static_cast<int64_t>(token) * columns * kBytes;
 #pragma unroll
     for (int i = 0; i < kFours; ++i) {
-      const int column = Part::column(first, i);
+      const int column = Part::column(first, i, thread);
       if (column < columns) store_four<kKind>(row, column, values[i]);
     }
   }
