@@ -7,7 +7,8 @@
 /// quarter of the columns. Weights go through a ring of each warp (weight_ring.cuh), read once;
 /// activations come in pieces that all panels of a tile share (piece_stream.cuh) and, where a
 /// quarter of them fits, stay in shared memory for all tiles. At the end of a tile every block has
-/// the sums of its quarter in shared memory; each adds a fourth of them over the four blocks.
+/// the sums of its quarter in shared memory; each adds a fourth of them over the four blocks, warps
+/// of the same panels by themselves.
 ///
 /// 16-bit floats: 16 warps, two panels and one column group each; the warps of a pair of panels add
 /// their sums one after another, in the order of the groups. Quantised types: 8 warps, one panel
@@ -20,6 +21,7 @@
 /// which four schedulers issue in 4, where memory gives weights for one in 4 (q8_0) or 2 (q4_k)
 /// clocks.
 
+#include "base/check.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -37,59 +39,94 @@ namespace neuros::kernels::cuda {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 /// The sums of a block's quarter: of each panel and tile of tokens what the lanes of a warp hold,
-/// four floats each.
+/// four floats each. The warps of a place, which have the same panels, wait for their like in the
+/// other blocks of the cluster and for no others: places drift apart, so that some read weights
+/// while others add.
 template <typename Product>
 class QuarterSums {
  public:
-  __device__ QuarterSums(const ManyParameters& p, std::byte* shared)
-      : p_(p), shared_(reinterpret_cast<float4*>(shared)) {}
+  __device__ QuarterSums(const ManyParameters& p, std::byte* shared, int place, int stream)
+      : p_(p),
+        shared_(reinterpret_cast<float4*>(shared + ManyShared::kSums)),
+        barriers_(barriers_of(shared, place)),
+        place_(place),
+        stream_(stream) {}
 
-  /// Adds a warp's sums; streams one after another. All warps of the panels call it.
-  __device__ __forceinline__ void add(const Product& product, int place, int stream) {
-    if (stream > 0) hopper::sync_threads<2 * kLanes>(turn(place, stream));
+  /// By one thread, before a barrier of the cluster.
+  static __device__ void init(std::byte* shared) {
+    for (int place = 0; place < kPlaces; ++place) {
+      const uint32_t barriers = barriers_of(shared, place);
+      hopper::init_barrier(barriers + kComplete, kManyBlocks);
+      hopper::init_barrier(barriers + kRead, kManyBlocks * kStreams);
+    }
+  }
+
+  /// Adds a warp's sums of tile `index`, streams one after another. All warps of the place call it.
+  __device__ __forceinline__ void add(const Product& product, int index) {
+    if (stream_ > 0) {
+      hopper::sync_threads<2 * kLanes>(turn(stream_));
+    } else if (index > 0) {
+      hopper::wait_for_blocks(barriers_ + kRead, (index - 1) % 2);
+    }
 #pragma unroll
     for (int panel = 0; panel < kPanels; ++panel) {
 #pragma unroll
       for (int tile = 0; tile < kManyTiles; ++tile) {
         if (tile >= p_.token_tiles) break;
-        float4& sums = shared_[at(place * kPanels + panel, tile, threadIdx.x % kLanes)];
-        const float4 before = stream > 0 ? sums : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        float4& sums = shared_[at(panel, tile, threadIdx.x % kLanes)];
+        const float4 before = stream_ > 0 ? sums : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         sums = make_float4(__fadd_rn(before.x, product.sum(panel, tile, 0)),
                            __fadd_rn(before.y, product.sum(panel, tile, 1)),
                            __fadd_rn(before.z, product.sum(panel, tile, 2)),
                            __fadd_rn(before.w, product.sum(panel, tile, 3)));
       }
     }
-    if (stream + 1 < Product::kShape.streams) {
-      hopper::arrive_for_threads<2 * kLanes>(turn(place, stream + 1));
+    if (stream_ + 1 < kStreams) {
+      hopper::arrive_for_threads<2 * kLanes>(turn(stream_ + 1));
+    } else {
+      tell_blocks(kComplete);
     }
   }
 
-  /// Adds the quarters of this block's share of a tile, and stores the results.
-  __device__ __forceinline__ void finish(const RowTile& tile) {
+  /// Adds the quarters of this block's share of the place's sums, and stores the results.
+  __device__ __forceinline__ void finish(const RowTile& tile, int index) {
+    hopper::wait_for_blocks(barriers_ + kComplete, index % 2);
     const int rank = static_cast<int>(hopper::block_in_cluster());
 #pragma unroll
     for (int i = 0; i < kShares; ++i) {
-      const int index = (i * kManyBlocks + rank) * kThreads + static_cast<int>(threadIdx.x);
-      const int lane = index % kLanes, part = index / kLanes;
-      const int panel = part / p_.token_tiles, token_tile = part % p_.token_tiles;
-      if (panel >= tile.panels) continue;
-      finish_lane(tile, i, panel, token_tile, lane);
+      const int part = (i * kManyBlocks + rank) * kStreams + stream_;
+      const int panel = part / p_.token_tiles;
+      if (panel >= kPanels || place_ * kPanels + panel >= tile.panels) continue;
+      finish_lane(tile, i, panel, part % p_.token_tiles, threadIdx.x % kLanes);
     }
+    tell_blocks(kRead);
   }
 
  private:
   static constexpr int kPanels = Product::kShape.warp_panels;
-  static constexpr int kThreads = Product::kShape.warps * kLanes;
-  static constexpr int kShares =  ///< of a thread
-      kManyTilePanels * kManyTiles * kLanes / (kManyBlocks * kThreads);
+  static constexpr int kStreams = Product::kShape.streams;
+  static constexpr int kPlaces = Product::kShape.warps / kStreams;
+  static constexpr int kShares = kPanels * kManyTiles / (kManyBlocks * kStreams);  ///< of a thread
+  static_assert(kPlaces * kPanels == kManyTilePanels);
+  // Barriers of a place, in bytes: all blocks have their sums; all have read them.
+  static constexpr uint32_t kComplete = 0, kRead = 8;
 
-  static __device__ int at(int panel, int tile, int lane) {
-    return (panel * kManyTiles + tile) * kLanes + lane;
+  static __device__ uint32_t barriers_of(std::byte* shared, int place) {
+    return hopper::shared_address(shared + ManyShared::kSumBarriers) +
+           static_cast<uint32_t>(place) * 16;
   }
-  /// The barrier of the warps of streams `stream` - 1 and `stream`.
-  static __device__ int turn(int place, int stream) {
-    return place * (Product::kShape.streams - 1) + stream;
+  __device__ int at(int panel, int tile, int lane) const {
+    return ((place_ * kPanels + panel) * kManyTiles + tile) * kLanes + lane;
+  }
+  /// The barrier of the place's warps of streams `stream` - 1 and `stream`.
+  __device__ int turn(int stream) const {
+    return place_ * (kStreams - 1) + stream;
+  }
+
+  __device__ __forceinline__ void tell_blocks(uint32_t what) const {
+    __syncwarp();
+    const auto lane = static_cast<uint32_t>(threadIdx.x % kLanes);
+    if (lane < kManyBlocks) hopper::publish_to_block(barriers_ + what, lane);
   }
 
   __device__ __forceinline__ void finish_lane(const RowTile& tile, int share, int panel,
@@ -102,7 +139,8 @@ class QuarterSums {
       quarters[block][0] = sums.x, quarters[block][1] = sums.y;
       quarters[block][2] = sums.z, quarters[block][3] = sums.w;
     }
-    const TaskPanel place = task_panel(p_.of, tile.pass, tile.first_panel + panel);
+    const TaskPanel place =
+        task_panel(p_.of, tile.pass, tile.first_panel + place_ * kPanels + panel);
     const DecodeTask& task = p_.of.tasks[place.task];
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
@@ -125,6 +163,8 @@ class QuarterSums {
 
   const ManyParameters& p_;
   float4* shared_;
+  uint32_t barriers_;
+  int place_, stream_;
   float gates_[kShares][4]{};
 };
 
@@ -198,29 +238,26 @@ template <typename Product, typename Ring>
 __device__ __forceinline__ void multiply_tiles(const ManyParameters& p,
                                                const ManyWarp<Product>& warp, Ring& ring,
                                                PieceStream& stream, std::byte* shared) {
-  QuarterSums<Product> sums(p, shared + ManyShared::kSums);
+  QuarterSums<Product> sums(p, shared, warp.place, warp.stream);
   stream.start();
   for (int index = 0;; ++index) {
     const RowTile tile = tile_at(p, index);
     if (tile.panels == 0) break;
-    const bool works = warp.works(tile);
+    if (!warp.works(tile)) {
+      skip_tile(p, warp, stream);
+      continue;
+    }
     Product product;
     product.clear();
-    if (!works) {
-      skip_tile(p, warp, stream);
-    } else if (p.token_tiles == kManyTiles) {  // no tile to leave out: loads go ahead of products
+    if (p.token_tiles == kManyTiles) {  // no tile to leave out: loads go ahead of products
       multiply_tile(p, warp, ring, stream, product, std::integral_constant<int, kManyTiles>());
     } else {
       multiply_tile(p, warp, ring, stream, product, p.token_tiles);
     }
-    if (index > 0) hopper::wait_for_cluster();  // the sums before have been read
-    if (works) sums.add(product, warp.place, warp.stream);
-    hopper::arrive_at_cluster();
-    hopper::wait_for_cluster();
-    sums.finish(tile);
-    hopper::arrive_at_cluster();
+    sums.add(product, index);
+    sums.finish(tile, index);
   }
-  hopper::wait_for_cluster();  // no block ends while others read its sums
+  hopper::sync_cluster();  // no block ends while others read its sums or arrive at its barriers
 }
 
 #endif
@@ -243,9 +280,10 @@ __global__ void __launch_bounds__(Product::kShape.warps* kLanes, 1)
   if (threadIdx.x < kShape.streams) {
     PieceStream::init(warp.pieces(p, shared, static_cast<int>(threadIdx.x)),
                       kShape.warps / kShape.streams);
+    if (threadIdx.x == 0) QuarterSums<Product>::init(shared);
     hopper::publish_barriers();
   }
-  __syncthreads();
+  hopper::sync_cluster();
   wait_for_previous();
   hopper::order_bulk_reads();
   PieceStream stream(warp.pieces(p, shared, warp.stream), warp.place == 0);
@@ -266,6 +304,8 @@ void launch_many(const OpContext& context, const DecodeParameters& of) {
                .groups = column_groups(of.columns)};
   const int shared_max = device_traits().shared_bytes_max;
   p.shared = many_shared(kShape, p.columns, of.prepared.piece_bytes, shared_max);
+  const int pieces = stream_chunks_max(p.columns, kShape.streams) * kShape.chunk_pieces;
+  CHECK(p.shared.slots >= std::min(pieces, 2) && p.shared.end <= shared_max);
   p.token_tiles = token_tiles(of.tokens);
   const int clusters =
       residency.clusters(reinterpret_cast<const void*>(kKernel), kThreads, shared_max, kManyBlocks);

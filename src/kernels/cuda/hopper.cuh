@@ -40,6 +40,17 @@ __device__ __forceinline__ void arrive_at_block(uint32_t barrier, uint32_t block
       "r"(block)
       : "memory");
 }
+/// The same, after what this thread wrote and saw: who waits by wait_for_blocks() sees that.
+__device__ __forceinline__ void publish_to_block(uint32_t barrier, uint32_t block) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
+      "}\n" ::"r"(barrier),
+      "r"(block)
+      : "memory");
+}
 __device__ __forceinline__ void arrive_and_expect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
@@ -52,6 +63,19 @@ __device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
       ".reg .pred done;\n"
       "again:\n"
       "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+/// The same for a barrier at which other blocks of the cluster arrive by publish_to_block().
+__device__ __forceinline__ void wait_for_blocks(uint32_t barrier, uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
       "@!done bra again;\n"
       "}\n" ::"r"(barrier),
       "r"(parity)
@@ -99,18 +123,11 @@ __device__ __forceinline__ uint32_t block_in_cluster() {
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
 }
-/// A barrier of all threads of the cluster, in two: each thread arrives, and waits before it
-/// arrives again.
-__device__ __forceinline__ void arrive_at_cluster() {
+/// A barrier of all threads of the cluster.
+__device__ __forceinline__ void sync_cluster() {
   __syncwarp();
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-}
-__device__ __forceinline__ void wait_for_cluster() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-__device__ __forceinline__ void sync_cluster() {
-  arrive_at_cluster();
-  wait_for_cluster();
 }
 /// What lies at this block's `address` in the shared memory of another block of the cluster.
 __device__ __forceinline__ float4 load_from_block(uint32_t address, uint32_t block) {

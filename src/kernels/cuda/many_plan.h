@@ -68,9 +68,11 @@ constexpr int tile_panels(int panels, int clusters, int equal_panels) {
 
 /// Shared memory of a block, in bytes: barriers, its quarter's sums, rings of weights, activations.
 struct ManyShared {
-  static constexpr int kSlotsMax = 32;  ///< of a stream
-  static constexpr int kBarriers = 0;
-  static constexpr int kSums = 2 * 4 * kSlotsMax * 8;
+  static constexpr int kSlotsMax = 30;    ///< of a stream
+  static constexpr int kSumBarriers = 0;  ///< two for each panel of a tile, at most
+  static constexpr int kBarriers = 2 * kManyTilePanels * 8;
+  static constexpr int kSums = 2048;
+  static_assert(kBarriers + 4 * kSlotsMax * 16 <= kSums);
   static constexpr int kRings = kSums + kManyTilePanels * kManyTiles * kLanes * 16;
 
   int pieces = 0;  ///< where they start

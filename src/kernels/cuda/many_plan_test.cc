@@ -63,7 +63,6 @@ TEST(ManyPlan, SharedMemoryHoldsEverything) {
         EXPECT_LE(shared.end, kSharedMax);
         const int pieces = stream_chunks_max(columns, shape.streams) * shape.chunk_pieces;
         EXPECT_GE(shared.slots, std::min(pieces, 2)) << "a piece is copied while another is read";
-        EXPECT_LE(shape.streams * shared.slots * 16, ManyShared::kSums) << "barriers";
       }
     }
   }

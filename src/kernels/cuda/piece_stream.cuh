@@ -53,7 +53,7 @@ class PieceStream {
     if (!stays_) {
       __syncwarp();
       if (threadIdx.x % kLanes == 0) hopper::arrive(empty(place_, slot_));
-      if (left_ > 0) refill_before();
+      if (left_ > 0) refill_behind();
     }
     if (++slot_ == slots_) {
       slot_ = 0;
@@ -69,15 +69,17 @@ class PieceStream {
     return full(place, place.slot_count + slot);
   }
 
-  /// Refills the slot before this one, which the other warps have left by now, or nearly.
-  __device__ __forceinline__ void refill_before() {
-    const bool is_first = slot_ == 0;
-    if (!is_first || started_) {
-      const int before = is_first ? slots_ - 1 : slot_ - 1;
-      hopper::wait(empty(place_, before), is_first ? parity_ ^ 1 : parity_);
-      copy_to(before);
+  /// Refills the slot of half a round ago, which the other warps have left by now, or nearly.
+  __device__ __forceinline__ void refill_behind() {
+    const int lag = slots_ / 2;
+    if (released_ < lag) {
+      ++released_;
+      return;
     }
-    started_ = true;
+    const bool wraps = slot_ < lag;
+    const int behind = wraps ? slot_ - lag + slots_ : slot_ - lag;
+    hopper::wait(empty(place_, behind), wraps ? parity_ ^ 1 : parity_);
+    copy_to(behind);
   }
 
   __device__ void copy_to(int slot) {
@@ -95,9 +97,9 @@ class PieceStream {
 
   StreamPlace place_;
   bool stays_;
-  bool started_ = false;
-  int slots_;
-  int left_;  ///< pieces to copy yet
+  int slots_;         ///< in use: two at least, if pieces do not stay
+  int released_ = 0;  ///< pieces, up to those that are not yet refilled behind
+  int left_;          ///< pieces to copy yet
   int next_ = 0;
   int slot_ = 0;
   uint32_t parity_ = 0;
