@@ -40,6 +40,17 @@ __device__ __forceinline__ void arrive_at_block(uint32_t barrier, uint32_t block
       "r"(block)
       : "memory");
 }
+/// The same, after what this thread wrote and saw: who waits by wait_for_blocks() sees that.
+__device__ __forceinline__ void publish_to_block(uint32_t barrier, uint32_t block) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
+      "}\n" ::"r"(barrier),
+      "r"(block)
+      : "memory");
+}
 __device__ __forceinline__ void arrive_and_expect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
@@ -52,6 +63,19 @@ __device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
       ".reg .pred done;\n"
       "again:\n"
       "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+/// The same for a barrier at which other blocks of the cluster arrive by publish_to_block().
+__device__ __forceinline__ void wait_for_blocks(uint32_t barrier, uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
       "@!done bra again;\n"
       "}\n" ::"r"(barrier),
       "r"(parity)
@@ -142,6 +166,20 @@ __device__ __forceinline__ void sync_cluster() {
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
+/// What lies at this block's `address` in the shared memory of another block of the cluster.
+__device__ __forceinline__ float4 load_from_block(uint32_t address, uint32_t block) {
+  float4 value;
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %4, %5;\n"
+      "ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [remote];\n"
+      "}\n"
+      : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+      : "r"(address), "r"(block)
+      : "memory");
+  return value;
+}
 
 template <int kRegisters>
 __device__ __forceinline__ void give_registers_back() {
@@ -157,7 +195,6 @@ template <int kThreads>
 __device__ __forceinline__ void sync_threads(int id) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
 }
-
 /// Counts as this thread's part of a sync_threads() of the same id, without waiting.
 template <int kThreads>
 __device__ __forceinline__ void arrive_threads(int id) {
