@@ -14,6 +14,7 @@
 #include "kernels/cuda/step_product.cuh"
 
 #include <algorithm>
+#include <cstdlib>
 #include <type_traits>
 
 namespace neuros::kernels::cuda {
@@ -29,7 +30,7 @@ constexpr int kFeedRegisters = 64;
 
 /// What the threads that multiply have in common, at the start of shared memory.
 struct StepBlock {
-  StepPhase phases[2];  ///< the current one and the next, by the parity of their numbers
+  StepPhase phases[3];  ///< number i at i % 3: the current one and its neighbours
   StepAttentionShared attention;
   StepRings rings;
   uint32_t* words;           ///< of this launch
@@ -63,7 +64,7 @@ __device__ __forceinline__ uint32_t* take_words(const StepLaunch& launch, uint32
   const uint32_t used = launch.state->words_used[1 - set];
   auto* const other =
       reinterpret_cast<uint4*>(launch.sets + int64_t{launch.set_words} * (1 - set));
-  for (uint32_t i = blockIdx.x * kBlockThreads + threadIdx.x; i < used / 4;
+  for (uint32_t i = blockIdx.x * kBlockThreads + thread_index(); i < used / 4;
        i += gridDim.x * kBlockThreads) {
     other[i] = make_uint4(0, 0, 0, 0);
   }
@@ -73,7 +74,7 @@ __device__ __forceinline__ uint32_t* take_words(const StepLaunch& launch, uint32
 /// The last block to leave says that the launch is over.
 __device__ __forceinline__ void leave_launch(const StepLaunch& launch) {
   StepState& state = *launch.state;
-  if (threadIdx.x != 0 || atomicAdd(&state.left, 1u) + 1 < gridDim.x) return;
+  if (thread_index() != 0 || atomicAdd(&state.left, 1u) + 1 < gridDim.x) return;
   const uint32_t launches = state.launches;
   state.left = 0;
   state.words_used[launches % 2] = static_cast<uint32_t>(launch.words);
@@ -102,9 +103,9 @@ __device__ __forceinline__ StepBlock& step_block() {
 // computed once for all phases, kept in local memory, and fetched from afar each time.
 
 template <typename T, int kHeadDim>
-__device__ __noinline__ void attend(int index) {
+__device__ __forceinline__ void attend(int index) {
   StepBlock& block = step_block();
-  const StepAttentionRun run{.phase = block.phases[index % 2].attention,
+  const StepAttentionRun run{.phase = block.phases[index % 3].attention,
                              .words = block.words,
                              .number = block.launch_number + static_cast<uint64_t>(index),
                              .head_blocks = block.head_blocks,
@@ -114,22 +115,16 @@ __device__ __noinline__ void attend(int index) {
 }
 
 template <typename T, int kHeadDim>
-__device__ __noinline__ void start_tile() {
+__device__ __forceinline__ void start_tile() {
   StepBlock& block = step_block();
   start_first_tile<T, kHeadDim>(block.attention, block.head_blocks, block.tile);
 }
 
-/// `heads`: of the attention that follows, or null. Returns where the warp's ring has come to.
-__device__ __noinline__ RingPlace multiply(int index, RingPlace place, const StepHeads* heads) {
+/// Returns where the warp's ring has come to.
+__device__ __forceinline__ RingPlace multiply(int index, RingPlace place) {
   StepBlock& block = step_block();
   RingReader ring(block.rings, place);
-  const auto then = [&] {
-    if (heads == nullptr) return;
-    with_heads(*heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-      start_tile<T, kHeadDim>();
-    });
-  };
-  run_product(block.phases[index % 2].product, block.words, ring, block.area, block.sums, then);
+  run_product(block.phases[index % 3].product, block.words, ring, block.area, block.sums);
   return ring.place();
 }
 
@@ -137,10 +132,16 @@ __device__ __noinline__ RingPlace multiply(int index, RingPlace place, const Ste
 __device__ __forceinline__ void fetch_phase(const StepLaunch& launch, int index) {
   constexpr int kUnits = sizeof(StepPhase) / 16;
   static_assert(sizeof(StepPhase) % 16 == 0 && kUnits <= kLanes);
-  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  const int lane = thread_index() % kLanes;
   if (index >= launch.phase_count || lane >= kUnits) return;
-  reinterpret_cast<uint4*>(&step_block().phases[index % 2])[lane] =
+  reinterpret_cast<uint4*>(&step_block().phases[index % 3])[lane] =
       reinterpret_cast<const uint4*>(&launch.phases[index])[lane];
+}
+
+/// Sets the views of phase `index` if it is attention; by one thread.
+__device__ __forceinline__ void enter_if_attention(const StepLaunch& launch, int index) {
+  if (index >= launch.phase_count || launch.phases[index].kind() != StepKind::kAttention) return;
+  enter_attention(launch.phases[index].attention, step_block().attention);
 }
 
 /// By all threads; a barrier follows.
@@ -150,8 +151,9 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
   init_attention(launch.heads, block.attention);
   const uint32_t launches = launch.state->launches;
   uint32_t* const words = take_words(launch, launches);
-  if (threadIdx.x < kLanes) fetch_phase(launch, 0);
-  if (threadIdx.x != 0) return;
+  if (thread_index() < kLanes) fetch_phase(launch, 0);
+  if (thread_index() != 0) return;
+  enter_if_attention(launch, 1);
   block.rings = rings;
   block.words = words;
   block.launch_number = uint64_t{launches} << 8;
@@ -163,24 +165,28 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
   block.split_sums = launch.heads.sums;
 }
 
+/// No barrier stands between phases. When a thread comes to one, all are done with what the phase
+/// before had prepared (multiply_units()), and with the one before that altogether.
 __device__ __forceinline__ void run_phases(const StepLaunch& launch, RingPlace place) {
   constexpr int kFetchingWarp = kStepWarps - 1;
   for (int i = 0; i < launch.phase_count; ++i) {
-    StepThreads::sync();  // nobody is in the phase before
-    if (threadIdx.x / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
+    if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
     if (launch.phases[i].kind() == StepKind::kAttention) {
       with_heads(launch.heads,
                  [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
                    attend<T, kHeadDim>(i);
                  });
+      StepThreads::sync();  // blocks without a unit have none yet
       continue;
     }
-    const bool attention_follows =
-        i + 1 < launch.phase_count && launch.phases[i + 1].kind() == StepKind::kAttention;
-    if (attention_follows && threadIdx.x == 0) {
-      enter_attention(launch.phases[i + 1].attention, step_block().attention);
+    if (thread_index() == 0) enter_if_attention(launch, i + 2);
+    if (i + 1 < launch.phase_count && launch.phases[i + 1].kind() == StepKind::kAttention) {
+      with_heads(launch.heads,
+                 [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+                   start_tile<T, kHeadDim>();
+                 });
     }
-    place = multiply(i, place, attention_follows ? &launch.heads : nullptr);
+    place = multiply(i, place);
   }
 }
 
@@ -195,15 +201,16 @@ __global__ void __launch_bounds__(kStepThreads, 1)
                         launch.slot_bytes, launch.slots};
   init_rings(rings);
   __syncthreads();
-  if (threadIdx.x >= kBlockThreads) {
+  if (thread_index() >= kBlockThreads) {
     hopper::give_registers_back<kFeedRegisters>();
-    feed_rings(launch, rings, static_cast<int>(threadIdx.x - kBlockThreads) / kLanes);
+    feed_rings(launch, rings, static_cast<int>(thread_index() - kBlockThreads) / kLanes);
     return;
   }
   hopper::take_registers<kMultiplyRegisters>();
   wait_for_previous();
   init_block(launch, rings, place);
-  run_phases(launch, RingPlace(rings.full(static_cast<int>(threadIdx.x) / kLanes)));
+  StepThreads::sync();
+  run_phases(launch, RingPlace(rings.full(thread_index() / kLanes)));
   leave_launch(launch);
 #endif
 }
@@ -235,6 +242,10 @@ void launch_step(const OpContext& context, StepLaunch& step) {
   step.slots =
       std::min((device.shared_bytes_max - fixed) / (kStepWarps * step.slot_bytes), kStepSlotsMax);
   CHECK(step.slots > 1, "a step's rings do not fit");
+  step.ahead_bytes = 10240;
+  step.bytes_of_clock = 18;
+  if (const char* e = std::getenv("NA")) step.ahead_bytes = std::atoi(e);
+  if (const char* e = std::getenv("NB")) step.bytes_of_clock = std::atoi(e);
   const StepShared shared(step.slot_bytes, step.slots, step.area_bytes);
   residency.blocks(reinterpret_cast<const void*>(step_kernel), kStepThreads, shared.end);
   launch_cooperative(context, device.multiprocessors, shared.end, step);
