@@ -40,6 +40,11 @@ class RingPlace {
     index_ = 0;
     phase_ ^= 1;
   }
+  __device__ __forceinline__ void skip(uint32_t places) {
+    const uint32_t at = index_ + places;
+    phase_ ^= at / uint32_t{kStages} % 2;
+    index_ = at % uint32_t{kStages};
+  }
 
  private:
   uint32_t shared_;
