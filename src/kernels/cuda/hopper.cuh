@@ -242,14 +242,14 @@ __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address, uint32_t 
       "+f"(d[i + 6]), "+f"(d[i + 7])
 #define NEUROS_SUMS_32(d, i) \
   NEUROS_SUMS_8(d, i), NEUROS_SUMS_8(d, i + 8), NEUROS_SUMS_8(d, i + 16), NEUROS_SUMS_8(d, i + 24)
-#define NEUROS_WGMMA_N64(type, d, a, b, transposed)                                                \
+#define NEUROS_WGMMA_N64(type, d, a, b, add, transposed)                                           \
   asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type                         \
                " "                                                                                 \
                "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
                "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "           \
-               "{%32, %33, %34, %35}, %36, 1, 1, 1, %37;"                                          \
+               "{%32, %33, %34, %35}, %36, %37, 1, 1, %38;"                                        \
                : NEUROS_SUMS_32(d, 0)                                                              \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(transposed))
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(add), "n"(transposed))
 #define NEUROS_WGMMA_N96(type, d, a, b)                                                            \
   asm volatile("wgmma.mma_async.sync.aligned.m64n96k16.f32." type "." type                         \
                " "                                                                                 \
@@ -307,18 +307,19 @@ __device__ __forceinline__ void multiply_shared_async(float (&d)[64], uint64_t a
   NEUROS_WGMMA_SHARED_N128(d, a, b, kSums == Sums::kAdd ? 1 : 0);
 }
 
-/// d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must not be
-/// touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the tokens,
-/// transposed or not.
-template <int kTokens, bool kIsBf16, bool kTransposed = false>
+/// d = a b or d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must
+/// not be touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the
+/// tokens, transposed or not.
+template <int kTokens, bool kIsBf16, bool kTransposed = false, Sums kSums = Sums::kAdd>
 __device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const uint32_t* a,
                                                uint64_t b) {
-  constexpr int kT = kTransposed ? 1 : 0;
+  constexpr int kT = kTransposed ? 1 : 0, kAdd = kSums == Sums::kAdd ? 1 : 0;
+  static_assert(kTokens == 64 || kSums == Sums::kAdd);
   if constexpr (kTokens == 64) {
     if constexpr (kIsBf16)
-      NEUROS_WGMMA_N64("bf16", d, a, b, kT);
+      NEUROS_WGMMA_N64("bf16", d, a, b, kAdd, kT);
     else
-      NEUROS_WGMMA_N64("f16", d, a, b, kT);
+      NEUROS_WGMMA_N64("f16", d, a, b, kAdd, kT);
   } else if constexpr (kTokens == 96) {
     static_assert(!kTransposed);
     if constexpr (kIsBf16)
