@@ -130,6 +130,22 @@ __device__ __forceinline__ void copy_box(uint32_t to, const void* map, int x, in
       "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
       : "memory");
 }
+/// Copies from shared memory to the box of a tensor map whose first element is at (x, y, z); what
+/// of it is outside the tensor is left out. Part of this thread's next commit_stores().
+__device__ __forceinline__ void store_box(const void* map, int x, int y, int z, uint32_t from) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3}], [%4];" ::"l"(
+          map),
+      "r"(x), "r"(y), "r"(z), "r"(from)
+      : "memory");
+}
+__device__ __forceinline__ void commit_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+/// Until what this thread's stores copy has been read and may be overwritten.
+__device__ __forceinline__ void wait_for_store_reads() {
+  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+}
 /// Brings a tensor map, a parameter of the kernel, to where copies look for it.
 __device__ __forceinline__ void prefetch_map(const void* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
@@ -137,6 +153,29 @@ __device__ __forceinline__ void prefetch_map(const void* map) {
 /// Asks for a range to be brought to L2. Address and size in units of 16 bytes.
 __device__ __forceinline__ void prefetch_to_l2(const std::byte* from, uint32_t bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
+
+/// 16 bytes of shared memory.
+__device__ __forceinline__ uint4 load_16(uint32_t address) {
+  uint4 x;
+  asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+               : "r"(address)
+               : "memory");
+  return x;
+}
+/// Four 8 x 8 matrices of 16-bit numbers in shared memory, rows of 16 bytes: `row` of lane 8 i + r
+/// is the address of row r of matrix i. Of each one lane 4 g + t has column g, rows 2 t, 2 t + 1.
+__device__ __forceinline__ void load_columns(uint32_t row, uint32_t (&x)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"(row)
+               : "memory");
+}
+__device__ __forceinline__ void store_columns(uint32_t row, const uint32_t (&x)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
+               "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3])
+               : "memory");
 }
 
 /// This block's number in its cluster.
@@ -240,14 +279,23 @@ __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address, uint32_t 
       "+f"(d[i + 6]), "+f"(d[i + 7])
 #define NEUROS_SUMS_32(d, i) \
   NEUROS_SUMS_8(d, i), NEUROS_SUMS_8(d, i + 8), NEUROS_SUMS_8(d, i + 16), NEUROS_SUMS_8(d, i + 24)
-#define NEUROS_WGMMA_N64(type, d, a, b, transposed)                                                \
+#define NEUROS_WGMMA_N64(type, d, a, b, add, transposed)                                           \
   asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type                         \
                " "                                                                                 \
                "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
                "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "           \
-               "{%32, %33, %34, %35}, %36, 1, 1, 1, %37;"                                          \
+               "{%32, %33, %34, %35}, %36, %37, 1, 1, %38;"                                        \
                : NEUROS_SUMS_32(d, 0)                                                              \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(transposed))
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(add), "n"(transposed))
+#define NEUROS_WGMMA_N96(type, d, a, b)                                                            \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n96k16.f32." type "." type                         \
+               " "                                                                                 \
+               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
+               "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "  \
+               "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47}, "           \
+               "{%48, %49, %50, %51}, %52, 1, 1, 1, 0;"                                            \
+               : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_8(d, 32), NEUROS_SUMS_8(d, 40)                  \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
 #define NEUROS_WGMMA_N128(type, d, a, b, transposed)                                               \
   asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type                        \
                " "                                                                                 \
@@ -296,18 +344,25 @@ __device__ __forceinline__ void multiply_shared_async(float (&d)[64], uint64_t a
   NEUROS_WGMMA_SHARED_N128(d, a, b, kSums == Sums::kAdd ? 1 : 0);
 }
 
-/// d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must not be
-/// touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the tokens,
-/// transposed or not.
-template <int kTokens, bool kIsBf16, bool kTransposed = false>
+/// d = a b or d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must
+/// not be touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the
+/// tokens, transposed or not.
+template <int kTokens, bool kIsBf16, bool kTransposed = false, Sums kSums = Sums::kAdd>
 __device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const uint32_t* a,
                                                uint64_t b) {
-  constexpr int kT = kTransposed ? 1 : 0;
+  constexpr int kT = kTransposed ? 1 : 0, kAdd = kSums == Sums::kAdd ? 1 : 0;
+  static_assert(kTokens == 64 || kSums == Sums::kAdd);
   if constexpr (kTokens == 64) {
     if constexpr (kIsBf16)
-      NEUROS_WGMMA_N64("bf16", d, a, b, kT);
+      NEUROS_WGMMA_N64("bf16", d, a, b, kAdd, kT);
     else
-      NEUROS_WGMMA_N64("f16", d, a, b, kT);
+      NEUROS_WGMMA_N64("f16", d, a, b, kAdd, kT);
+  } else if constexpr (kTokens == 96) {
+    static_assert(!kTransposed);
+    if constexpr (kIsBf16)
+      NEUROS_WGMMA_N96("bf16", d, a, b);
+    else
+      NEUROS_WGMMA_N96("f16", d, a, b);
   } else if constexpr (kTokens == 128) {
     if constexpr (kIsBf16)
       NEUROS_WGMMA_N128("bf16", d, a, b, kT);
@@ -324,6 +379,7 @@ __device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const ui
 
 #undef NEUROS_WGMMA_SHARED_N128
 #undef NEUROS_WGMMA_N64
+#undef NEUROS_WGMMA_N96
 #undef NEUROS_WGMMA_N128
 #undef NEUROS_WGMMA_N256
 #undef NEUROS_SUMS_32
