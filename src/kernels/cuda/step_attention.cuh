@@ -55,8 +55,7 @@ __device__ __forceinline__ void init_attention(const StepHeads& common,
     shared.heads_view.pages = batch.pages;
   }
   const int32_t* pages = common.heads.pages + common.heads.page_start[0];
-  for (int i = thread_index(); i <= position / common.heads.page_tokens;
-       i += kBlockThreads) {
+  for (int i = thread_index(); i <= position / common.heads.page_tokens; i += kBlockThreads) {
     batch.pages[i] = pages[i];
   }
 }
@@ -128,11 +127,11 @@ struct SplitPlace {
   }
 };
 
-/// Starts the copies of the tile that this block's first unit begins with, before the phase: all but
-/// the newest position is there.
+/// Starts the copies of the tile that this block's first unit begins with, before the phase: all
+/// but the newest position is there.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void start_first_tile(const StepAttentionShared& shared,
-                                                 int head_blocks, std::byte* at) {
+__device__ __forceinline__ void start_first_tile(const StepAttentionShared& shared, int head_blocks,
+                                                 std::byte* at) {
   const AttentionView& view = shared.view;
   const RowRange row(view, 0);
   const int unit = static_cast<int>(blockIdx.x);
@@ -275,8 +274,7 @@ struct StepAttentionRun {
 /// Leaves a split's sums, or the row itself where it has one split only.
 template <int kHeadDim>
 __device__ __forceinline__ void leave(const StepAttentionRun& run, const DecodeWork& work,
-                                      const WarpSums<kHeadDim>& warps,
-                                      bool only) {
+                                      const WarpSums<kHeadDim>& warps, bool only) {
   constexpr int kPairs = kHeadDim / 2;
   for (int i = thread_index(); i < work.heads * kPairs; i += kBlockThreads) {
     const int h = i / kPairs, pair = i % kPairs, head = work.first_head + h;
@@ -339,8 +337,8 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
 /// Adds up this split's slice of the elements of its heads, in the order of merged(). `at`: for
 /// [split][pair of the slice].
 template <int kHeadDim>
-__device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const DecodeWork& work, int splits,
-                                            std::byte* at,
+__device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const DecodeWork& work,
+                                            int splits, std::byte* at,
                                             StepAttentionShared& shared) {
   constexpr int kPairs = kHeadDim / 2;
   auto* const parts = reinterpret_cast<float2*>(at);

@@ -14,7 +14,6 @@
 #include "kernels/cuda/step_product.cuh"
 
 #include <algorithm>
-#include <cstdlib>
 #include <type_traits>
 
 namespace neuros::kernels::cuda {
@@ -33,13 +32,13 @@ struct StepBlock {
   StepPhase phases[3];  ///< number i at i % 3: the current one and its neighbours
   StepAttentionShared attention;
   StepRings rings;
-  uint32_t* words;           ///< of this launch
-  uint64_t launch_number;    ///< phases number theirs from here on
-  float* sums;               ///< of a batch of units
-  std::byte* area;           ///< prepared activations
-  std::byte* tile;           ///< of keys and values
-  int head_blocks, splits;   ///< of StepHeads
-  std::byte* split_sums;     ///< of StepHeads
+  uint32_t* words;          ///< of this launch
+  uint64_t launch_number;   ///< phases number theirs from here on
+  float* sums;              ///< of a batch of units
+  std::byte* area;          ///< prepared activations
+  std::byte* tile;          ///< of keys and values
+  int head_blocks, splits;  ///< of StepHeads
+  std::byte* split_sums;    ///< of StepHeads
 };
 
 /// Shared memory, offsets in bytes: rings after the block's data.
@@ -49,8 +48,8 @@ struct StepShared {
   __host__ __device__ constexpr StepShared(int slot_bytes, int slots, int area_bytes) {
     barriers = kRingsOffset + kStepWarps * slots * slot_bytes;
     sums = barriers + kStepWarps * kStepSlotsMax * 16;
-    area = static_cast<int>(
-        round_up(sums + 2 * kBatchFloats * static_cast<int>(sizeof(float)), 128));
+    area =
+        static_cast<int>(round_up(sums + 2 * kBatchFloats * static_cast<int>(sizeof(float)), 128));
     end = area + area_bytes;
   }
 };
@@ -62,8 +61,7 @@ static_assert(sizeof(StepBlock) <= kRingsOffset);
 __device__ __forceinline__ uint32_t* take_words(const StepLaunch& launch, uint32_t launches) {
   const uint32_t set = launches % 2;
   const uint32_t used = launch.state->words_used[1 - set];
-  auto* const other =
-      reinterpret_cast<uint4*>(launch.sets + int64_t{launch.set_words} * (1 - set));
+  auto* const other = reinterpret_cast<uint4*>(launch.sets + int64_t{launch.set_words} * (1 - set));
   for (uint32_t i = blockIdx.x * kBlockThreads + thread_index(); i < used / 4;
        i += gridDim.x * kBlockThreads) {
     other[i] = make_uint4(0, 0, 0, 0);
@@ -121,7 +119,7 @@ __device__ __forceinline__ void start_tile() {
 }
 
 /// Returns where the warp's ring has come to.
-__device__ __forceinline__ RingPlace multiply(int index, RingPlace place) {
+__device__ __forceinline__ SlotPlace multiply(int index, SlotPlace place) {
   StepBlock& block = step_block();
   RingReader ring(block.rings, place);
   run_product(block.phases[index % 3].product, block.words, ring, block.area, block.sums);
@@ -167,7 +165,7 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
 
 /// No barrier stands between phases. When a thread comes to one, all are done with what the phase
 /// before had prepared (multiply_units()), and with the one before that altogether.
-__device__ __forceinline__ void run_phases(const StepLaunch& launch, RingPlace place) {
+__device__ __forceinline__ void run_phases(const StepLaunch& launch, SlotPlace place) {
   constexpr int kFetchingWarp = kStepWarps - 1;
   for (int i = 0; i < launch.phase_count; ++i) {
     if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
@@ -210,7 +208,7 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   wait_for_previous();
   init_block(launch, rings, place);
   StepThreads::sync();
-  run_phases(launch, RingPlace(rings.full(thread_index() / kLanes)));
+  run_phases(launch, SlotPlace(rings.full(thread_index() / kLanes)));
   leave_launch(launch);
 #endif
 }
@@ -242,10 +240,6 @@ void launch_step(const OpContext& context, StepLaunch& step) {
   step.slots =
       std::min((device.shared_bytes_max - fixed) / (kStepWarps * step.slot_bytes), kStepSlotsMax);
   CHECK(step.slots > 1, "a step's rings do not fit");
-  step.ahead_bytes = 10240;
-  step.bytes_of_clock = 18;
-  if (const char* e = std::getenv("NA")) step.ahead_bytes = std::atoi(e);
-  if (const char* e = std::getenv("NB")) step.bytes_of_clock = std::atoi(e);
   const StepShared shared(step.slot_bytes, step.slots, step.area_bytes);
   residency.blocks(reinterpret_cast<const void*>(step_kernel), kStepThreads, shared.end);
   launch_cooperative(context, device.multiprocessors, shared.end, step);

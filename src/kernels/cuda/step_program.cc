@@ -81,11 +81,12 @@ bool is_aligned(const ActivationSource& source) {
   return source.cols % 4 == 0 && address % 16 == 0 && norm % 16 == 0;
 }
 
-/// Quantised types; 16-bit floats stream faster by launches, as measured. Wider rows would leave no
-/// room for the rings.
+/// Quantised types. 16-bit floats, and matrices of q8_0 that are not small, stream faster by
+/// launches, as measured. Wider rows would leave no room for the rings.
 bool has_kernel(const PackedMatrix& weight) {
-  constexpr int64_t kColsMax = 32768;
-  return activation_kind(weight.dtype) == ActivationKind::kQ8 && weight.cols <= kColsMax;
+  constexpr int64_t kColsMax = 32768, kSmallElements = int64_t{12} << 20;
+  if (activation_kind(weight.dtype) != ActivationKind::kQ8 || weight.cols > kColsMax) return false;
+  return weight.dtype != DType::kQ8_0 || weight.rows * weight.cols <= kSmallElements;
 }
 
 /// What the phases of a launch have in common.

@@ -219,12 +219,12 @@ class ChunkSource {
 };
 
 /// A place in a ring: offset of its slot, its barrier `full`, and how often it was passed.
-struct RingPlace {
+struct SlotPlace {
   uint32_t offset = 0;
   uint32_t full;
   uint32_t phase = 0;
 
-  __device__ __forceinline__ explicit RingPlace(uint32_t first_full) : full(first_full) {}
+  __device__ __forceinline__ explicit SlotPlace(uint32_t first_full) : full(first_full) {}
 
   __device__ __forceinline__ void advance(uint32_t slot_bytes, uint32_t ring_bytes,
                                           uint32_t first_full) {
@@ -252,85 +252,45 @@ __device__ __forceinline__ bool is_over(uint32_t barrier, uint32_t parity) {
   return over != 0;
 }
 
-/// What a feeding lane does for one ring. A lane that copies fills free slots. Another goes ahead of
-/// it and asks for what comes next to be brought to L2: while warps wait at the end of a phase and
-/// their rings are full, memory goes on reading. It does so at the pace at which memory gives:
-/// requests in a heap would hold up the elements that warps wait for.
+/// A ring as the lane that feeds it sees it.
 class RingFeed {
  public:
-  __device__ __forceinline__ RingFeed(const StepLaunch& launch, const StepRings& rings, int warp,
-                                      bool copies)
-      : launch_(launch),
-        rings_(rings),
-        copies_(copies),
-        warp_(warp),
-        next_(rings.full(warp)),
+  __device__ __forceinline__ RingFeed(const StepLaunch& launch, const StepRings& rings, int warp)
+      : slot_bytes_(static_cast<uint32_t>(rings.slot_bytes)),
+        ring_bytes_(static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
+        slots_(rings.slot(warp)),
+        first_full_(rings.full(warp)),
+        next_(first_full_),
         source_(launch, warp) {}
 
   __device__ __forceinline__ bool done() const { return source_.done(); }
-
-  /// Whether the next chunk's turn has come.
-  __device__ __forceinline__ bool ready() const {
-    if (copies_) return is_over(next_.full + 8, next_.phase ^ 1);
-    const int ahead = static_cast<int>(position_ - copied()[warp_]);
-    return ahead < 0 || (ahead < launch_.ahead_bytes && clock_now() - last_ >= pause_);
+  __device__ __forceinline__ bool has_free_slot() const {
+    return is_over(next_.full + 8, next_.phase ^ 1);
   }
-  __device__ __forceinline__ void pass() {
+  __device__ __forceinline__ void start_copy() {
     const auto bytes = static_cast<uint32_t>(source_.bytes());
-    if (copies_) {
-      copy(bytes);
-    } else {
-      ask(bytes);
-    }
-    position_ += bytes;
+    hopper::arrive_and_expect(next_.full, bytes);
+    hopper::bulk_copy(slots_ + next_.offset, source_.at(), bytes, next_.full);
+    next_.advance(slot_bytes_, ring_bytes_, first_full_);
     source_.advance();
   }
 
-  /// Bytes that have been copied to each ring.
-  static __device__ __forceinline__ volatile uint32_t* copied() {
-    __shared__ uint32_t bytes[kStepWarps];
-    return bytes;
-  }
-
  private:
-  static __device__ __forceinline__ uint32_t clock_now() {
-    return static_cast<uint32_t>(clock64());
-  }
-  __device__ __forceinline__ void copy(uint32_t bytes) {
-    hopper::arrive_and_expect(next_.full, bytes);
-    hopper::bulk_copy(rings_.slot(warp_) + next_.offset, source_.at(), bytes, next_.full);
-    next_.advance(static_cast<uint32_t>(rings_.slot_bytes),
-                  static_cast<uint32_t>(rings_.slots_of_warp * rings_.slot_bytes),
-                  rings_.full(warp_));
-    copied()[warp_] = position_ + bytes;
-  }
-  __device__ __forceinline__ void ask(uint32_t bytes) {
-    if (static_cast<int>(position_ - copied()[warp_]) < 0) return;  // it is being copied
-    hopper::prefetch_to_l2(source_.at(), bytes);
-    last_ = clock_now();
-    pause_ = bytes * kStepWarps / static_cast<uint32_t>(launch_.bytes_of_clock);
-  }
-
-  const StepLaunch& launch_;
-  const StepRings& rings_;
-  bool copies_;
-  int warp_;
-  uint32_t position_ = 0;            ///< bytes before the next chunk
-  uint32_t last_ = 0, pause_ = 0;    ///< when it last asked, and clocks from then to the next time
-  RingPlace next_;
+  uint32_t slot_bytes_, ring_bytes_;
+  uint32_t slots_, first_full_;
+  SlotPlace next_;
   ChunkSource source_;
 };
 
-/// A feeding warp; `feeder` is its number among them. Two lanes serve each ring, and no lane waits
-/// for another: a ring whose warp is slow does not hold the others up.
+/// A feeding warp; `feeder` is its number among them. Its lanes feed a ring each and wait for
+/// nothing: a ring whose warp is slow does not hold the others up.
 __device__ __forceinline__ void feed_rings(const StepLaunch& launch, const StepRings& rings,
                                            int feeder) {
   const int lane = thread_index() % kLanes;
-  if (lane >= 2 * kRingsOfFeeder || (lane >= kRingsOfFeeder && launch.ahead_bytes == 0)) return;
-  RingFeed feed(launch, rings, feeder * kRingsOfFeeder + lane % kRingsOfFeeder,
-                lane < kRingsOfFeeder);
+  if (lane >= kRingsOfFeeder) return;
+  RingFeed feed(launch, rings, feeder * kRingsOfFeeder + lane);
   while (!feed.done()) {
-    if (feed.ready()) feed.pass();
+    if (feed.has_free_slot()) feed.start_copy();
   }
 }
 
@@ -338,12 +298,11 @@ __device__ __forceinline__ void feed_rings(const StepLaunch& launch, const StepR
 class RingReader {
  public:
   /// From `place` on.
-  __device__ __forceinline__ RingReader(const StepRings& rings, RingPlace place)
+  __device__ __forceinline__ RingReader(const StepRings& rings, SlotPlace place)
       : slot_bytes_(static_cast<uint32_t>(rings.slot_bytes)),
         ring_bytes_(static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
         first_full_(rings.full(thread_index() / kLanes)),
-        first_slot_(static_cast<uint32_t>(thread_index() / kLanes) *
-                    static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
+        first_slot_(static_cast<uint32_t>(thread_index() / kLanes) * ring_bytes_),
         place_(place) {}
 
   /// The next chunk, valid until release().
@@ -357,12 +316,12 @@ class RingReader {
     if (thread_index() % kLanes == 0) hopper::arrive(place_.full + 8);
     place_.advance(slot_bytes_, ring_bytes_, first_full_);
   }
-  __device__ __forceinline__ RingPlace place() const { return place_; }
+  __device__ __forceinline__ SlotPlace place() const { return place_; }
 
  private:
   uint32_t slot_bytes_, ring_bytes_;
   uint32_t first_full_, first_slot_;
-  RingPlace place_;
+  SlotPlace place_;
 };
 
 /// By the first threads of the block; a barrier follows.
@@ -371,7 +330,6 @@ __device__ __forceinline__ void init_rings(const StepRings& rings) {
   if (thread < 2 * kStepWarps * kStepSlotsMax) {
     hopper::init_barrier(rings.barriers + thread * 8, 1);
   }
-  if (thread < kStepWarps) RingFeed::copied()[thread] = 0;
   hopper::publish_barriers();
 }
 

@@ -58,8 +58,8 @@ __device__ __forceinline__ float await_word(const uint32_t* at, uint32_t word) {
   return from_word(word);
 }
 
-/// A thread's part of a row, zeros behind its end. Rows lie on boundaries of 16 bytes and have multiples of
-/// four columns.
+/// A thread's part of a row, zeros behind its end. Rows lie on boundaries of 16 bytes and have
+/// multiples of four columns.
 template <int kFours>
 __device__ __forceinline__ void load_part(const StepRow& row, int first, int cols, int thread,
                                           RowPart<kFours>& part) {
@@ -69,7 +69,8 @@ __device__ __forceinline__ void load_part(const StepRow& row, int first, int col
 #pragma unroll
   for (int i = 0; i < kFours; ++i) {
     words[i] = make_uint4(~0u, ~0u, ~0u, ~0u);
-    if (Part::column(first, i, thread) < cols) words[i] = ask_words(row.words + Part::column(first, i, thread));
+    if (Part::column(first, i, thread) < cols)
+      words[i] = ask_words(row.words + Part::column(first, i, thread));
   }
   bool all;
   do {
