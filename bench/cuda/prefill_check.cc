@@ -337,11 +337,11 @@ bool check_type(device::Device& device, device::Stream& stream, DType dtype,
   // A fraction of a chunk, an odd number of columns where the type allows one, several chunks.
   const int64_t few = block == 1 ? 67 : block, many = block == 1 ? 1000 : 1280;
   const int64_t some = block == 1 ? 328 : block >= 256 ? 768 : 352 / block * block;
-  const OpLimits limits{.tokens = kTokens, .sequences = 1, .cols = many, .rows = 300};
+  const OpLimits limits{.tokens = kTokens, .sequences = 1, .cols = many, .rows = 420};
   Checker checker(device, stream, limits, path);
   check_tasks(bench, checker, dtype, 150, Activations(bench.engine, few, true));
   check_tasks(bench, checker, dtype, 1, Activations(bench.engine, some, true));
-  check_tasks(bench, checker, dtype, 276, Activations(bench.engine, many, false));
+  check_tasks(bench, checker, dtype, 404, Activations(bench.engine, many, false));
   check_swiglu(bench, checker, dtype, dtype, 100, Activations(bench.engine, some, false));
   const DType other = dtype == DType::kQ8_0 ? DType::kQ4_0 : DType::kQ8_0;
   check_swiglu(bench, checker, dtype, other, 71,

@@ -32,41 +32,66 @@ struct TileGrid {
   int token_tiles, width;
 };
 
+/// Where tile `index` is in a grid of `row_tiles` x `token_tiles`.
+struct TilePlace {
+  int row_tile, token_tile;
+
+  __device__ __forceinline__ TilePlace(int row_tiles, int token_tiles, int index) {
+    const int group = index / (kTokenTilesOfGroup * row_tiles);
+    const int first = group * kTokenTilesOfGroup;
+    const int in_group = min(kTokenTilesOfGroup, token_tiles - first);
+    const int rest = index - first * row_tiles;
+    row_tile = rest / in_group;
+    token_tile = first + rest % in_group;
+  }
+};
+
+/// The task that a row tile, counted through all tasks, belongs to; the last one if it is past it.
+__device__ __forceinline__ int task_of(const ProductArgs& args, int row_tile) {
+  int task = 0;
+  while (task + 1 < args.task_count && row_tile >= args.tasks[task + 1].first_tile) ++task;
+  return task;
+}
+
 /// Tile `index` of a grid. Blocks that share their tokens are a cluster: they have the same index,
 /// which then counts `cluster` row tiles as one, and `rank` tells them apart. A tile past the last
 /// is past the last task's rows.
 __device__ __forceinline__ Tile find_tile(const ProductArgs& args, const TileGrid& grid, int index,
                                           int cluster = 1, int rank = 0) {
-  const int row_tiles = (grid.row_tiles + cluster - 1) / cluster;
-  const int group = index / (kTokenTilesOfGroup * row_tiles);
-  const int first = group * kTokenTilesOfGroup;
-  const int in_group = min(kTokenTilesOfGroup, grid.token_tiles - first);
-  const int rest = index - first * row_tiles;
-  const int row_tile = grid.first_row_tile + rest / in_group * cluster + rank;
-  int task = 0;
-  while (task + 1 < args.task_count && row_tile >= args.tasks[task + 1].first_tile) ++task;
+  const TilePlace place((grid.row_tiles + cluster - 1) / cluster, grid.token_tiles, index);
+  const int row_tile = grid.first_row_tile + place.row_tile * cluster + rank;
+  const int task = task_of(args, row_tile);
   return {.task = task,
           .row = (row_tile - args.tasks[task].first_tile) * args.tile_rows(),
-          .token = (first + rest % in_group) * grid.width};
+          .token = place.token_tile * grid.width};
 }
 
-// The warps of a tile are two halves of four. Each half has as many rows of the tile as the other,
-// of SwiGLU 32 of either matrix, so that it can write them without the other.
-inline constexpr int kHalfThreads = kTileThreads / 2;
-inline constexpr int kHalfPanels = kTilePanels / 2;
-inline constexpr int kHalfRows = kTileRows / 2;  ///< of sums; SwiGLU makes half as many of y
+// A tile is made of strips of four warps, each of which it can write without the others: 64 rows of
+// sums, of SwiGLU 32 of either matrix.
+inline constexpr int kStripThreads = kTileThreads / 2;
+inline constexpr int kStripPanels = kTilePanels / 2;
+inline constexpr int kStripRows = kTileRows / 2;  ///< of sums; SwiGLU makes half as many of y
 
-/// Warp `i`'s panel of the tile; past the matrix's end its last panel, whose sums are then not
-/// written.
-__device__ __forceinline__ const std::byte* tile_panel(const ProductArgs& args, const Tile& tile,
-                                                       int i) {
-  const ProductTask& task = args.tasks[tile.task];
-  const int in_half = i % kHalfPanels;
-  const bool is_up = args.swiglu && in_half >= kHalfPanels / 2;
-  const int in_tile = args.swiglu ? i / kHalfPanels * (kHalfPanels / 2) + in_half % 2 : i;
-  const int panel = tile.row / kPanelRows + in_tile;
+/// Strip `i` of a tile.
+__device__ __forceinline__ Tile strip_of(const ProductArgs& args, Tile tile, int i) {
+  tile.row += i * args.strip_rows();
+  return tile;
+}
+
+/// Panel `i` of a strip; past the matrix's end its last panel, whose sums are then not written.
+__device__ __forceinline__ const std::byte* strip_panel(const ProductArgs& args, const Tile& strip,
+                                                        int i) {
+  const ProductTask& task = args.tasks[strip.task];
+  const bool is_up = args.swiglu && i >= kStripPanels / 2;
+  const int panel = strip.row / kPanelRows + (args.swiglu ? i % 2 : i);
   const int last = (task.rows - 1) / kPanelRows;
   return (is_up ? task.up : task.weight) + min(panel, last) * args.panel_bytes;
+}
+
+/// Warp `i`'s panel of a tile.
+__device__ __forceinline__ const std::byte* tile_panel(const ProductArgs& args, const Tile& tile,
+                                                       int i) {
+  return strip_panel(args, strip_of(args, tile, i / kStripPanels), i % kStripPanels);
 }
 
 // Sums are turned round in shared memory, kSliceTokens tokens at a time, so that stores to memory
@@ -74,9 +99,10 @@ __device__ __forceinline__ const std::byte* tile_panel(const ProductArgs& args, 
 // token's 64 sums by 4 makes both its stores (banks 8t + g) and the 16-byte loads free of
 // conflicts.
 inline constexpr int kSliceTokens = 32;
-inline constexpr int kSliceStride = kHalfRows + 4;
+inline constexpr int kSliceStride = kStripRows + 4;
 inline constexpr int kSliceFloats = kSliceTokens * kSliceStride;
-inline constexpr int kStageBytes = 2 * 2 * kSliceFloats * 4;  ///< of a half two slices take turns
+inline constexpr int kStripStageFloats = 2 * kSliceFloats;  ///< two slices take turns
+inline constexpr int kStageBytes = 2 * kStripStageFloats * 4;
 
 /// silu(gate) * up to 1e-6 or so: an exact quotient would take longer than all else of the writing.
 __device__ __forceinline__ float silu_times(float gate, float up) {
@@ -106,23 +132,23 @@ __device__ __forceinline__ int thread_index() {
   return index;
 }
 
-/// What a thread of a half writes: four rows of every kStep-th token.
+/// What a thread of a strip writes: four rows of every kStep-th token.
 template <bool kSwiglu>
 struct OwnRows {
-  static constexpr int kQuads = kHalfRows / (kSwiglu ? 8 : 4);
-  static constexpr int kStep = kHalfThreads / kQuads;
+  static constexpr int kQuads = kStripRows / (kSwiglu ? 8 : 4);
+  static constexpr int kStep = kStripThreads / kQuads;
   static constexpr int kCount = kSliceTokens / kStep;  ///< tokens of a slice
 
   const ProductTask& task;
-  int in_half;  ///< first of the rows in the half
-  int row;      ///< in the matrix
-  int token;    ///< the first, in its slice
+  int in_strip;  ///< first of the rows in the strip
+  int row;       ///< in the matrix
+  int token;     ///< the first, in its slice
 
-  __device__ __forceinline__ OwnRows(const ProductArgs& args, const Tile& tile, int index)
-      : task(args.tasks[tile.task]) {
-    const int thread = index % kHalfThreads, half = index / kHalfThreads;
-    in_half = thread % kQuads * 4;
-    row = tile.row + half * (kQuads * 4) + in_half;
+  __device__ __forceinline__ OwnRows(const ProductArgs& args, const Tile& strip, int index)
+      : task(args.tasks[strip.task]) {
+    const int thread = index % kStripThreads;
+    in_strip = thread % kQuads * 4;
+    row = strip.row + in_strip;
     token = thread / kQuads;
   }
 
@@ -132,8 +158,8 @@ struct OwnRows {
   }
 };
 
-/// What a thread's part of a slice is made of beside sums: loaded well before it is used, all of it
-/// at a time, as loads would otherwise wait for the stores before them.
+/// What a thread's part of a slice is made of beside sums: loaded a slice before it is used, all of
+/// it at a time, as loads would otherwise wait for the stores before them.
 template <bool kSwiglu>
 struct SliceExtras {
   using Rows = OwnRows<kSwiglu>;
@@ -170,10 +196,10 @@ __device__ __forceinline__ void write_one_by_one(const ProductArgs& args,
     if (token + of >= args.tokens) return;
     if (rows.row + row >= task.rows) continue;
     const float factor = __fmul_rn(args.token_factors[token + of], args.weight_factor);
-    const float* sums = slice + of * kSliceStride + rows.in_half + row;
+    const float* sums = slice + of * kSliceStride + rows.in_strip + row;
     const int64_t at = rows.place(token, i / 4) + row;
     float value = __fmul_rn(sums[0], factor);
-    if (kSwiglu) value = silu_times(value, __fmul_rn(sums[kHalfRows / 2], factor));
+    if (kSwiglu) value = silu_times(value, __fmul_rn(sums[kStripRows / 2], factor));
     if (task.bias != nullptr) value = __fadd_rn(value, task.bias[rows.row + row]);
     if (task.residual != nullptr) value = __fadd_rn(value, __ldcg(task.residual + at));
     if (task.gate != nullptr) value = silu_times(__ldcg(task.gate + at), value);
@@ -190,14 +216,14 @@ __device__ __forceinline__ void write_slice(const ProductArgs& args, const OwnRo
   const ProductTask& task = rows.task;
   if (!task.aligned || task.gate != nullptr) return write_one_by_one(args, rows, slice, token);
   if (rows.row >= task.rows) return;
-  const float* sums = slice + rows.token * kSliceStride + rows.in_half;
+  const float* sums = slice + rows.token * kSliceStride + rows.in_strip;
   float4 values[Rows::kCount];
 #pragma unroll
   for (int i = 0; i < Rows::kCount; ++i) {
     const float* at = sums + i * Rows::kStep * kSliceStride;
     values[i] = scaled(at, extras.factor[i]);
     if constexpr (kSwiglu) {
-      values[i] = silu_times(values[i], scaled(at + kHalfRows / 2, extras.factor[i]));
+      values[i] = silu_times(values[i], scaled(at + kStripRows / 2, extras.factor[i]));
     } else {
       if (task.bias != nullptr) values[i] = add(values[i], bias);
       if (task.residual != nullptr) values[i] = add(values[i], extras.residual[i]);
@@ -210,51 +236,71 @@ __device__ __forceinline__ void write_slice(const ProductArgs& args, const OwnRo
   }
 }
 
+/// A lane's sums of a slice to their places in a buffer of the strip.
+template <int kTokens>
+__device__ __forceinline__ void stage_slice(const float (&sums)[kTokens / 2], int slice,
+                                            float* buffer, int thread) {
+  const int lane = thread % 32, panel = thread / 32 % kStripPanels;
+  float* const own = buffer + 2 * (lane % 4) * kSliceStride + panel * kPanelRows + lane / 4;
+#pragma unroll
+  for (int j = 0; j < kSliceTokens / 8; ++j) {
+#pragma unroll
+    for (int c = 0; c < 4; ++c) {
+      const int place = (8 * j + c % 2) * kSliceStride + c / 2 * 8;
+      own[place] = sums[(slice * (kSliceTokens / 8) + j) * 4 + c];
+    }
+  }
+}
+
 template <bool kSwiglu, int kTokens, typename Sync>
-__device__ __forceinline__ void write_half_tile(const ProductArgs& args, const Tile& tile,
-                                                const float (&sums)[kTokens / 2], float* stage,
-                                                Sync sync) {
+__device__ __forceinline__ void write_rows(const ProductArgs& args, const Tile& strip,
+                                           const float (&sums)[kTokens / 2], float* stage,
+                                           Sync sync) {
+  constexpr int kSlices = kTokens / kSliceTokens;
   const int thread = thread_index();
-  const int lane = thread % 32, panel = thread / 32 % kHalfPanels;
-  stage += thread / kHalfThreads * (2 * kSliceFloats);
-  float* const own = stage + 2 * (lane % 4) * kSliceStride + panel * kPanelRows + lane / 4;
-  const OwnRows<kSwiglu> rows(args, tile, thread);
+  const OwnRows<kSwiglu> rows(args, strip, thread);
   float4 bias{};
   if (!kSwiglu && rows.task.aligned && rows.task.bias != nullptr && rows.row < rows.task.rows) {
     bias = load_four(rows.task.bias + rows.row);
   }
+  SliceExtras<kSwiglu> extras;
+  extras.load(args, rows, strip.token);
 #pragma unroll
-  for (int slice = 0; slice < kTokens / kSliceTokens; ++slice) {
-    const int token = tile.token + slice * kSliceTokens;
+  for (int slice = 0; slice < kSlices; ++slice) {
+    const int token = strip.token + slice * kSliceTokens;
     if (token >= args.tokens) return;
-    SliceExtras<kSwiglu> extras;
-    extras.load(args, rows, token);
-    float* const buffer = own + slice % 2 * kSliceFloats;
-#pragma unroll
-    for (int j = 0; j < kSliceTokens / 8; ++j) {
-#pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        const int place = (8 * j + c % 2) * kSliceStride + c / 2 * 8;
-        buffer[place] = sums[(slice * (kSliceTokens / 8) + j) * 4 + c];
-      }
-    }
+    float* const buffer = stage + slice % 2 * kSliceFloats;
+    stage_slice<kTokens>(sums, slice, buffer, thread);
     sync();
-    write_slice(args, rows, extras, bias, stage + slice % 2 * kSliceFloats, token);
+    SliceExtras<kSwiglu> next;
+    if (slice + 1 < kSlices) next.load(args, rows, token + kSliceTokens);
+    write_slice(args, rows, extras, bias, buffer, token);
+    extras = next;
   }
 }
 
-/// Writes a tile. sums[4 j + c] of lane 4g + t: token 8 j + 2 t + c % 2, row g + 8 (c / 2) of the
-/// warp's panel. `sync` is a barrier of the threads of a half, or of both; one a slice suffices, as
-/// a slice's buffer is written again only after the barrier of the slice in between.
+/// Writes a strip. sums[4 j + c] of lane 4g + t: token 8 j + 2 t + c % 2, row g + 8 (c / 2) of the
+/// warp's panel. `stage`: of the strip; `sync` is a barrier of its threads, or of more. One a slice
+/// suffices, as a slice's buffer is written again only after the barrier of the slice in between.
+template <int kTokens, typename Sync>
+__device__ __forceinline__ void write_strip(const ProductArgs& args, const Tile& strip,
+                                            const float (&sums)[kTokens / 2], float* stage,
+                                            Sync sync) {
+  if (args.swiglu) {
+    write_rows<true, kTokens>(args, strip, sums, stage, sync);
+  } else {
+    write_rows<false, kTokens>(args, strip, sums, stage, sync);
+  }
+}
+
+/// Writes a tile of two strips, each by its threads.
 template <int kTokens, typename Sync>
 __device__ __forceinline__ void write_tile(const ProductArgs& args, const Tile& tile,
                                            const float (&sums)[kTokens / 2], float* stage,
                                            Sync sync) {
-  if (args.swiglu) {
-    write_half_tile<true, kTokens>(args, tile, sums, stage, sync);
-  } else {
-    write_half_tile<false, kTokens>(args, tile, sums, stage, sync);
-  }
+  const int strip = thread_index() / kStripThreads;
+  write_strip<kTokens>(args, strip_of(args, tile, strip), sums, stage + strip * kStripStageFloats,
+                       sync);
 }
 
 }  // namespace neuros::kernels::cuda::prefill

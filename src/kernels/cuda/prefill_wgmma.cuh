@@ -1,12 +1,13 @@
 #pragma once
 
-/// Products of prompt rows on Hopper. A block is two warpgroups that multiply and one whose first
-/// warp feeds them. Each multiplying warpgroup computes 64 weight rows x kTokens tokens by wgmma,
-/// weights from registers, tokens from shared memory. Two rings in shared memory are filled by bulk
-/// copies: column blocks of the tokens, and chunks of the weights as they are packed, which warps
-/// expand for the next step of 32 columns while the tensor cores work on this one. The weights
-/// further on are on their way to L2. (Loads of weights to registers, well ahead of their use, were
-/// moved next to it by the compiler, and waited for.) Blocks stay and take tiles in turn.
+/// Products of prompt rows with quantised weights on Hopper. A block is two warpgroups that
+/// multiply and one whose first warp feeds them. Each multiplying warpgroup computes 64 weight rows
+/// x kTokens tokens by wgmma, weights from registers, tokens from shared memory. Two rings in
+/// shared memory are filled by bulk copies: column blocks of the tokens, and chunks of the weights
+/// as they are packed, which warps expand for the next step of 32 columns while the tensor cores
+/// work on this one. The weights further on are on their way to L2. (Loads of weights to registers,
+/// well ahead of their use, were moved next to it by the compiler, and waited for.) Blocks stay and
+/// take tiles in turn.
 ///
 /// Tiles of 256 tokens are computed by pairs of blocks, a cluster, one above the other: each copies
 /// half of the tokens to both, so that L2 gives them once. So that a last round of tiles that would
@@ -23,6 +24,7 @@
 #include "kernels/cuda/dequantise_fragment.cuh"
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/prefill_ring.cuh"
 #include "kernels/cuda/prefill_tile.cuh"
 
 #include <algorithm>
@@ -59,56 +61,11 @@ struct WgmmaShared {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/// A place in a ring of kStages places of kBytes from kFirst on, whose barriers start at kBarriers.
-/// `full` ends a phase when what was copied is there, `empty` when all who read it are done.
-template <int kStages, int kBytes, int kFirst, int kBarriers>
-class RingPlace {
- public:
-  explicit __device__ __forceinline__ RingPlace(uint32_t shared) : shared_(shared) {}
-
-  /// `readers`: warps that say that they are done.
-  __device__ __forceinline__ static void init(uint32_t shared, uint32_t readers) {
-    RingPlace place(shared);
-    for (int i = 0; i < kStages; ++i) {
-      hopper::init_barrier(place.full(), 1);
-      hopper::init_barrier(place.empty(), readers);
-      place.advance();
-    }
-  }
-
-  __device__ __forceinline__ uint32_t address() const { return shared_ + kFirst + index_ * kBytes; }
-  __device__ __forceinline__ uint32_t full() const { return shared_ + kBarriers + index_ * 16; }
-  __device__ __forceinline__ uint32_t empty() const { return full() + 8; }
-  __device__ __forceinline__ void wait_full() const { hopper::wait(full(), phase_); }
-  /// Passes at once on the first round: a fresh barrier counts as past its odd phase.
-  __device__ __forceinline__ void wait_empty() const { hopper::wait(empty(), phase_ ^ 1); }
-
-  __device__ __forceinline__ void advance() {
-    if (++index_ < static_cast<uint32_t>(kStages)) return;
-    index_ = 0;
-    phase_ ^= 1;
-  }
-
- private:
-  uint32_t shared_;
-  uint32_t index_ = 0, phase_ = 0;
-};
-
 template <typename Shared>
 using TokenPlace = RingPlace<Shared::kStages, Shared::kBlockBytes, 0, Shared::kBarriers>;
 template <typename Shared>
 using WeightPlace = RingPlace<Shared::kWeightStages, Shared::kWeightBytes, Shared::kWeights,
                               Shared::kWeightBarriers>;
-
-/// A barrier of all threads of the cluster.
-template <int kCluster>
-__device__ __forceinline__ void sync_blocks() {
-  if constexpr (kCluster == 1) {
-    __syncthreads();
-  } else {
-    hopper::sync_cluster();
-  }
-}
 
 /// Places of the tokens are read by the warps of the whole cluster: it is also the other block's
 /// copies that fill them.
@@ -122,17 +79,7 @@ __device__ __forceinline__ void init_rings(uint32_t shared) {
   sync_blocks<Shared::kCluster>();
 }
 
-/// Says that a warp is done with a place of the tokens, given its barrier `empty`.
-template <int kCluster>
-__device__ __forceinline__ void release_tokens(uint32_t empty) {
-  const uint32_t lane = threadIdx.x % 32;
-  if constexpr (kCluster == 1) {
-    if (lane == 0) hopper::arrive(empty);
-  } else {
-    if (lane < kCluster) hopper::arrive_at_block(empty, lane);
-  }
-}
-/// That it has the weights in registers.
+/// Says that a warp has the weights of a place in registers.
 __device__ __forceinline__ void release_weights(uint32_t empty) {
   __syncwarp();
   if (threadIdx.x % 32 == 0) hopper::arrive(empty);
@@ -183,21 +130,6 @@ class Tiles {
   const ProductArgs& args_;
   int index_;
 };
-
-/// Asks for what will be added to a tile's sums.
-__device__ __forceinline__ void prefetch_extras(const ProductArgs& args, const Tile& tile,
-                                                int tokens) {
-  const ProductTask& task = args.tasks[tile.task];
-  const float* extras = task.residual != nullptr ? task.residual : task.gate;
-  const int rows = min(args.tile_rows(), task.rows - tile.row);
-  if (extras == nullptr || !task.aligned || rows <= 0) return;
-  const int end = min(tile.token + tokens, args.tokens);
-  for (int token = tile.token + static_cast<int>(threadIdx.x) % 32; token < end; token += 32) {
-    const float* from = extras + static_cast<int64_t>(token) * task.rows + tile.row;
-    hopper::prefetch_to_l2(reinterpret_cast<const std::byte*>(from),
-                           static_cast<uint32_t>(rows) * 4);
-  }
-}
 
 /// One panel of a tile, for the lane that feeds it.
 template <int kChunkBytes>
@@ -275,7 +207,7 @@ __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
       }
       tokens.advance();
     }
-    prefetch_extras(args, tiles.current(), width);
+    prefetch_extras(args, tiles.current(), args.tile_rows(), width);
   }
   let_next_start();
 }
@@ -309,7 +241,7 @@ __device__ __forceinline__ void multiply_tile(int cols, TokenPlace<Shared>& toke
       if (step == Weights::kSteps - 1) release_weights(chunks.empty());
       hopper::wait_for_products<1>();
       if (step % 2 == 0) {
-        if (previous != 0) release_tokens<Shared::kCluster>(previous);
+        if (previous != 0) release_place<Shared::kCluster>(previous);
       } else {
         previous = tokens.empty();
         tokens.advance();
@@ -318,7 +250,7 @@ __device__ __forceinline__ void multiply_tile(int cols, TokenPlace<Shared>& toke
     chunks.advance();
   }
   hopper::wait_for_products<0>();
-  release_tokens<Shared::kCluster>(previous);
+  release_place<Shared::kCluster>(previous);
 }
 
 template <typename Weights, int kTokens>
@@ -327,12 +259,12 @@ __device__ __forceinline__ void multiply(const ProductArgs& args, uint32_t share
   TokenPlace<Shared> tokens(shared);
   WeightPlace<Shared> chunks(shared);
   Tiles<kTokens> tiles(args);
-  const int half = static_cast<int>(threadIdx.x) / kHalfThreads;
-  const auto sync_half = [half] { hopper::sync_threads<kHalfThreads>(1 + half); };
+  const int strip = static_cast<int>(threadIdx.x) / kStripThreads;
+  const auto sync_strip = [strip] { hopper::sync_threads<kStripThreads>(1 + strip); };
   const auto compute = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
     float sums[kWidth / 2];
     multiply_tile<kWidth, Weights, Shared>(args.cols, tokens, chunks, sums);
-    write_tile<kWidth>(args, tiles.current(), sums, slices, sync_half);
+    write_tile<kWidth>(args, tiles.current(), sums, slices, sync_strip);
     tiles.advance();
   };
   wait_for_previous();
@@ -369,27 +301,6 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
 #endif
 }
 
-/// launch() of clusters.
-template <typename Kernel>
-void launch_clusters(const OpContext& context, unsigned blocks, unsigned cluster, size_t bytes,
-                     Kernel kernel, const ProductArgs& args) {
-  cudaLaunchAttribute attributes[2]{};
-  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim.x = cluster;
-  attributes[1].val.clusterDim.y = attributes[1].val.clusterDim.z = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(blocks);
-  config.blockDim = dim3(kWgmmaThreads);
-  config.dynamicSmemBytes = bytes;
-  config.stream = stream_of(context);
-  config.attrs = attributes;
-  config.numAttrs = 2;
-  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, args);
-  CHECK(error == cudaSuccess, cudaGetErrorString(error));
-}
-
 template <base::DType kType, int kTokens>
 void launch_wgmma(const OpContext& context, const ProductArgs& args) {
   using Shared = WgmmaShared<kTokens, SharedWeights<kType>::kChunkBytes>;
@@ -400,8 +311,11 @@ void launch_wgmma(const OpContext& context, const ProductArgs& args) {
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
   const int clusters = std::min(args.tiles, args.multiprocessors / kCluster);
-  launch_clusters(context, static_cast<unsigned>(clusters * kCluster), kCluster, kBytes, kernel,
-                  args);
+  launch_clusters(context,
+                  {.grid = dim3(static_cast<unsigned>(clusters * kCluster)),
+                   .block = dim3(kWgmmaThreads),
+                   .shared_bytes = kBytes},
+                  kCluster, kernel, args);
 }
 
 }  // namespace neuros::kernels::cuda::prefill
