@@ -4,6 +4,7 @@
 #include "cuda/event_timer.h"
 #include "cuda/packed_weights.h"
 #include "kernels/cuda/fragment_layout.h"
+#include "kernels/cuda/linear.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/prefill_product.h"
 #include "kernels/op_table.h"
@@ -86,12 +87,6 @@ class Layer {
     std::function<void(int index)> run;
   };
   std::vector<Step> ops() {
-    const double weight_bytes = static_cast<double>(kernels::cuda::panel_bytes(dtype_, kHidden)) /
-                                (kernels::cuda::kPanelRows * kHidden);
-    const auto products = [&](double rows, double cols) {
-      return Work{2e-9 * rows * cols * static_cast<double>(tokens_),
-                  1e-6 * rows * cols * weight_bytes};
-    };
     // Half of the scores are masked.
     const Work attention{2e-9 * kHeads * kHeadDim * static_cast<double>(tokens_ * tokens_)};
     return {
@@ -106,9 +101,13 @@ class Layer {
     };
   }
 
-  /// Parts of ops, alone. Their data is in L2 where it has room.
+  /// Parts of ops, alone. Their data is in L2 where it has room; the weights' is not.
   std::vector<Step> parts() {
     return {
+        {"RMSNorm, QKV, RoPE, KV write, alone", products(kHidden + 2 * kKvRows, kHidden),
+         [this](int i) { ops_.qkv_rope(context(), qkv_args(i)); }},
+        {"prepare 4096, QKV products", products(kHidden + 2 * kKvRows, kHidden),
+         [this](int i) { qkv_products(i); }},
         {"prepare 4096, norm", prepare_bytes(kHidden), [this](int) { prepare(x_, kHidden, true); }},
         {"prepare 4096", prepare_bytes(kHidden), [this](int) { prepare(x_, kHidden, false); }},
         {"prepare 14336", prepare_bytes(kFfn), [this](int) { prepare(hidden_, kFfn, false); }},
@@ -128,6 +127,11 @@ class Layer {
     return weights_[static_cast<size_t>(index % kLayers)];
   }
 
+  Work products(double rows, double cols) const {
+    const double weight_bytes = static_cast<double>(kernels::cuda::panel_bytes(dtype_, kHidden)) /
+                                (kernels::cuda::kPanelRows * kHidden);
+    return {2e-9 * rows * cols * static_cast<double>(tokens_), 1e-6 * rows * cols * weight_bytes};
+  }
   Work prepare_bytes(int64_t cols) const { return {0, 6e-6 * static_cast<double>(tokens_ * cols)}; }
 
   void make_buffers() {
@@ -215,6 +219,15 @@ class Layer {
                                             .residual = floats(to),
                                             .y = floats(to),
                                             .tokens = tokens_});
+  }
+
+  void qkv_products(int index) {
+    const LayerWeights& of = weight(index);
+    const kernels::cuda::LinearTask tasks[]{{.weight = of.q, .y = floats(q_)},
+                                            {.weight = of.k, .y = floats(k_)},
+                                            {.weight = of.v, .y = floats(v_)}};
+    kernels::cuda::linear_tasks(context(), {.x = floats(x_), .tokens = tokens_, .cols = kHidden},
+                                tasks, scratch_.span().subspan(size_t{1} << 20));
   }
 
   void gate_up(int index) {
