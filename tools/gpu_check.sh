@@ -13,7 +13,7 @@ if [ -z "$build" ]; then
   build=build-cuda
   cmake --preset cuda -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
   cmake --build "$build" --target neuros op_tables_test engine_test cuda_prefill_bench \
-    cuda_linear_bench
+    cuda_linear_bench cuda_encoder_bench
 fi
 neuros=$build/neuros
 failed=0
@@ -54,8 +54,8 @@ ternary() {
 
 nvidia-smi --query-gpu=name,memory.total --format=csv,noheader
 check "ops against the reference" "$build/op_tables_test" --gtest_filter='*cuda*' --gtest_brief=1
-check "the same, generic prompt kernels" env NEUROS_CUDA_PATH=generic "$build/op_tables_test" \
-  --gtest_filter='*Linear*cuda*:*FeedForward*cuda*' --gtest_brief=1
+check "the same, generic kernels" env NEUROS_CUDA_PATH=generic "$build/op_tables_test" \
+  --gtest_filter='*Linear*cuda*:*FeedForward*cuda*:*Encoder*cuda*:*Conv1d*cuda*' --gtest_brief=1
 check "prompt products, every path and batch" "$build/cuda_prefill_bench" --check
 check "engine" "$build/engine_test" --gtest_filter='*cuda*' --gtest_brief=1
 if has_python torch && has_python transformers && has_python tokenizers; then
@@ -84,4 +84,5 @@ for spec in ${SPECS:-llama-8b:bf16 llama-8b:q8_0 llama-8b:q4_k_m qwen3-8b:tq2_0 
   "${measure[@]}" --streams 64 | tail -1
 done
 "$build/cuda_linear_bench" --types bf16,q8_0,q4_k,tq2_0 --tokens 1,8,32 --seconds 0.1
+"$build/cuda_encoder_bench"
 exit $failed

@@ -6,7 +6,9 @@
 #include "base/cpu_features.h"
 #include "kernels/attention.h"
 #include "kernels/batch_view.h"
+#include "kernels/conv1d_gelu.h"
 #include "kernels/embed.h"
+#include "kernels/encoder_attention.h"
 #include "kernels/gate_up.h"
 #include "kernels/linear.h"
 #include "kernels/logits.h"
@@ -51,6 +53,8 @@ struct OpTable {
   LogitsFn logits = nullptr;
   /// Null where the host reads whole rows of logits.
   TopLogitsFn top_logits = nullptr;
+  Conv1dGeluFn conv1d_gelu = nullptr;
+  EncoderAttentionFn encoder_attention = nullptr;
   /// By element type of the weight; an empty row is an unsupported type.
   std::array<LinearKernel, base::kWeightDTypeCount> linear{};
 

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/thread_pool.h"
+#include "kernels/cpu/conv1d_gelu.h"
 #include "kernels/cpu/vector_ops.h"
 
 #include <algorithm>
@@ -50,10 +51,12 @@ Parts split(const OpContext& context, int64_t own_bytes) {
 int64_t scratch_bytes(const OpLimits& limits) {
   const int64_t keys_values =
       2 * aligned(limits.tokens * limits.heads * limits.head_dim * int64_t{sizeof(float)});
-  const int64_t attention =
-      limits.workers *
-      aligned(attention_scratch_floats(limits.heads, limits.head_dim) * int64_t{sizeof(float)});
-  return std::max(attention, keys_values + linear_scratch_bytes(limits)) + 64;
+  const int64_t worker_floats = std::max(attention_scratch_floats(limits.heads, limits.head_dim),
+                                         encoder_scratch_floats(limits.head_dim));
+  const int64_t attention = limits.workers * aligned(worker_floats * int64_t{sizeof(float)});
+  return std::max({attention, keys_values + linear_scratch_bytes(limits),
+                   conv1d_gelu_scratch_bytes(limits)}) +
+         64;
 }
 
 template <Engine engine>
@@ -211,6 +214,47 @@ void attention(const OpContext& context, const AttentionArgs& args) {
   });
 }
 
+/// Unit number `index` over all items: the blocks of rows of a head follow one another.
+EncoderUnit encoder_unit_at(const EncoderAttentionArgs& args, int64_t index) {
+  for (size_t item = 0; item + 1 < args.starts.size(); ++item) {
+    const int32_t first = args.starts[item], end = args.starts[item + 1];
+    const int64_t blocks = (end - first + kEncoderRows - 1) / kEncoderRows;
+    if (index >= blocks * args.heads) {
+      index -= blocks * args.heads;
+      continue;
+    }
+    const auto row = static_cast<int32_t>(first + index % blocks * kEncoderRows);
+    return {.args = &args,
+            .item_first = first,
+            .item_end = end,
+            .row = row,
+            .rows = std::min(kEncoderRows, end - row),
+            .head = static_cast<int32_t>(index / blocks)};
+  }
+  CHECK(false, "unit outside the batch");
+  return {};
+}
+
+template <Engine engine>
+void encoder_attention(const OpContext& context, const EncoderAttentionArgs& args) {
+  const int64_t worker_bytes =
+      aligned(encoder_scratch_floats(args.head_dim) * int64_t{sizeof(float)});
+  base::ThreadPool& pool = workers(context);
+  CHECK(static_cast<int64_t>(context.scratch.size()) >= worker_bytes * pool.size(), "scratch");
+  int64_t units = 0;
+  for (size_t item = 0; item + 1 < args.starts.size(); ++item) {
+    units += (args.starts[item + 1] - args.starts[item] + kEncoderRows - 1) / kEncoderRows;
+  }
+  const VectorOps& ops = vector_ops(level_of(engine));
+  pool.parallel_for(units * args.heads, 1, [&](int64_t begin, int64_t end, int worker) {
+    for (int64_t i = begin; i < end; ++i) {
+      EncoderUnit unit = encoder_unit_at(args, i);
+      unit.scratch = reinterpret_cast<float*>(context.scratch.data() + worker * worker_bytes);
+      ops.attend_encoder(unit);
+    }
+  });
+}
+
 template <Engine engine>
 void gate_up(const OpContext& context, const GateUpArgs& args) {
   linear_swiglu(engine, context,
@@ -246,6 +290,10 @@ void add_for(OpTable& table) {
   table.attention = attention<engine>;
   table.gate_up = gate_up<engine>;
   table.logits = logits<engine>;
+  table.conv1d_gelu = [](const OpContext& context, const Conv1dGeluArgs& args) {
+    conv1d_gelu(engine, context, args);
+  };
+  table.encoder_attention = encoder_attention<engine>;
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 #include "kernels/cpu/vector_ops.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-
 #include "base/check.h"
 #include "base/float16.h"
 #include "kernels/cpu/target.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/vector_ops.cc"
@@ -17,6 +17,7 @@
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "kernels/cpu/attention-inl.h"
+#include "kernels/cpu/encoder_attention-inl.h"
 #include "kernels/cpu/heads-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -24,7 +25,7 @@ namespace neuros::kernels::cpu {
 namespace HWY_NAMESPACE {
 
 const VectorOps& target_ops() {
-  static constexpr VectorOps kOps{attend, finish_head, store, normalise};
+  static constexpr VectorOps kOps{attend, attend_encoder, finish_head, store, normalise};
   return kOps;
 }
 
@@ -51,6 +52,10 @@ int64_t attention_scratch_floats(int64_t heads, int64_t head_dim) {
   constexpr int64_t kPageTokensMax = 64;
   const int64_t padded = (head_dim + 15) / 16 * 16;
   return queries * (padded + kPageTokensMax + 2) + kPageTokensMax * padded * 2;
+}
+
+int64_t encoder_scratch_floats(int64_t head_dim) {
+  return kEncoderRows * (2 * head_dim + kEncoderKeys + 2) + 2 * kEncoderKeys * head_dim;
 }
 
 }  // namespace neuros::kernels::cpu

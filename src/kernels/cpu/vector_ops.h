@@ -6,6 +6,7 @@
 
 #include "base/cpu_features.h"
 #include "kernels/attention.h"
+#include "kernels/encoder_attention.h"
 #include "kernels/qkv_rope.h"
 #include "kernels/rope.h"
 
@@ -23,6 +24,19 @@ struct AttentionUnit {
   const SequenceSlice* sequence = nullptr;
   int32_t first = 0, rows = 0, kv_head = 0;
   float* scratch = nullptr;  ///< attention_scratch_floats(...) of this worker
+};
+
+/// Of encoder attention: query rows of a unit, and keys of a step.
+inline constexpr int32_t kEncoderRows = 32;
+inline constexpr int32_t kEncoderKeys = 64;
+
+/// One unit of encoder attention: some neighbouring rows of one item, one head.
+struct EncoderUnit {
+  const EncoderAttentionArgs* args = nullptr;
+  int32_t item_first = 0, item_end = 0;
+  int32_t row = 0, rows = 0;  ///< at most kEncoderRows of the item's
+  int32_t head = 0;
+  float* scratch = nullptr;  ///< encoder_scratch_floats(...) of this worker
 };
 
 /// Per head of one row: norm, rotation. In place.
@@ -47,6 +61,7 @@ struct StoreArgs {
 
 struct VectorOps {
   void (*attend)(const AttentionUnit&) = nullptr;
+  void (*attend_encoder)(const EncoderUnit&) = nullptr;
   void (*finish_head)(const HeadArgs&) = nullptr;
   void (*store)(const StoreArgs&) = nullptr;
   /// out = x / sqrt(mean(x^2) + epsilon) * weight
@@ -59,5 +74,6 @@ const VectorOps& vector_ops(base::CpuLevel level);
 
 /// Floats of scratch one worker needs for an attention unit.
 int64_t attention_scratch_floats(int64_t heads, int64_t head_dim);
+int64_t encoder_scratch_floats(int64_t head_dim);
 
 }  // namespace neuros::kernels::cpu

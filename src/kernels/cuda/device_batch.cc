@@ -83,16 +83,17 @@ DeviceBatch batch_of(const OpContext& context) {
           .pages = at(layout.pages)};
 }
 
-std::span<std::byte> pass_counters(const OpContext& context) {
+std::span<std::byte> pass_state(const OpContext& context) {
   const auto batch = static_cast<size_t>(batch_bytes(context.limits));
-  CHECK(batch + kPassCounterBytes <= context.scratch.size());
-  return context.scratch.subspan(batch, kPassCounterBytes);
+  const auto bytes = static_cast<size_t>(pass_state_bytes(context.limits));
+  CHECK(batch + bytes <= context.scratch.size());
+  return context.scratch.subspan(batch, bytes);
 }
 
 std::span<std::byte> op_scratch(const OpContext& context) {
-  const auto batch = static_cast<size_t>(batch_bytes(context.limits) + kPassCounterBytes);
-  CHECK(batch <= context.scratch.size());
-  return context.scratch.subspan(batch);
+  const int64_t before = batch_bytes(context.limits) + pass_state_bytes(context.limits);
+  CHECK(before <= std::ssize(context.scratch));
+  return context.scratch.subspan(static_cast<size_t>(before));
 }
 
 void stage_batch(const OpContext& context, const BatchView& view) {

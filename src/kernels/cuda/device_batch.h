@@ -30,9 +30,10 @@ int64_t batch_bytes(const OpLimits& limits);
 
 /// Where it is.
 DeviceBatch batch_of(const OpContext& context);
-/// The counters of a pass (step_program.h), after the batch: zeros at boot, and nobody else's.
-std::span<std::byte> pass_counters(const OpContext& context);
-inline constexpr int64_t kPassCounterBytes = 1024;
+/// What passes keep from one to the next (step_program.h), after the batch: zeros at boot, and
+/// nobody else's.
+std::span<std::byte> pass_state(const OpContext& context);
+int64_t pass_state_bytes(const OpLimits& limits);
 /// The scratch after both, which the ops of a pass share one after another.
 std::span<std::byte> op_scratch(const OpContext& context);
 

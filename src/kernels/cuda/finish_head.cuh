@@ -11,6 +11,22 @@ namespace neuros::kernels::cuda {
 
 inline constexpr int kHeadDimMax = 256;
 
+/// RMS norm's factor of a head, from the sum of its squares.
+__device__ __forceinline__ float head_norm_factor(float squares, const HeadsView& view) {
+  const float mean = squares / static_cast<float>(view.head_dim);
+  return 1.0f / sqrtf(mean + view.epsilon);
+}
+
+/// Rotates pair `pair` of `pairs` of a head by {cosine, sine}.
+__device__ __forceinline__ void turn_pair(const HeadsView& view, int pair, int pairs, float2 by,
+                                          float* head) {
+  float& a = head[view.interleaved ? 2 * pair : pair];
+  float& b = head[view.interleaved ? 2 * pair + 1 : pair + pairs];
+  const float first = __fmaf_rn(a, by.x, -__fmul_rn(b, by.y));
+  b = __fmaf_rn(a, by.y, __fmul_rn(b, by.x));
+  a = first;
+}
+
 /// RMS norm and rotation; the result lies in `head`, shared, [head_dim]. kMost: no head is larger.
 template <int kMost = kHeadDimMax>
 __device__ __forceinline__ void finish_head(const HeadsView& view, const float* from,
@@ -25,11 +41,7 @@ __device__ __forceinline__ void finish_head(const HeadsView& view, const float* 
     x[j] = i < view.head_dim ? __ldcg(from + i) : 0.0f;
     squares = __fmaf_rn(x[j], x[j], squares);
   }
-  float factor = 1.0f;
-  if (norm != nullptr) {
-    const float mean = warp_sum(squares) / static_cast<float>(view.head_dim);
-    factor = 1.0f / sqrtf(mean + view.epsilon);
-  }
+  const float factor = norm == nullptr ? 1.0f : head_norm_factor(warp_sum(squares), view);
 #pragma unroll
   for (int j = 0; j < kPerLane; ++j) {
     const int i = lane + 32 * j;
@@ -39,12 +51,7 @@ __device__ __forceinline__ void finish_head(const HeadsView& view, const float* 
   if (rope == nullptr) return;
   const int pairs = view.rope_dims / 2;
   for (int pair = lane; pair < pairs; pair += 32) {
-    float& a = head[view.interleaved ? 2 * pair : pair];
-    float& b = head[view.interleaved ? 2 * pair + 1 : pair + pairs];
-    const float cosine = rope[2 * pair], sine = rope[2 * pair + 1];
-    const float first = __fmaf_rn(a, cosine, -__fmul_rn(b, sine));
-    b = __fmaf_rn(a, sine, __fmul_rn(b, cosine));
-    a = first;
+    turn_pair(view, pair, pairs, make_float2(rope[2 * pair], rope[2 * pair + 1]), head);
   }
   __syncwarp();
 }
@@ -68,12 +75,17 @@ __device__ __forceinline__ void store_key(const HeadsView& view, int64_t token, 
   }
 }
 
+/// A value's place in its page.
+template <typename T>
+__device__ __forceinline__ T* value_place(const HeadsView& view, int64_t token, int32_t kv_head) {
+  std::byte* values = head_page(view, token, kv_head) + view.kv_heads * view.head_bytes;
+  return reinterpret_cast<T*>(values) + view.positions[token] % view.page_tokens * view.head_dim;
+}
 /// Writes a value to its page.
 template <typename T>
 __device__ __forceinline__ void store_value(const HeadsView& view, int64_t token, int32_t kv_head) {
   const int64_t at = (token * view.kv_heads + kv_head) * view.head_dim;
-  std::byte* values = head_page(view, token, kv_head) + view.kv_heads * view.head_bytes;
-  T* to = reinterpret_cast<T*>(values) + view.positions[token] % view.page_tokens * view.head_dim;
+  T* to = value_place<T>(view, token, kv_head);
   for (int i = static_cast<int>(threadIdx.x) % 32; i < view.head_dim; i += 32) {
     to[i] = from_float<T>(__ldcg(view.v + at + i));
   }

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Hopper's instructions (sm_90a) that prefill_wgmma.cuh is made of: barriers in shared memory,
-/// bulk copies, and matrix products by a warpgroup. PTX ISA: "mbarrier", "cp.async.bulk",
+/// Hopper's instructions (sm_90a) that its kernels are made of: barriers in shared memory, bulk
+/// copies, and matrix products by a warpgroup. PTX ISA: "mbarrier", "cp.async.bulk",
 /// "Asynchronous Warpgroup Level Matrix Instructions".
 
 #include <cstddef>
@@ -88,6 +88,28 @@ __device__ __forceinline__ void bulk_copy_to_blocks(uint32_t to, const std::byte
       "l"(from), "r"(bytes), "r"(barrier), "h"(blocks)
       : "memory");
 }
+/// Copies the box of a tensor map (tensor_map.h) whose first element is at (x, y), or (x, y, z);
+/// what of it is outside the tensor comes as zeros and is counted all the same.
+__device__ __forceinline__ void copy_box(uint32_t to, const void* map, int x, int y,
+                                         uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(barrier)
+      : "memory");
+}
+__device__ __forceinline__ void copy_box(uint32_t to, const void* map, int x, int y, int z,
+                                         uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3, %4}], [%5];" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
+      : "memory");
+}
+/// Brings a tensor map, a parameter of the kernel, to where copies look for it.
+__device__ __forceinline__ void prefetch_map(const void* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
 /// Asks for a range to be brought to L2. Address and size in units of 16 bytes.
 __device__ __forceinline__ void prefetch_to_l2(const std::byte* from, uint32_t bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
@@ -98,6 +120,21 @@ __device__ __forceinline__ uint32_t block_in_cluster() {
   uint32_t rank;
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
+}
+/// Where `address` of this block's shared memory is in that of another block of the cluster.
+__device__ __forceinline__ uint32_t address_in_block(uint32_t address, uint32_t block) {
+  uint32_t out;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(out) : "r"(address), "r"(block));
+  return out;
+}
+/// From an address_in_block().
+__device__ __forceinline__ float2 load_from_block(uint32_t address) {
+  float2 out;
+  asm volatile("ld.shared::cluster.v2.f32 {%0, %1}, [%2];"
+               : "=f"(out.x), "=f"(out.y)
+               : "r"(address)
+               : "memory");
+  return out;
 }
 /// A barrier of all threads of the cluster.
 __device__ __forceinline__ void sync_cluster() {
@@ -121,6 +158,12 @@ __device__ __forceinline__ void sync_threads(int id) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
 }
 
+/// Counts as this thread's part of a sync_threads() of the same id, without waiting.
+template <int kThreads>
+__device__ __forceinline__ void arrive_threads(int id) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
+}
+
 /// Orders earlier accesses of operand and sum registers before the next products.
 __device__ __forceinline__ void fence_registers() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
@@ -141,14 +184,14 @@ __device__ __forceinline__ void settle(float (&sums)[kCount]) {
   for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(sums[i])::"memory");
 }
 
-/// Descriptor of a B operand whose rows of 128 bytes lie one after another in the 128-byte swizzle
+/// Descriptor of an operand whose rows of 128 bytes lie one after another in the 128-byte swizzle
 /// (PTX ISA, "Matrix-Descriptor Format"): address in units of 16 bytes, bits 0 .. 13; 1024 bytes
 /// from 8 rows to the next, bits 32 .. 45; swizzle mode 1, bits 62 .. 63. The hardware swizzles the
 /// address it computes.
 ///
-/// Rows are the tokens: `address` is a multiple of 1024, plus 32 for every 16 columns into the
-/// rows. Transposed, rows are the columns: a multiple of 1024, rows hold 64 tokens, and the next 64
-/// tokens are `next_tokens` bytes further on, bits 16 .. 29.
+/// Rows are the tokens (of an A operand its rows): `address` is a multiple of 1024, plus 32 for
+/// every 16 columns into the rows. Transposed, rows are the columns: a multiple of 1024, rows hold
+/// 64 tokens, and the next 64 tokens are `next_tokens` bytes further on, bits 16 .. 29.
 __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address, uint32_t next_tokens = 16) {
   constexpr uint64_t kFixed = (uint64_t{1} << 62) | (uint64_t{1024 >> 4} << 32);
   return kFixed | (uint64_t{next_tokens >> 4} << 16) | ((address & 0x3ffff) >> 4);
@@ -210,11 +253,15 @@ __device__ __forceinline__ uint64_t packed_operand(uint32_t address, uint32_t ne
       NEUROS_WGMMA("256", NEUROS_NAMES_128, type, "{%128, %129, %130, %131}", "%132, 1, 1, 1, 0;") \
       : NEUROS_SUMS_128(d)                                                                         \
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
-// a from shared memory.
-#define NEUROS_WGMMA_SHARED(tokens, count, type, d, a, b, a_name, b_name)                          \
-  asm volatile(NEUROS_WGMMA(tokens, NEUROS_NAMES_##count, type, a_name, b_name ", 1, 1, 1, 0, 0;") \
-               : NEUROS_SUMS_##count(d)                                                            \
-               : "l"(a), "l"(b))
+// a from shared memory; the sums start at zero if `add` is 0.
+#define NEUROS_WGMMA_SHARED(tokens, count, type, d, a, b, add, a_name, b_name, add_name) \
+  asm volatile(NEUROS_WGMMA(tokens, NEUROS_NAMES_##count, type, a_name,                  \
+                            b_name ", " add_name ", 1, 1, 0, 0;")                        \
+               : NEUROS_SUMS_##count(d)                                                  \
+               : "l"(a), "l"(b), "n"(add))
+
+/// Where the sums of a product start.
+enum class Sums { kZero, kAdd };
 
 /// d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must not be
 /// touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the tokens,
@@ -242,23 +289,25 @@ __device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const ui
   }
 }
 
-/// The same with a from shared memory as well: packed_operand() of the weights.
-template <int kTokens, bool kIsBf16>
+/// The same with a from shared memory as well, d += a b or d = a b: packed_operand() or
+/// swizzled_operand() of the weights.
+template <int kTokens, bool kIsBf16, Sums kSums = Sums::kAdd>
 __device__ __forceinline__ void multiply_shared_async(float (&d)[kTokens / 2], uint64_t a,
                                                       uint64_t b) {
   static_assert(kTokens == 64 || kTokens == 128 || kTokens == 256);
+  constexpr int kAdd = kSums == Sums::kAdd ? 1 : 0;
   if constexpr (kTokens == 64 && kIsBf16) {
-    NEUROS_WGMMA_SHARED("64", 32, "bf16", d, a, b, "%32", "%33");
+    NEUROS_WGMMA_SHARED("64", 32, "bf16", d, a, b, kAdd, "%32", "%33", "%34");
   } else if constexpr (kTokens == 64) {
-    NEUROS_WGMMA_SHARED("64", 32, "f16", d, a, b, "%32", "%33");
+    NEUROS_WGMMA_SHARED("64", 32, "f16", d, a, b, kAdd, "%32", "%33", "%34");
   } else if constexpr (kTokens == 128 && kIsBf16) {
-    NEUROS_WGMMA_SHARED("128", 64, "bf16", d, a, b, "%64", "%65");
+    NEUROS_WGMMA_SHARED("128", 64, "bf16", d, a, b, kAdd, "%64", "%65", "%66");
   } else if constexpr (kTokens == 128) {
-    NEUROS_WGMMA_SHARED("128", 64, "f16", d, a, b, "%64", "%65");
+    NEUROS_WGMMA_SHARED("128", 64, "f16", d, a, b, kAdd, "%64", "%65", "%66");
   } else if constexpr (kIsBf16) {
-    NEUROS_WGMMA_SHARED("256", 128, "bf16", d, a, b, "%128", "%129");
+    NEUROS_WGMMA_SHARED("256", 128, "bf16", d, a, b, kAdd, "%128", "%129", "%130");
   } else {
-    NEUROS_WGMMA_SHARED("256", 128, "f16", d, a, b, "%128", "%129");
+    NEUROS_WGMMA_SHARED("256", 128, "f16", d, a, b, kAdd, "%128", "%129", "%130");
   }
 }
 

@@ -15,8 +15,8 @@ int64_t scratch_bytes(const OpLimits& limits) {
   const int64_t op =
       std::max({products + cuda::qkv_rope_scratch_bytes(limits),
                 cuda::attention_scratch_bytes(limits), cuda::step_scratch_bytes(limits),
-                cuda::top_logits_scratch_bytes(limits)});
-  return cuda::batch_bytes(limits) + cuda::kPassCounterBytes + op;
+                cuda::top_logits_scratch_bytes(limits), cuda::conv1d_gelu_scratch_bytes(limits)});
+  return cuda::batch_bytes(limits) + cuda::pass_state_bytes(limits) + op;
 }
 
 /// Passes of decode steps alone repeat: their launches depend on the number of rows, and
@@ -60,6 +60,8 @@ OpTable make_table() {
   table.gate_up = cuda::gate_up;
   table.logits = cuda::logits;
   table.top_logits = cuda::top_logits;
+  table.conv1d_gelu = cuda::conv1d_gelu;
+  table.encoder_attention = cuda::encoder_attention;
   table.linear = cuda::linear_kernels();
   return table;
 }

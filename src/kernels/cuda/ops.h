@@ -17,16 +17,19 @@ void attention(const OpContext& context, const AttentionArgs& args);
 void gate_up(const OpContext& context, const GateUpArgs& args);
 void logits(const OpContext& context, const LogitsArgs& args);
 void top_logits(const OpContext& context, const TopLogitsArgs& args);
+void conv1d_gelu(const OpContext& context, const Conv1dGeluArgs& args);
+void encoder_attention(const OpContext& context, const EncoderAttentionArgs& args);
 
 /// The end of qkv_rope: norms and rotates what its products left in args.q, `k` and `v` (both
 /// [tokens, kv_heads * head_dim]); keys and values go to their pages.
 void finish_heads(const OpContext& context, const QkvRopeArgs& args, const float* k,
                   const float* v);
 
-/// Scratch of qkv_rope beside that of its products, of attention, and of top_logits.
+/// Scratch of qkv_rope beside that of its products, of attention, of top_logits and of conv1d_gelu.
 int64_t qkv_rope_scratch_bytes(const OpLimits& limits);
 int64_t attention_scratch_bytes(const OpLimits& limits);
 int64_t top_logits_scratch_bytes(const OpLimits& limits);
+int64_t conv1d_gelu_scratch_bytes(const OpLimits& limits);
 
 /// What the launches of attention() for decode steps depend on beside the number of sequences: the
 /// longest sequence, rounded up. Belongs into the key of a recorded pass.

@@ -10,6 +10,7 @@
 /// the token's row alone (prefill_prepare.cu).
 
 #include "kernels/cuda/fragment_layout.h"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prefill_product.h"
 
 namespace neuros::kernels::cuda::prefill {
@@ -122,14 +123,6 @@ __device__ __forceinline__ float4 scaled(const float* sums, float factor) {
   const float4 v = load_four(sums);
   return {__fmul_rn(v.x, factor), __fmul_rn(v.y, factor), __fmul_rn(v.z, factor),
           __fmul_rn(v.w, factor)};
-}
-
-/// threadIdx.x, read here and not before: what is made of it would otherwise take registers all
-/// along the products before.
-__device__ __forceinline__ int thread_index() {
-  int index;
-  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
-  return index;
 }
 
 /// What a thread of a strip writes: four rows of every kStep-th token.

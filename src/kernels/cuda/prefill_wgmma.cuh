@@ -26,6 +26,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prefill_ring.cuh"
 #include "kernels/cuda/prefill_tile.cuh"
+#include "kernels/cuda/ring_place.cuh"
 
 #include <algorithm>
 #include <type_traits>
@@ -62,10 +63,10 @@ struct WgmmaShared {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 template <typename Shared>
-using TokenPlace = RingPlace<Shared::kStages, Shared::kBlockBytes, 0, Shared::kBarriers>;
+using TokenPlace = hopper::RingPlace<Shared::kStages, Shared::kBlockBytes, 0, Shared::kBarriers>;
 template <typename Shared>
-using WeightPlace = RingPlace<Shared::kWeightStages, Shared::kWeightBytes, Shared::kWeights,
-                              Shared::kWeightBarriers>;
+using WeightPlace = hopper::RingPlace<Shared::kWeightStages, Shared::kWeightBytes, Shared::kWeights,
+                                      Shared::kWeightBarriers>;
 
 /// Places of the tokens are read by the warps of the whole cluster: it is also the other block's
 /// copies that fill them.
@@ -77,12 +78,6 @@ __device__ __forceinline__ void init_rings(uint32_t shared) {
     hopper::publish_barriers();
   }
   sync_blocks<Shared::kCluster>();
-}
-
-/// Says that a warp has the weights of a place in registers.
-__device__ __forceinline__ void release_weights(uint32_t empty) {
-  __syncwarp();
-  if (threadIdx.x % 32 == 0) hopper::arrive(empty);
 }
 
 /// Starts the copies of a tile's tokens to a place in the ring: all of them, or this block's share
@@ -238,7 +233,7 @@ __device__ __forceinline__ void multiply_tile(int cols, TokenPlace<Shared>& toke
       hopper::multiply_async<kTokens, Weights::kIsBf16>(sums, a[step % 2], operand);
       hopper::multiply_async<kTokens, Weights::kIsBf16>(sums, a[step % 2] + 4, operand + 2);
       hopper::commit_products();
-      if (step == Weights::kSteps - 1) release_weights(chunks.empty());
+      if (step == Weights::kSteps - 1) hopper::release(chunks.empty());
       hopper::wait_for_products<1>();
       if (step % 2 == 0) {
         if (previous != 0) release_place<Shared::kCluster>(previous);
@@ -311,11 +306,12 @@ void launch_wgmma(const OpContext& context, const ProductArgs& args) {
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
   const int clusters = std::min(args.tiles, args.multiprocessors / kCluster);
-  launch_clusters(context,
-                  {.grid = dim3(static_cast<unsigned>(clusters * kCluster)),
-                   .block = dim3(kWgmmaThreads),
-                   .shared_bytes = kBytes},
-                  kCluster, kernel, args);
+  launch(context,
+         {.grid = dim3(static_cast<unsigned>(clusters * kCluster)),
+          .block = dim3(kWgmmaThreads),
+          .shared_bytes = kBytes,
+          .cluster = kCluster},
+         kernel, args);
 }
 
 }  // namespace neuros::kernels::cuda::prefill

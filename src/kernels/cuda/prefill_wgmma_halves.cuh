@@ -61,7 +61,7 @@ static_assert(kHalfChunkColumns == kBlockColumns);
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 template <typename Shared>
-using HalvesPlace = RingPlace<Shared::kStages, Shared::kPlaceBytes, 0, Shared::kBarriers>;
+using HalvesPlace = hopper::RingPlace<Shared::kStages, Shared::kPlaceBytes, 0, Shared::kBarriers>;
 
 struct StripTile {
   int first_strip;  ///< through all tasks
@@ -381,11 +381,12 @@ void launch_wgmma_halves(const OpContext& context, const ProductArgs& args) {
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Shared::kBytes);
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
   const int clusters = std::min(args.tiles, args.multiprocessors / kCluster);
-  launch_clusters(context,
-                  {.grid = dim3(static_cast<unsigned>(clusters * kCluster)),
-                   .block = dim3(HalvesThreads<kStrips>::kAll),
-                   .shared_bytes = Shared::kBytes},
-                  kCluster, kernel, args);
+  launch(context,
+         {.grid = dim3(static_cast<unsigned>(clusters * kCluster)),
+          .block = dim3(HalvesThreads<kStrips>::kAll),
+          .shared_bytes = Shared::kBytes,
+          .cluster = kCluster},
+         kernel, args);
 }
 
 }  // namespace neuros::kernels::cuda::prefill

@@ -153,6 +153,12 @@ __device__ __forceinline__ void measure(const WidePart& x, const WidePart& weigh
   }
 }
 
+/// RMSNorm's factor of a row, from the sum of its squares.
+__device__ __forceinline__ float norm_factor(float squares, const SourceRows& source) {
+  const float mean = __fdiv_rn(squares, static_cast<float>(source.cols));
+  return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, source.epsilon)));
+}
+
 /// All threads call it, with their part of the row's first columns and of the norm's weights there.
 template <ActivationKind kKind, typename Threads = WholeBlock, bool kAligned = false>
 __device__ __forceinline__ RowFactors row_factors(const SourceRows& source, const float* row,
@@ -171,10 +177,7 @@ __device__ __forceinline__ RowFactors row_factors(const SourceRows& source, cons
     measure<kKind>(next_x, next_weight, normed, squares, largest);
   }
   const float2 all = reduce_block<Threads>(squares, largest);
-  if (normed) {
-    const float mean = __fdiv_rn(all.x, static_cast<float>(source.cols));
-    factors.norm = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, source.epsilon)));
-  }
+  if (normed) factors.norm = norm_factor(all.x, source);
   if (kKind == ActivationKind::kF16) factors.scale = f16_scale(__fmul_rn(all.y, factors.norm));
   return factors;
 }

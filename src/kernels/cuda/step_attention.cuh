@@ -2,7 +2,7 @@
 
 /// The attention phase of a step. A unit is one split of one KV head, for up to eight of its query
 /// heads: a block finishes these heads, and the new key and value where they are in its split, and
-/// leaves the split's sums. The block that is the last of a row's splits adds them up.
+/// leaves the split's sums. Then the blocks of a row's splits each add up a slice of its elements.
 /// attention_split.cuh has what attention_decode.cu does likewise.
 
 #include "kernels/cuda/attention_split.cuh"
@@ -26,10 +26,8 @@ struct StepAttentionShared {
   AttentionView view;
   uint4 queries[kHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
   float heads[kBlockHeads][kHeadDimMax];
-  float new_key[kHeadDimMax];
-  float2 parts[kBlockHeads][kSplitsMax];
-  float factors[kBlockHeads][kSplitsMax];
-  uint32_t is_last;
+  float new_key[kHeadDimMax], new_value[kHeadDimMax];
+  float2 totals[kBlockHeads][kSplitsMax];  ///< of all splits: largest score, sum of powers
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -66,14 +64,10 @@ __device__ __forceinline__ void init_attention(const StepHeads& common,
 __device__ __forceinline__ void enter_attention(const StepAttention& phase,
                                                 StepAttentionShared& shared) {
   HeadsView& heads = shared.heads_view;
-  heads.q = const_cast<float*>(phase.q);
-  heads.k = phase.k;
-  heads.v = phase.v;
   heads.q_norm = phase.q_norm;
   heads.k_norm = phase.k_norm;
   heads.layer = phase.layer;
   AttentionView& view = shared.view;
-  view.q = phase.q;
   view.out = phase.out;
   view.layer = phase.layer;
   view.window = phase.window;
@@ -132,11 +126,10 @@ struct SplitPlace {
   }
 };
 
-/// Starts the copies of the tile that this block's first unit begins with, long before the phase:
-/// all but the newest position is there.
+/// Starts the copies of the tile that this block's first unit begins with, before the phase: all but
+/// the newest position is there.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void start_first_tile(const StepLaunch& launch,
-                                                 const StepAttention& phase,
                                                  const StepAttentionShared& shared, std::byte* at) {
   const AttentionView& view = shared.view;
   const RowRange row(view, 0);
@@ -146,59 +139,174 @@ __device__ __forceinline__ void start_first_tile(const StepLaunch& launch,
     Tile<T, kHeadDim, kSplitTile>(at).load(view, place.pages(view, row), place.start);
   }
   end_copy_group();
-  if (threadIdx.x < kHeadDimMax / 32) {
-    if (phase.q_norm != nullptr) prefetch_line(phase.q_norm + 32 * threadIdx.x % kHeadDim);
-    if (phase.k_norm != nullptr) prefetch_line(phase.k_norm + 32 * threadIdx.x % kHeadDim);
-  }
 }
 
-/// Queries of the unit to shared memory; key and value of the row to their page, if it is the
-/// newest, and to their column and row of its tile, if they are not negative.
+/// finish_head() of a head whose elements come as words. What the head needs beside them is loaded
+/// before it waits for them.
+template <int kHeadDim>
+__device__ __forceinline__ void finish_words(const HeadsView& view, const uint32_t* words,
+                                             const float* norm, float* head) {
+  constexpr int kPerLane = kHeadDim / kLanes;
+  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  const int pairs = view.rope == nullptr ? 0 : view.rope_dims / 2;
+  uint32_t asked[kPerLane];
+  float weight[kPerLane];
+  float2 turn[kPerLane / 2];
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) asked[j] = ask_word(words + lane + kLanes * j);
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) weight[j] = norm == nullptr ? 1.0f : norm[lane + kLanes * j];
+#pragma unroll
+  for (int j = 0; j < kPerLane / 2; ++j) {
+    const int pair = lane + kLanes * j;
+    if (pair < pairs) turn[j] = make_float2(view.rope[2 * pair], view.rope[2 * pair + 1]);
+  }
+  float x[kPerLane];
+  float squares = 0.0f;
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) {
+    x[j] = await_word(words + lane + kLanes * j, asked[j]);
+    squares = __fmaf_rn(x[j], x[j], squares);
+  }
+  if (norm != nullptr) {
+    const float factor = head_norm_factor(warp_sum(squares), view);
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) x[j] = x[j] * factor * weight[j];
+  }
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) head[lane + kLanes * j] = x[j];
+  __syncwarp();
+#pragma unroll
+  for (int j = 0; j < kPerLane / 2; ++j) {
+    const int pair = lane + kLanes * j;
+    if (pair < pairs) turn_pair(view, pair, pairs, turn[j], head);
+  }
+  __syncwarp();
+}
+
+/// Heads of the unit to shared memory, key and value where they are the newest, and these to their
+/// page; a head a warp.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void finish_heads(const HeadsView& view, const SplitPlace& place,
-                                             const Tile<T, kHeadDim, kSplitTile>& tile, int in_tile,
+__device__ __forceinline__ void finish_heads(const HeadsView& view, const StepAttention& phase,
+                                             const uint32_t* words, const SplitPlace& place,
                                              StepAttentionShared& shared) {
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / kLanes;
+  const int lane = static_cast<int>(threadIdx.x) % kLanes;
   const DecodeWork& work = place.work;
-  const bool is_key = place.is_newest && warp == kBlockHeads;
-  if (warp < work.heads || is_key) {
-    const float* from = is_key ? view.k + int64_t{work.kv_head} * kHeadDim
-                               : view.q + int64_t{work.first_head + warp} * kHeadDim;
-    float* to = is_key ? shared.new_key : shared.heads[0] + warp * kHeadDim;
-    finish_head<kHeadDim>(view, from, is_key ? view.k_norm : view.q_norm, rope_of(view, 0), to);
-    if (!is_key) return;
-    store_key<T>(view, 0, work.kv_head, to);
-    if (in_tile < 0) return;
-    for (int i = lane; i < kHeadDim; i += 32) {
-      tile.keys[i * tile.kKeyStride + in_tile] = from_float<T>(to[i]);
-    }
+  if (warp < work.heads) {
+    const uint32_t* q = words + phase.q_words + (work.first_head + warp) * kHeadDim;
+    finish_words<kHeadDim>(view, q, view.q_norm, shared.heads[0] + warp * kHeadDim);
+  } else if (place.is_newest && warp == kBlockHeads) {
+    const uint32_t* k = words + phase.k_words + work.kv_head * kHeadDim;
+    finish_words<kHeadDim>(view, k, view.k_norm, shared.new_key);
+    store_key<T>(view, 0, work.kv_head, shared.new_key);
   } else if (place.is_newest && warp == kBlockHeads + 1) {
-    store_value<T>(view, 0, work.kv_head);
-    if (in_tile < 0) return;
-    const float* v = view.v + int64_t{work.kv_head} * kHeadDim;
-    for (int i = lane; i < kHeadDim; i += 32) {
-      tile.values[in_tile * tile.kValueStride + i] = from_float<T>(__ldcg(v + i));
+    const uint32_t* v = words + phase.v_words + work.kv_head * kHeadDim;
+    T* page = value_place<T>(view, 0, work.kv_head);
+    for (int i = lane; i < kHeadDim; i += kLanes) {
+      shared.new_value[i] = await_word(v + i, 0);
+      page[i] = from_float<T>(shared.new_value[i]);
     }
   }
 }
 
+/// The newest key and value to column and row `in_tile` of a tile whose copies are over.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void attend_split(const HeadsView& heads, const AttentionView& view,
-                                             const DecodePlan& plan, const RowRange& row,
+__device__ __forceinline__ void add_newest(const Tile<T, kHeadDim, kSplitTile>& tile, int in_tile,
+                                           const StepAttentionShared& shared) {
+  const int i = static_cast<int>(threadIdx.x) - kBlockHeads * kLanes;
+  if (i >= 0 && i < kHeadDim) {
+    tile.keys[i * tile.kKeyStride + in_tile] = from_float<T>(shared.new_key[i]);
+    tile.values[in_tile * tile.kValueStride + i] = from_float<T>(shared.new_value[i]);
+  }
+}
+
+/// Two floats with the number of their phase, in one access: what is read with the right number is
+/// what was written. Numbers never come again.
+__device__ __forceinline__ void put_pair(std::byte* at, float2 pair, uint64_t number) {
+  const uint64_t bits = uint64_t{__float_as_uint(pair.y)} << 32 | __float_as_uint(pair.x);
+  asm volatile(
+      "{\n"
+      ".reg .b128 both;\n"
+      "mov.b128 both, {%1, %2};\n"
+      "st.relaxed.gpu.global.b128 [%0], both;\n"
+      "}\n" ::"l"(at),
+      "l"(bits), "l"(number)
+      : "memory");
+}
+__device__ __forceinline__ float2 await_pair(const std::byte* at, uint64_t number) {
+  uint64_t bits, found;
+  do {
+    asm volatile(
+        "{\n"
+        ".reg .b128 both;\n"
+        "ld.relaxed.gpu.global.b128 both, [%2];\n"
+        "mov.b128 {%0, %1}, both;\n"
+        "}\n"
+        : "=l"(bits), "=l"(found)
+        : "l"(at)
+        : "memory");
+  } while (found != number);
+  return make_float2(__uint_as_float(static_cast<uint32_t>(bits)),
+                     __uint_as_float(static_cast<uint32_t>(bits >> 32)));
+}
+
+/// One attention phase of a launch.
+struct StepAttentionRun {
+  const StepAttention& phase;
+  const StepHeads& common;
+  uint32_t* words;  ///< of the launch
+  uint64_t number;  ///< of this phase, among those of all launches
+
+  /// What the splits of a head leave.
+  __device__ __forceinline__ std::byte* sums(int head, int split, int head_dim) const {
+    return common.sums + (head * common.splits + split) * split_sums_bytes(head_dim);
+  }
+  /// An element of the result: `at` of all heads'.
+  __device__ __forceinline__ void put(const AttentionView& view, int at, float value) const {
+    if (phase.out_words >= 0) put_word(words + phase.out_words + at, value);
+    view.out[at] = value;
+  }
+};
+
+/// Leaves a split's sums, or the row itself where it has one split only.
+template <int kHeadDim>
+__device__ __forceinline__ void leave(const StepAttentionRun& run, const AttentionView& view,
+                                      const DecodeWork& work, const WarpSums<kHeadDim>& warps,
+                                      bool only) {
+  constexpr int kPairs = kHeadDim / 2;
+  for (int i = static_cast<int>(threadIdx.x); i < work.heads * kPairs; i += kBlockThreads) {
+    const int h = i / kPairs, pair = i % kPairs, head = work.first_head + h;
+    const auto by = warps.head(h);
+    const float2 sum = make_float2(warps.sum(by, h, 2 * pair), warps.sum(by, h, 2 * pair + 1));
+    if (only) {
+      run.put(view, head * kHeadDim + 2 * pair, sum.x / by.total);
+      run.put(view, head * kHeadDim + 2 * pair + 1, sum.y / by.total);
+      continue;
+    }
+    std::byte* const to = run.sums(head, work.split, kHeadDim);
+    put_pair(to + 16 * pair, sum, run.number);
+    if (pair == 0) put_pair(to + 16 * kPairs, make_float2(by.largest, by.total), run.number);
+  }
+}
+
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void attend_split(const StepAttentionRun& run, const RowRange& row,
                                              const SplitPlace& place, bool is_started,
                                              std::byte* at, StepAttentionShared& shared) {
   using KvTile = Tile<T, kHeadDim, kSplitTile>;
+  const AttentionView& view = shared.view;
   const bool attends = threadIdx.x < kTileThreads;
   const HeadPages pages = place.pages(view, row);
   const KvTile tile(at);
   if (attends && !is_started) tile.load(view, pages, place.start);
   end_copy_group();
+  finish_heads<T, kHeadDim>(shared.heads_view, run.phase, run.words, place, shared);
+  __threadfence_block();
   wait_for_copies<0>();
   StepThreads::sync();
   const int32_t newest = row.end - 1 - place.start;
-  finish_heads<T, kHeadDim>(heads, place, tile, newest < kSplitTile ? newest : -1, shared);
-  __threadfence_block();
-  StepThreads::sync();
+  if (place.is_newest && newest < kSplitTile) add_newest(tile, newest, shared);
   share_queries<T, kHeadDim>(view, place.work.heads, shared);
   StepThreads::sync();
   DecodeWarp<T, kHeadDim, SharedQueries> warp(
@@ -222,71 +330,61 @@ __device__ __forceinline__ void attend_split(const HeadsView& heads, const Atten
   static_assert(sizeof(sums) <= KvTile::kBytes);
   if (attends) sums.put(warp);
   StepThreads::sync();
-  if (attends) leave(view, plan, place.work, sums, row.splits == 1);
+  leave(run, view, place.work, sums, row.splits == 1);
 }
 
-/// Whether this block is the last of a row's splits to come here; it then sees what all have left.
-__device__ __forceinline__ bool is_last_split(uint32_t* done, int splits,
-                                              StepAttentionShared& shared) {
-  StepThreads::sync();
-  if (threadIdx.x == 0) {
-    __threadfence();
-    const bool is_last = atomicAdd(done, 1u) == static_cast<uint32_t>(splits - 1);
-    shared.is_last = is_last ? 1u : 0u;
-    if (is_last) *done = 0;
-    __threadfence();
-  }
-  StepThreads::sync();
-  return shared.is_last != 0;
-}
-
-/// Adds the splits of the unit's heads; four heads at a time.
-__device__ __forceinline__ void merge_heads(const AttentionView& view, const DecodePlan& plan,
-                                            const DecodeWork& work, int splits,
+/// Adds up this split's slice of the elements of its heads, in the order of merged(). `at`: for
+/// [split][pair of the slice].
+template <int kHeadDim>
+__device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const AttentionView& view,
+                                            const DecodeWork& work, int splits, std::byte* at,
                                             StepAttentionShared& shared) {
-  const int thread = static_cast<int>(threadIdx.x);
-  for (int i = thread; i < work.heads * splits; i += kBlockThreads) {
-    const int head = i / splits, split = i % splits;
-    shared.parts[head][split] =
-        __ldcg(plan.largest_total + (work.first_head + head) * plan.splits + split);
+  constexpr int kPairs = kHeadDim / 2;
+  auto* const parts = reinterpret_cast<float2*>(at);
+  const int all = work.heads * kPairs;
+  const int first = work.split * all / splits, count = (work.split + 1) * all / splits - first;
+  for (int i = static_cast<int>(threadIdx.x); i < work.heads * splits; i += kBlockThreads) {
+    const int h = i / splits, split = i % splits;
+    const std::byte* from = run.sums(work.first_head + h, split, kHeadDim);
+    shared.totals[h][split] = await_pair(from + 16 * kPairs, run.number);
+  }
+  for (int i = static_cast<int>(threadIdx.x); i < count * splits; i += kBlockThreads) {
+    const int split = i / count, pair = first + i % count;
+    const std::byte* from = run.sums(work.first_head + pair / kPairs, split, kHeadDim);
+    parts[i] = await_pair(from + 16 * (pair % kPairs), run.number);
   }
   StepThreads::sync();
-  for (int i = thread; i < work.heads * splits; i += kBlockThreads) {
-    const int head = i / splits, split = i % splits;
-    const float largest = largest_of(shared.parts[head], splits);
-    shared.factors[head][split] = power_of_two(shared.parts[head][split].x - largest);
-  }
-  StepThreads::sync();
-  for (int i = thread; i < work.heads * view.head_dim; i += kBlockThreads) {
-    const int head = i / view.head_dim, element = i % view.head_dim;
-    const int64_t at = work.first_head + head;
-    const float* sums = plan.sums + at * plan.splits * view.head_dim;
-    view.out[at * view.head_dim + element] =
-        merged(shared.parts[head], shared.factors[head], splits, sums, view.head_dim, element);
+  for (int i = static_cast<int>(threadIdx.x); i < 2 * count; i += kBlockThreads) {
+    const int element = 2 * first + i, h = element / kHeadDim;
+    const float largest = largest_of(shared.totals[h], splits);
+    const float* sums = &parts[0].x + i;
+    float total = 0.0f, sum = 0.0f;
+    for (int s = 0; s < splits; ++s) {
+      const float factor = power_of_two(shared.totals[h][s].x - largest);
+      total = __fmaf_rn(factor, shared.totals[h][s].y, total);
+      sum = __fmaf_rn(factor, sums[2 * count * s], sum);
+    }
+    run.put(view, work.first_head * kHeadDim + element, __fdiv_rn(sum, total));
   }
 }
 
-/// All units of this block; `is_started`: after start_first_tile().
+/// All units of this block. All splits come before the first merge: blocks wait for each other's.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void attend_units(const StepLaunch& launch, bool is_started,
-                                             std::byte* tile, StepAttentionShared& shared) {
-  const HeadsView& heads = shared.heads_view;
+__device__ __forceinline__ void attend_units(const StepAttentionRun& run, std::byte* tile,
+                                             StepAttentionShared& shared) {
   const AttentionView& view = shared.view;
-  DecodePlan plan;
-  plan.splits = launch.heads.splits;
-  plan.sums = launch.heads.sums;
-  plan.largest_total = launch.heads.largest_total;
   const RowRange row(view, 0);
-  const int head_blocks = view.kv_heads * launch.heads.head_blocks;
-  const int first = static_cast<int>(blockIdx.x);
-  for (int unit = first; unit < head_blocks * row.splits; unit += static_cast<int>(gridDim.x)) {
-    const SplitPlace place(view, launch.heads.head_blocks, row, unit);
-    attend_split<T, kHeadDim>(heads, view, plan, row, place, is_started && unit == first, tile,
-                              shared);
-    if (row.splits > 1 &&
-        is_last_split(launch.counters->of_head_block + unit % head_blocks, row.splits, shared)) {
-      merge_heads(view, plan, place.work, row.splits, shared);
-    }
+  const int units = view.kv_heads * run.common.head_blocks * row.splits;
+  const int first = static_cast<int>(blockIdx.x), step = static_cast<int>(gridDim.x);
+  for (int unit = first; unit < units; unit += step) {
+    const SplitPlace place(view, run.common.head_blocks, row, unit);
+    attend_split<T, kHeadDim>(run, row, place, unit == first, tile, shared);
+    StepThreads::sync();
+  }
+  if (row.splits == 1) return;
+  for (int unit = first; unit < units; unit += step) {
+    const SplitPlace place(view, run.common.head_blocks, row, unit);
+    merge_slice<kHeadDim>(run, view, place.work, row.splits, tile, shared);
     StepThreads::sync();
   }
 }

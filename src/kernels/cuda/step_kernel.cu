@@ -1,5 +1,5 @@
 /// A decode pass of one row in one kernel: a block on every multiprocessor goes through all phases,
-/// and waits at the end of each until all blocks are there.
+/// and waits in each for the elements it needs, wherever they come from.
 ///
 /// Bound. While blocks wait (for the last one, for the row to come through L2 and be prepared:
 /// some 3 us a phase) the rings fill: 160 KB on each of 132 multiprocessors, 5 us of an H200's
@@ -42,36 +42,27 @@ struct StepShared {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/// Says that this block is done with a phase.
-__device__ __forceinline__ void arrive(StepCounters* counters) {
-  StepThreads::sync();
-  if (threadIdx.x == 0) {
-    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(&counters->arrived) : "memory");
+/// The words of this launch; the other set is made fit for the next one.
+__device__ __forceinline__ uint32_t* take_words(const StepLaunch& launch, uint32_t launches) {
+  const uint32_t set = launches % 2;
+  const uint32_t used = launch.state->words_used[1 - set];
+  auto* const other =
+      reinterpret_cast<uint4*>(launch.sets + int64_t{launch.set_words} * (1 - set));
+  for (uint32_t i = blockIdx.x * kBlockThreads + threadIdx.x; i < used / 4;
+       i += gridDim.x * kBlockThreads) {
+    other[i] = make_uint4(0, 0, 0, 0);
   }
+  return launch.sets + int64_t{launch.set_words} * set;
 }
 
-/// Until all blocks are done with `phases` phases.
-__device__ __forceinline__ void wait_for_all(const StepCounters* counters, int phases) {
-  if (threadIdx.x == 0) {
-    const uint32_t wanted = static_cast<uint32_t>(phases) * gridDim.x;
-    uint32_t arrived;
-    do {
-      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
-                   : "=r"(arrived)
-                   : "l"(&counters->arrived)
-                   : "memory");
-    } while (arrived < wanted);
-  }
-  StepThreads::sync();
-}
-
-/// The last block to leave makes the counters fit for the next launch.
-__device__ __forceinline__ void leave_counters(StepCounters* counters) {
-  if (threadIdx.x != 0) return;
-  __threadfence();
-  if (atomicAdd(&counters->left, 1u) + 1 < gridDim.x) return;
-  counters->arrived = 0;
-  counters->left = 0;
+/// The last block to leave says that the launch is over.
+__device__ __forceinline__ void leave_launch(const StepLaunch& launch, uint32_t launches) {
+  StepState& state = *launch.state;
+  StepThreads::sync();  // all threads have read the state
+  if (threadIdx.x != 0 || atomicAdd(&state.left, 1u) + 1 < gridDim.x) return;
+  state.left = 0;
+  state.words_used[launches % 2] = static_cast<uint32_t>(launch.words);
+  state.launches = launches + 1;
 }
 
 /// Calls use(T{}, std::integral_constant of the head size).
@@ -88,37 +79,44 @@ __device__ __forceinline__ void with_heads(const StepHeads& heads, Use use) {
   use(__nv_bfloat16{}, Size128{});
 }
 
-__device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, RingReader& ring,
-                                          std::byte* area, float* sums,
-                                          StepAttentionShared& shared) {
-  const auto start = [&] {
-    if (index > 0) wait_for_all(launch.counters, index);
-  };
+/// What a block has in shared memory beside its rings.
+struct StepPlaces {
+  std::byte* area;  ///< prepared activations; a tile of keys and values from tile_offset on
+  float* sums;
+  StepAttentionShared& attention;
+};
+
+__device__ __forceinline__ void run_attention(const StepLaunch& launch, int index,
+                                              uint32_t launches, uint32_t* words,
+                                              const StepPlaces& places) {
+  const StepAttentionRun run{launch.phases[index].attention, launch.heads, words,
+                             (uint64_t{launches} << 8) + static_cast<uint64_t>(index)};
+  with_heads(launch.heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+    attend_units<T, kHeadDim>(run, places.area + launch.tile_offset, places.attention);
+  });
+}
+
+__device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, uint32_t launches,
+                                          uint32_t* words, RingReader& ring,
+                                          const StepPlaces& places) {
   const StepPhase& phase = launch.phases[index];
-  if (phase.kind == StepKind::kAttention) {
-    if (index == 0) {
-      if (threadIdx.x == 0) enter_attention(phase.attention, shared);
-      StepThreads::sync();
-    }
-    start();
-    return with_heads(
-        launch.heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-          attend_units<T, kHeadDim>(launch, index > 0, area + launch.tile_offset, shared);
-        });
+  if (phase.kind() == StepKind::kAttention) {
+    return run_attention(launch, index, launches, words, places);
   }
   const bool attention_follows =
-      index + 1 < launch.phase_count && (&phase)[1].kind == StepKind::kAttention;
-  if (attention_follows && threadIdx.x == 0) enter_attention((&phase)[1].attention, shared);
+      index + 1 < launch.phase_count && (&phase)[1].kind() == StepKind::kAttention;
+  if (attention_follows && threadIdx.x == 0) {
+    enter_attention((&phase)[1].attention, places.attention);
+  }
   const auto then = [&] {
     if (!attention_follows) return;
     with_heads(launch.heads,
                [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-                 start_first_tile<T, kHeadDim>(launch, (&phase)[1].attention, shared,
-                                               area + launch.tile_offset);
+                 start_first_tile<T, kHeadDim>(launch, places.attention,
+                                               places.area + launch.tile_offset);
                });
   };
-  const StepProduct& product = phase.product;
-  run_product(product, ring, area, sums, start, then);
+  run_product(phase.product, words, ring, places.area, places.sums, then);
 }
 
 #endif
@@ -145,12 +143,14 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   auto* const sums = reinterpret_cast<float*>(shared + place.sums);
   auto& attention = *reinterpret_cast<StepAttentionShared*>(shared + place.attention);
   init_attention(launch.heads, attention);
+  const uint32_t launches = launch.state->launches;
+  uint32_t* const words = take_words(launch, launches);
   StepThreads::sync();
+  const StepPlaces places{shared + place.area, sums, attention};
   for (int i = 0; i < launch.phase_count; ++i) {
-    run_phase(launch, i, ring, shared + place.area, sums, attention);
-    if (i + 1 < launch.phase_count) arrive(launch.counters);
+    run_phase(launch, i, launches, words, ring, places);
   }
-  leave_counters(launch.counters);
+  leave_launch(launch, launches);
 #endif
 }
 

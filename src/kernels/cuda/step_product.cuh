@@ -5,6 +5,7 @@
 #include "kernels/cuda/fragment_layout.h"
 #include "kernels/cuda/own_preparation.cuh"
 #include "kernels/cuda/single_token.cuh"
+#include "kernels/cuda/step_preparation.cuh"
 #include "kernels/cuda/step_ring.cuh"
 
 namespace neuros::kernels::cuda {
@@ -92,10 +93,10 @@ __device__ __forceinline__ void multiply_items(RingReader& ring, base::DType dty
 /// groups.
 class RowResult {
  public:
-  /// What the row needs beside its sums is loaded before they are there.
-  __device__ __forceinline__ RowResult(const StepProduct& product, const PhaseUnits& phase,
-                                       int first_unit, int units)
-      : product_(product) {
+  /// What the row needs beside its sums is asked for before they are there. `words`: the launch's.
+  __device__ __forceinline__ RowResult(const StepProduct& product, uint32_t* words,
+                                       const PhaseUnits& phase, int first_unit, int units)
+      : product_(product), words_(words) {
     const int in_batch = static_cast<int>(threadIdx.x) / 4;
     const int passes = product.gated ? 2 : 1;
     unit_ = in_batch / kPanelRows * passes;
@@ -107,7 +108,11 @@ class RowResult {
     exists_ = row_ < product.tasks[task_].rows;
     if (!exists_ || threadIdx.x % 4 != 0) return;
     if (product.tasks[task_].bias != nullptr) bias_ = product.tasks[task_].bias[row_];
-    if (product.residual != nullptr) residual_ = __ldcg(product.residual + row_);
+    if (product.residual_words >= 0) {
+      residual_ = ask_word(words + product.residual_words + row_);
+    } else if (product.residual != nullptr) {
+      residual_ = to_word(__ldcg(product.residual + row_));
+    }
   }
 
   /// All threads of the warp call it.
@@ -119,10 +124,8 @@ class RowResult {
       return;
     }
     float y = sum(sums, unit_, groups);
-    if (exists_) {
-      if (product_.tasks[task_].bias != nullptr) y = __fadd_rn(y, bias_);
-      if (product_.residual != nullptr) y = __fadd_rn(y, residual_);
-    }
+    if (product_.tasks[task_].bias != nullptr) y = __fadd_rn(y, bias_);
+    if (product_.residual != nullptr) y = __fadd_rn(y, residual());
     write(y);
   }
 
@@ -138,15 +141,25 @@ class RowResult {
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
     return sum;
   }
+  __device__ __forceinline__ bool writes() const { return exists_ && threadIdx.x % 4 == 0; }
   __device__ __forceinline__ void write(float y) const {
-    if (exists_ && threadIdx.x % 4 == 0) product_.tasks[task_].y[row_] = y;
+    if (!writes()) return;
+    const StepTask& task = product_.tasks[task_];
+    if (task.y_words >= 0) put_word(words_ + task.y_words + row_, y);
+    task.y[row_] = y;
+  }
+  __device__ __forceinline__ float residual() const {
+    if (!writes()) return 0.0f;
+    return await_word(words_ + product_.residual_words + row_, residual_);
   }
 
   const StepProduct& product_;
+  uint32_t* words_;
   int unit_, in_panel_;
   int task_ = 0, row_ = 0;
   bool exists_ = false;
-  float bias_ = 0.0f, residual_ = 0.0f;
+  float bias_ = 0.0f;
+  uint32_t residual_ = 0;
 };
 
 /// Where the units end that have the type of `unit`.
@@ -174,14 +187,14 @@ __device__ __forceinline__ void multiply_batch(const StepProduct& product, const
 
 /// All units of this block. `sums`: room for two batches, [item][kItemFloats] each, that take
 /// turns, or for one of a gated phase.
-__device__ __forceinline__ void multiply_units(const StepProduct& product, RingReader& ring,
+__device__ __forceinline__ void multiply_units(const StepProduct& product, const PhaseUnits& phase,
+                                               uint32_t* words, RingReader& ring,
                                                const SingleActivations& x, float* sums) {
-  const PhaseUnits phase(product);
   const int batch_units = product.gated ? 2 * kBatchUnits : kBatchUnits;
   for (int first = 0, batch = 0; first < phase.units; first += batch_units, ++batch) {
     const int end = min(first + batch_units, phase.units);
     float* const of_batch = product.gated ? sums : sums + batch % 2 * kBatchFloats;
-    const RowResult result(product, phase, first, end - first);
+    const RowResult result(product, words, phase, first, end - first);
     multiply_batch(product, phase, first, end, ring, x, of_batch);
     StepThreads::sync();
     result.finish(of_batch, 1 << phase.log_groups);
@@ -189,26 +202,31 @@ __device__ __forceinline__ void multiply_units(const StepProduct& product, RingR
   }
 }
 
-/// Prepares the row in `area` and multiplies. `start` waits for the phase before; what depends on
-/// no phase is on its way when it is called. `then` is called by warps that have prepared: what is
-/// to go on beside the products.
-template <typename Start, typename Then>
-__device__ __forceinline__ void run_product(const StepProduct& product, RingReader& ring,
-                                            std::byte* area, float* sums, Start start, Then then) {
+/// Prepares the row in `area` and multiplies; `words`: the launch's. `then` is called when the row
+/// is prepared: what is to go on beside the products.
+template <typename Then>
+__device__ __forceinline__ void run_product(const StepProduct& product, uint32_t* words,
+                                            RingReader& ring, std::byte* area, float* sums,
+                                            Then then) {
+  const PhaseUnits phase(product);
+  if (phase.units == 0) {  // it reads nothing: nobody waits for it before writing again
+    StepThreads::sync();
+    return then();
+  }
   const SourceRows source{.x = product.x,
                           .norm_weight = product.norm_weight,
                           .rows = nullptr,
                           .epsilon = product.epsilon,
                           .cols = product.cols};
+  const StepRow row{product.x, product.x_words < 0 ? nullptr : words + product.x_words};
   constexpr ActivationKind kKind = ActivationKind::kQ8;
   const int columns = static_cast<int>(padded_columns(kKind, product.cols));
   const auto value_bytes = static_cast<int>(own_value_bytes<kKind>(1, columns));
   const PreparedActivations out{area, reinterpret_cast<float*>(area + value_bytes), 1, 1};
-  const OwnPreparation<kKind, StepThreads, true> preparation(source);
-  start();
-  preparation.run(out, 1, columns);
+  StepPreparation<StepThreads>(row, source).run(out, columns);
   then();
-  multiply_units(product, ring, SingleActivations{out.values, out.scales, columns}, sums);
+  multiply_units(product, phase, words, ring, SingleActivations{out.values, out.scales, columns},
+                 sums);
 }
 
 #endif

@@ -109,14 +109,35 @@ bool has_kernel(const AttentionArgs& args) {
   return is_half && (layout.head_dim == 64 || layout.head_dim == 128);
 }
 
-int head_blocks_of(const StepHeads& common) {
-  return common.attention.kv_heads * common.head_blocks;
-}
+/// Parts of pass_state(), offsets in bytes.
+struct StateLayout {
+  int64_t set_words, sets, sums, end;
+  int32_t splits;
+
+  explicit StateLayout(const OpLimits& limits) {
+    // What phases of 30 to 40 layers leave to each other; a pass of more is several launches.
+    constexpr int64_t kWordsOfColumn = 128;
+    set_words = round_up(kWordsOfColumn * limits.cols, 64);
+    splits = attention_splits_max(
+        static_cast<int32_t>(std::min<int64_t>(limits.context, kStepPositionsMax)));
+    sets = round_up(sizeof(StepState), 256);
+    sums = sets + 2 * set_words * static_cast<int64_t>(sizeof(uint32_t));
+    end = sums + round_up(limits.heads * splits * split_sums_bytes(limits.head_dim), 256);
+  }
+};
 
 }  // namespace
 
+int64_t pass_state_bytes(const OpLimits& limits) {
+  return StateLayout(limits).end;
+}
+
 StepProgram::StepProgram(const OpContext& context) : context_(context) {
-  launch_.counters = reinterpret_cast<StepCounters*>(pass_counters(context).data());
+  std::byte* const state = pass_state(context).data();
+  const StateLayout layout(context.limits);
+  launch_.state = reinterpret_cast<StepState*>(state);
+  launch_.sets = reinterpret_cast<uint32_t*>(state + layout.sets);
+  launch_.set_words = static_cast<int32_t>(layout.set_words);
 }
 
 bool StepProgram::takes(const BatchView& view) {
@@ -127,7 +148,7 @@ bool StepProgram::takes(const BatchView& view) {
 }
 
 bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask> tasks) {
-  if (heads_pending_) flush();
+  if (heads_pending_ || !has_words_for(2 * context_.limits.cols)) flush();
   StepProduct product = step_product(source);
   for (const LinearTask& task : tasks) {
     const bool fits = is_aligned(source) && has_kernel(task.weight) &&
@@ -138,6 +159,7 @@ bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask
     }
     product.tasks[product.task_count++] = step_task(task.weight, task.bias, task.y);
     product.residual = task.residual;
+    if (task.residual != nullptr) product.residual_words = words_of(task.residual);
   }
   append(product);
   return true;
@@ -145,7 +167,7 @@ bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask
 
 bool StepProgram::add_gated(const ActivationSource& source, const PackedMatrix& gate,
                             const PackedMatrix& up, float* out) {
-  if (heads_pending_) flush();
+  if (heads_pending_ || !has_words_for(2 * context_.limits.cols)) flush();
   if (!is_aligned(source) || !has_kernel(gate) || !has_kernel(up)) {
     flush();
     return false;
@@ -183,8 +205,9 @@ bool StepProgram::add(const QkvRopeArgs& args) {
 }
 
 bool StepProgram::add(const AttentionArgs& args) {
+  const int64_t words = int64_t{args.heads} * 3 * args.kv.layout.head_dim;
   if (!heads_pending_ || heads_.q != args.q || heads_.layer != args.layer ||
-      heads_.kv.arena != args.kv.arena || !has_kernel(args)) {
+      heads_.kv.arena != args.kv.arena || !has_kernel(args) || !has_words_for(words)) {
     flush();
     return false;
   }
@@ -193,10 +216,10 @@ bool StepProgram::add(const AttentionArgs& args) {
   common.dtype = args.kv.layout.dtype;
   common.head_blocks = (view.group + kBlockHeads - 1) / kBlockHeads;
   StepPhase phase;
-  phase.kind = StepKind::kAttention;
-  phase.attention = {.q = unfinished_.q,
-                     .k = unfinished_.k,
-                     .v = unfinished_.v,
+  phase.attention = {.kind = StepKind::kAttention,
+                     .q_words = words_of(unfinished_.q),
+                     .k_words = words_of(unfinished_.k),
+                     .v_words = words_of(unfinished_.v),
                      .out = args.out,
                      .q_norm = unfinished_.q_norm,
                      .k_norm = unfinished_.k_norm,
@@ -216,34 +239,57 @@ bool StepProgram::add(const AttentionArgs& args) {
 }
 
 bool StepProgram::set_common(StepHeads& common) {
-  if (head_blocks_of(common) > kStepHeadBlocksMax) return false;
-  const std::span<std::byte> scratch = op_scratch(context_);
-  const int64_t heads = common.attention.heads, head_dim = common.attention.head_dim;
-  common.splits = attention_splits_max(
-      static_cast<int32_t>(std::min<int64_t>(context_.limits.context, kStepPositionsMax)));
-  const int64_t kv_bytes = 2 * floats_bytes(int64_t{common.attention.kv_heads} * head_dim);
-  const int64_t totals = floats_bytes(2 * heads * common.splits);
-  const int64_t sums = floats_bytes(heads * common.splits * head_dim);
-  CHECK(kv_bytes + totals + sums <= std::ssize(scratch),
-        "scratch: less than scratch_bytes() asked for");
-  common.largest_total = reinterpret_cast<float2*>(scratch.data() + kv_bytes);
-  common.sums = reinterpret_cast<float*>(scratch.data() + kv_bytes + totals);
+  const StateLayout layout(context_.limits);
+  common.splits = layout.splits;
+  common.sums = pass_state(context_).data() + layout.sums;
   if (has_attention_ && !(launch_.heads == common)) return false;
   launch_.heads = common;
   has_attention_ = true;
   return true;
 }
 
-void StepProgram::append(const StepProduct& product) {
-  for (int i = 0; i < product.task_count; ++i) {
-    launch_.slot_bytes = std::max(launch_.slot_bytes, 16 * product.tasks[i].chunk_units);
+bool StepProgram::has_words_for(int64_t count) const {
+  constexpr int64_t kRounding = 4 * 4;
+  return launch_.words + count + kRounding <= launch_.set_words;
+}
+
+StepWords StepProgram::new_words(int64_t count) {
+  const StepWords first = launch_.words;
+  launch_.words += static_cast<int32_t>(round_up(count, 4));
+  CHECK(launch_.words <= launch_.set_words);
+  return first;
+}
+
+StepWords StepProgram::words_of(const float* row) {
+  const auto given = [&](StepWords& words, int64_t count) {
+    if (words == kNoWords) words = new_words(count);
+    return words;
+  };
+  for (int i = launch_.phase_count - 1; i >= 0; --i) {
+    StepPhase& phase = launch_.phases[i];
+    if (phase.kind() == StepKind::kAttention) {
+      const AttentionView& view = launch_.heads.attention;
+      if (phase.attention.out != row) continue;
+      return given(phase.attention.out_words, int64_t{view.heads} * view.head_dim);
+    }
+    for (int t = phase.product.gated ? 1 : 0; t < phase.product.task_count; ++t) {
+      StepTask& task = phase.product.tasks[t];
+      if (task.y == row) return given(task.y_words, task.rows);
+    }
+  }
+  return kNoWords;
+}
+
+void StepProgram::append(StepProduct product) {
+  product.x_words = words_of(product.x);
+  deal_panels(product);
+  const StepTask* const end = product.tasks + product.task_count;
+  for (const StepTask* task = product.tasks; task != end; ++task) {
+    launch_.slot_bytes = std::max(launch_.slot_bytes, 16 * task->chunk_units);
+    product.is_mixed = product.is_mixed || task->dtype != product.tasks[0].dtype;
   }
   StepPhase phase;
   phase.product = product;
-  deal_panels(phase.product);
-  phase.product.is_mixed =
-      std::any_of(product.tasks, product.tasks + product.task_count,
-                  [&](const StepTask& task) { return task.dtype != product.tasks[0].dtype; });
   append(phase, prepared_bytes(product.cols));
 }
 
@@ -260,6 +306,7 @@ void StepProgram::flush() {
   heads_pending_ = false;
   has_attention_ = false;
   launch_.heads = {};
+  launch_.words = 0;
   launch_.phase_count = 0;
   launch_.slot_bytes = 0;
   launch_.area_bytes = 0;
@@ -267,11 +314,7 @@ void StepProgram::flush() {
 }
 
 int64_t step_scratch_bytes(const OpLimits& limits) {
-  const int64_t width = limits.heads * limits.head_dim;
-  const int64_t splits = attention_splits_max(
-      static_cast<int32_t>(std::min<int64_t>(limits.context, kStepPositionsMax)));
-  return 2 * floats_bytes(width) + floats_bytes(2 * limits.heads * splits) +
-         floats_bytes(width * splits);
+  return 2 * floats_bytes(limits.heads * limits.head_dim);
 }
 
 }  // namespace neuros::kernels::cuda

@@ -23,16 +23,21 @@
 
 namespace neuros::kernels::cuda {
 
-inline constexpr int kStepHeadBlocksMax = 254;
 /// Positions up to which a block's four warps read their splits' keys and values fast enough.
 inline constexpr int32_t kStepPositionsMax = 16384;
 inline constexpr int32_t kStepPagesMax = kStepPositionsMax / 16;
+
+/// Where in a launch's set of words a row begins that one phase leaves to later ones
+/// (step_signals.cuh); negative: nowhere.
+using StepWords = int32_t;
+inline constexpr StepWords kNoWords = -1;
 
 /// One matrix of a phase: y = W x + bias (+ residual, of the phase).
 struct StepTask {
   const std::byte* weight = nullptr;  ///< panels
   const float* bias = nullptr;        ///< [rows] or null
   float* y = nullptr;                 ///< [rows]
+  StepWords y_words = kNoWords;       ///< the same for later phases
   int32_t rows = 0;
   uint16_t chunks = 0;      ///< of a panel
   uint8_t chunk_units = 0;  ///< bytes of a chunk / 16
@@ -45,26 +50,33 @@ struct StepShare {
   uint16_t each = 0, rest = 0;
 };
 
+enum class StepKind : uint8_t { kProduct, kAttention };
+
 /// Matrices of one kind of activations over the same row.
 struct StepProduct {
+  StepKind kind = StepKind::kProduct;
+  int8_t task_count = 0;
+  int8_t log_groups = 0;      ///< of columns (column_groups())
+  bool gated : 1 = false;     ///< tasks are gate and up; y is up's
+  bool is_mixed : 1 = false;  ///< tasks are of different types
+  int32_t cols = 0;
   StepTask tasks[kTasksMax];
   StepShare shares[kTasksMax];  ///< of the panels up to the end of each task
-  const float* x = nullptr;
+  StepWords x_words = kNoWords;
+  const float* x = nullptr;  ///< where there are no words of it
   const float* norm_weight = nullptr;
   const float* residual = nullptr;  ///< of the only task
+  StepWords residual_words = kNoWords;
   float epsilon = 0.0f;
-  int32_t cols = 0;
-  int8_t task_count = 0;
-  int8_t log_groups = 0;  ///< of columns (column_groups())
-  bool gated = false;     ///< tasks are gate and up; y is up's
-  bool is_mixed = false;  ///< tasks are of different types
 };
 
 /// Heads of a layer finished, and attention over its pages.
 struct StepAttention {
-  const float* q = nullptr;  ///< as the product left them
-  const float* k = nullptr;
-  const float* v = nullptr;
+  StepKind kind = StepKind::kAttention;
+  StepWords q_words = kNoWords;  ///< as the phase before left them
+  StepWords k_words = kNoWords;
+  StepWords v_words = kNoWords;
+  StepWords out_words = kNoWords;
   float* out = nullptr;
   const float* q_norm = nullptr;  ///< or null
   const float* k_norm = nullptr;
@@ -72,15 +84,13 @@ struct StepAttention {
   int32_t window = 0;
 };
 
-enum class StepKind : uint8_t { kProduct, kAttention };
+/// Both begin with their kind.
+union StepPhase {
+  StepProduct product;
+  StepAttention attention;
 
-struct StepPhase {
-  union {
-    StepProduct product;
-    StepAttention attention;
-  };
-  StepKind kind = StepKind::kProduct;
   StepPhase() : product() {}
+  constexpr StepKind kind() const { return product.kind; }
 };
 
 /// What all attention phases of a launch have in common; their own fields are not set here.
@@ -90,17 +100,22 @@ struct StepHeads {
   base::DType dtype = base::DType::kF16;  ///< of the pages
   int32_t head_blocks = 1;                ///< of a KV head: up to eight query heads each
   int32_t splits = 1;                     ///< room for so many in the sums
-  float* sums = nullptr;                  ///< [heads, splits, head_dim]
-  float2* largest_total = nullptr;        ///< [heads, splits]
+  std::byte* sums = nullptr;              ///< [heads, splits] split_sums_bytes()
 
   bool operator==(const StepHeads&) const = default;
 };
 
-/// Blocks meet here; zero before and after every launch.
-struct StepCounters {
-  uint32_t arrived;                            ///< blocks, at all barriers of this launch
-  uint32_t left;                               ///< blocks, at its end
-  uint32_t of_head_block[kStepHeadBlocksMax];  ///< splits that are done
+/// Bytes of what a split leaves of one head: pairs of sums, and its largest score with the sum of
+/// the powers, each with its number (step_attention.cuh).
+constexpr int64_t split_sums_bytes(int64_t head_dim) {
+  return (head_dim / 2 + 1) * 16;
+}
+
+/// What passes keep from one to the next; zeros at boot.
+struct StepState {
+  uint32_t launches;       ///< that are over
+  uint32_t left;           ///< blocks that have left the current one
+  uint32_t words_used[2];  ///< of each set
 };
 
 inline constexpr int kStepPhasesMax = 183;
@@ -109,7 +124,10 @@ inline constexpr int kStepPhasesMax = 183;
 struct StepLaunch {
   StepPhase phases[kStepPhasesMax];
   StepHeads heads;
-  StepCounters* counters = nullptr;
+  StepState* state = nullptr;
+  uint32_t* sets = nullptr;  ///< two sets of words, which launches use in turn
+  int32_t set_words = 0;     ///< that a set has room for
+  int32_t words = 0;         ///< that this launch uses
   int32_t phase_count = 0;
   int32_t slot_bytes = 0;   ///< the largest chunk
   int32_t slots = 0;        ///< of a warp's ring
@@ -140,10 +158,15 @@ class StepProgram final : public PassFusion {
   void flush();
 
  private:
-  void append(const StepProduct& product);
+  void append(StepProduct product);
   void append(const StepPhase& phase, int64_t area_bytes);
   /// False: the launch has attention of another kind.
   bool set_common(StepHeads& common);
+  /// Words of a row that an earlier phase of this launch left in `row`; kNoWords: none did. From
+  /// then on the phase leaves them.
+  StepWords words_of(const float* row);
+  bool has_words_for(int64_t count) const;
+  StepWords new_words(int64_t count);
 
   const OpContext& context_;
   StepLaunch launch_;
@@ -165,8 +188,7 @@ inline OpContext alone(OpContext context) {
   return context;
 }
 
-/// What a pass needs of the ops' scratch as one launch: keys and values of the row, and
-/// attention's.
+/// What a pass needs of the ops' scratch as one launch: keys and values of the row.
 int64_t step_scratch_bytes(const OpLimits& limits);
 
 }  // namespace neuros::kernels::cuda

@@ -152,7 +152,7 @@ class ChunkSource {
   }
 
   __device__ __forceinline__ void next_phase() {
-    while (!done() && launch_.phases[phase_].kind != StepKind::kProduct) ++phase_;
+    while (!done() && launch_.phases[phase_].kind() != StepKind::kProduct) ++phase_;
     if (done()) return;
     units_ = PhaseUnits(launch_.phases[phase_].product);
     items_ = units_.units << units_.log_groups;
@@ -225,20 +225,61 @@ struct RingPlace {
   }
 };
 
-/// A feeding warp; `feeder` is its number among them.
+/// Whether a wait for the end of the phase of this parity would return at once.
+__device__ __forceinline__ bool is_over(uint32_t barrier, uint32_t parity) {
+  uint32_t over;
+  asm volatile(
+      "{\n"
+      ".reg .pred over;\n"
+      "mbarrier.test_wait.parity.shared::cta.b64 over, [%1], %2;\n"
+      "selp.u32 %0, 1, 0, over;\n"
+      "}\n"
+      : "=r"(over)
+      : "r"(barrier), "r"(parity)
+      : "memory");
+  return over != 0;
+}
+
+/// One lane's ring, as the lane that feeds it sees it.
+class RingFeed {
+ public:
+  __device__ __forceinline__ RingFeed(const StepLaunch& launch, const StepRings& rings, int warp)
+      : rings_(rings),
+        slots_(rings.slot(warp)),
+        first_full_(rings.full(warp)),
+        next_(first_full_),
+        source_(launch, warp) {}
+
+  __device__ __forceinline__ bool done() const { return source_.done(); }
+
+  /// Whether there is a free slot.
+  __device__ __forceinline__ bool ready() const {
+    return is_over(next_.full + 8, next_.phase ^ 1);
+  }
+  __device__ __forceinline__ void start_copy() {
+    const auto bytes = static_cast<uint32_t>(source_.bytes());
+    hopper::arrive_and_expect(next_.full, bytes);
+    hopper::bulk_copy(slots_ + next_.offset, source_.at(), bytes, next_.full);
+    next_.advance(rings_, first_full_);
+    source_.advance();
+  }
+
+ private:
+  const StepRings& rings_;
+  uint32_t slots_, first_full_;
+  RingPlace next_;
+  ChunkSource source_;
+};
+
+/// A feeding warp; `feeder` is its number among them. Its lanes feed a ring each and wait for
+/// nothing: a ring whose warp is slow does not hold the others up.
 __device__ __forceinline__ void feed_rings(const StepLaunch& launch, const StepRings& rings,
                                            int feeder) {
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   if (lane >= kRingsOfFeeder) return;
-  const int warp = feeder * kRingsOfFeeder + lane;
-  const uint32_t slots = rings.slot(warp), first_full = rings.full(warp);
-  RingPlace place(first_full);
-  for (ChunkSource source(launch, warp); !source.done(); source.advance()) {
-    const auto bytes = static_cast<uint32_t>(source.bytes());
-    hopper::wait(place.full + 8, place.phase ^ 1);
-    hopper::arrive_and_expect(place.full, bytes);
-    hopper::bulk_copy(slots + place.offset, source.at(), bytes, place.full);
-    place.advance(rings, first_full);
+  RingFeed feed(launch, rings, feeder * kRingsOfFeeder + lane);
+  while (!feed.done()) {
+    if (feed.ready()) feed.start_copy();
   }
 }
 

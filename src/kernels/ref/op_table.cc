@@ -16,7 +16,9 @@ OpTable make_table() {
                 .attention = ref::attention,
                 .gate_up = ref::gate_up,
                 .logits = ref::logits,
-                .top_logits = ref::top_logits};
+                .top_logits = ref::top_logits,
+                .conv1d_gelu = ref::conv1d_gelu,
+                .encoder_attention = ref::encoder_attention};
   for (size_t i = 0; i < table.linear.size(); ++i) {
     table.linear[i] = ref::linear_kernel(static_cast<base::DType>(i));
   }

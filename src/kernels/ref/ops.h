@@ -4,7 +4,9 @@
 /// activations stay float.
 
 #include "kernels/attention.h"
+#include "kernels/conv1d_gelu.h"
 #include "kernels/embed.h"
+#include "kernels/encoder_attention.h"
 #include "kernels/gate_up.h"
 #include "kernels/linear.h"
 #include "kernels/logits.h"
@@ -26,6 +28,8 @@ void attention(const OpContext& context, const AttentionArgs& args);
 void gate_up(const OpContext& context, const GateUpArgs& args);
 void logits(const OpContext& context, const LogitsArgs& args);
 void top_logits(const OpContext& context, const TopLogitsArgs& args);
+void conv1d_gelu(const OpContext& context, const Conv1dGeluArgs& args);
+void encoder_attention(const OpContext& context, const EncoderAttentionArgs& args);
 
 /// The kernel of a weight type; all of them multiply with linear().
 LinearKernel linear_kernel(base::DType dtype);

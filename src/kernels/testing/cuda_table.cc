@@ -45,6 +45,12 @@ OpTable make_table() {
   table.top_logits = [](const OpContext& context, const TopLogitsArgs& args) {
     stage_and_run(cuda_ops()->top_logits, context, args, {});
   };
+  table.conv1d_gelu = [](const OpContext& context, const Conv1dGeluArgs& args) {
+    stage_and_run(cuda_ops()->conv1d_gelu, context, args, {});
+  };
+  table.encoder_attention = [](const OpContext& context, const EncoderAttentionArgs& args) {
+    stage_and_run(cuda_ops()->encoder_attention, context, args, {});
+  };
   for (LinearKernel& kernel : table.linear) {
     if (!kernel) continue;
     kernel.run = [](const OpContext& context, const LinearArgs& args) {
