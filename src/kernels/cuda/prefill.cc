@@ -63,7 +63,8 @@ int attribute(cudaDeviceAttr which) {
 
 /// NEUROS_CUDA_PATH, for tests: "generic" keeps to the instructions that every card has, "wgmma64",
 /// "wgmma128" and "wgmma256" to tiles of that width; "wgmma256+128" has both, of 16-bit weights
-/// both heights.
+/// both heights. With "x4" after it 16-bit weights' tiles are in large clusters, else in small
+/// ones; "pairs" chooses everything but large clusters.
 Card this_card() {
   const char* given = std::getenv("NEUROS_CUDA_PATH");
   const std::string_view path = given == nullptr ? "" : given;
@@ -71,11 +72,17 @@ Card this_card() {
                                   attribute(cudaDevAttrComputeCapabilityMinor),
             .tiling = {.multiprocessors = attribute(cudaDevAttrMultiProcessorCount)}};
   card.wgmma = card.compute_capability == 90 && path != "generic";
+  if (card.wgmma) card.tiling.large_clusters = large_clusters();
+  const bool large = path.ends_with("x4");
+  const std::string_view tiles = path.substr(0, path.size() - (large ? 2 : 0));
   for (const int width : {64, 128, 256}) {
-    if (path == "wgmma" + std::to_string(width)) card.tiling.width = width;
+    if (tiles == "wgmma" + std::to_string(width)) card.tiling.width = width;
   }
-  card.tiling.mixed = path == "wgmma256+128";
+  card.tiling.mixed = tiles == "wgmma256+128";
   if (card.tiling.mixed) card.tiling.width = kWgmmaTokensMax;
+  if (card.tiling.width > 0 || path == "pairs") {
+    card.tiling.cluster = large ? kLargeCluster : wgmma_cluster(kWgmmaTokensMax);
+  }
   return card;
 }
 
@@ -95,11 +102,20 @@ Kernel quantised_kernel(int width) {
 /// By wgmma, of 16-bit weights.
 template <DType kType>
 Kernel halves_kernel(const Tiling& tiling) {
+  constexpr int kWide = kWgmmaTokensMax, kSmallCluster = wgmma_cluster(kWide);
+  const bool tall = tiling.tall_tiles > 0;
   Kernel kernel{.rows = kTileRows / 2, .tokens = tiling.width};
-  kernel.launch = tiling.width == 64      ? launch_wgmma_halves<kType, kLowStrips, 64>
-                  : tiling.width == 128   ? launch_wgmma_halves<kType, kLowStrips, 128>
-                  : tiling.tall_tiles > 0 ? launch_wgmma_halves<kType, kTallStrips, kWgmmaTokensMax>
-                                          : launch_wgmma_halves<kType, kLowStrips, kWgmmaTokensMax>;
+  if (tiling.width == 64) {
+    kernel.launch = launch_wgmma_halves<kType, kLowStrips, 64, 1>;
+  } else if (tiling.width == 128) {
+    kernel.launch = launch_wgmma_halves<kType, kLowStrips, 128, 1>;
+  } else if (tiling.cluster == kLargeCluster) {
+    kernel.launch = tall ? launch_wgmma_halves<kType, kTallStrips, kWide, kLargeCluster>
+                         : launch_wgmma_halves<kType, kLowStrips, kWide, kLargeCluster>;
+  } else {
+    kernel.launch = tall ? launch_wgmma_halves<kType, kTallStrips, kWide, kSmallCluster>
+                         : launch_wgmma_halves<kType, kLowStrips, kWide, kSmallCluster>;
+  }
   return kernel;
 }
 
@@ -158,16 +174,25 @@ Prepared prepared_kind(const Card& card, DType dtype) {
   return card.compute_capability >= 80 ? Prepared::kBF16 : Prepared::kF32;
 }
 
-/// Where prepared activations lie in the scratch: the tokens' factors, then the activations and
-/// what tiles may read after them.
+/// Where prepared activations lie in the scratch: the tokens' factors, if they have some, then the
+/// activations and what tiles may read after them.
 struct Layout {
+  bool has_factors;
   int64_t tokens, cols, factor_bytes, bytes;
 
   Layout(Prepared kind, int64_t source_tokens, int64_t source_cols)
-      : tokens(round_up(source_tokens, kPadTokens)),
+      : has_factors(kind == Prepared::kF16),
+        tokens(round_up(source_tokens, kPadTokens)),
         cols(round_up(source_cols, kind == Prepared::kF32 ? 4 : kPadColumns)),
-        factor_bytes(round_up(tokens * 4, 256)),
+        factor_bytes(has_factors ? round_up(tokens * 4, 256) : 0),
         bytes(factor_bytes + tokens * cols * (kind == Prepared::kF32 ? 4 : 2) + kTileBytesMax) {}
+
+  float* factors(std::span<std::byte> scratch) const {
+    return has_factors ? reinterpret_cast<float*>(scratch.data()) : nullptr;
+  }
+  std::byte* activations(std::span<std::byte> scratch) const {
+    return scratch.data() + factor_bytes;
+  }
 };
 
 void prepare(const OpContext& context, Prepared kind, const ActivationSource& source,
@@ -178,8 +203,8 @@ void prepare(const OpContext& context, Prepared kind, const ActivationSource& so
                       {.source = source,
                        .padded_tokens = layout.tokens,
                        .padded_cols = layout.cols,
-                       .out = scratch.data() + layout.factor_bytes,
-                       .token_factors = reinterpret_cast<float*>(scratch.data())});
+                       .out = layout.activations(scratch),
+                       .token_factors = layout.factors(scratch)});
 }
 
 bool is_aligned(const void* pointer) {
@@ -202,14 +227,15 @@ void multiply(const OpContext& context, const Card& card, Prepared kind, const P
                    .tiles = static_cast<int>(tiling.tiles),
                    .tall_row_groups = static_cast<int>(tiling.tall_row_groups),
                    .tall_tiles = static_cast<int>(tiling.tall_tiles),
+                   .clusters = static_cast<int>(tiling.clusters),
                    .tokens = static_cast<int>(source.tokens),
                    .padded_tokens = static_cast<int>(layout.tokens),
                    .token_tiles = static_cast<int>((source.tokens - 1) / kernel.tokens + 1),
                    .cols = static_cast<int>(source.cols),
                    .padded_cols = static_cast<int>(layout.cols),
                    .panel_bytes = panel_bytes(products.dtype, source.cols),
-                   .activations = scratch.data() + layout.factor_bytes,
-                   .token_factors = reinterpret_cast<const float*>(scratch.data()),
+                   .activations = layout.activations(scratch),
+                   .token_factors = layout.factors(scratch),
                    .multiprocessors = card.tiling.multiprocessors,
                    .heads = products.heads,
                    .bf16_pages = products.bf16_pages};

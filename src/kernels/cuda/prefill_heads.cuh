@@ -10,9 +10,7 @@
 
 #include "kernels/cuda/prefill_product.h"
 #include "kernels/cuda/prefill_tile.cuh"
-
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include "kernels/cuda/prepared_halves.cuh"
 
 namespace neuros::kernels::cuda::prefill {
 
@@ -48,10 +46,10 @@ class HeadRows {
 };
 
 /// What the sums of a slice are finished with, loaded a slice ahead.
-template <HeadRole kRole>
+template <HeadRole kRole, bool kIsBf16>
 struct HeadExtras {
   using Rows = HeadRows<kRole>;
-  float factor[Rows::kIsQuery ? Rows::kFours : 1];
+  TokenFactor<kIsBf16> factor[Rows::kIsQuery ? Rows::kFours : 1];
   float4 rotation[kRole == HeadRole::kValue ? 1 : Rows::kFours];
 
   /// `first`: token of the slice. Past the last token the last one's.
@@ -60,9 +58,7 @@ struct HeadExtras {
 #pragma unroll
     for (int i = 0; i < Rows::kFours; ++i) {
       const int token = min(first + rows.token(i), last);
-      if (Rows::kIsQuery || i == 0) {
-        factor[i] = __fmul_rn(args.token_factors[token], args.weight_factor);
-      }
+      if (Rows::kIsQuery || i == 0) factor[i].load(args, token);
       if constexpr (kRole != HeadRole::kValue) {
         rotation[i] = {1.0f, 0.0f, 1.0f, 0.0f};
         if (rows.dim(i) < args.heads.rope_dims) {
@@ -84,12 +80,7 @@ __device__ __forceinline__ float4 rotated(float4 x, float4 turn) {
 
 /// Two numbers of a page, the lower one first.
 __device__ __forceinline__ uint32_t page_pair(bool is_bf16, float low, float high) {
-  if (is_bf16) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<const uint32_t*>(&pair);
-  }
-  const __half2 pair = __floats2half2_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
+  return is_bf16 ? round_pair<true>(low, high) : round_pair<false>(low, high);
 }
 
 // A page and a token's place in it, of up to 64, in one number.
@@ -109,18 +100,18 @@ __device__ __forceinline__ void store_key_fours(const HeadsView& view, uint16_t*
 }
 
 /// A thread's part of a slice; `slot`: of its token, of keys and values.
-template <HeadRole kRole>
+template <HeadRole kRole, bool kIsBf16>
 __device__ __forceinline__ void write_head_slice(const ProductArgs& args,
                                                  const HeadRows<kRole>& rows,
-                                                 const HeadExtras<kRole>& extras,
+                                                 const HeadExtras<kRole, kIsBf16>& extras,
                                                  const float* slice, int first, int slot) {
   using Rows = HeadRows<kRole>;
   const HeadsView& view = args.heads;
   uint32_t pairs[2 * Rows::kFours];
 #pragma unroll
   for (int i = 0; i < Rows::kFours; ++i) {
-    float4 x = scaled(slice + rows.token(i) * kSliceStride + rows.in_strip(i),
-                      extras.factor[Rows::kIsQuery ? i : 0]);
+    float4 x = extras.factor[Rows::kIsQuery ? i : 0].times_four(
+        slice + rows.token(i) * kSliceStride + rows.in_strip(i));
     if (rows.task.bias != nullptr) {
       x = add(x, load_four(rows.task.bias + rows.row() + (Rows::kIsQuery ? 0 : 4 * i)));
     }
@@ -152,7 +143,7 @@ __device__ __forceinline__ void write_head_slice(const ProductArgs& args,
   }
 }
 
-template <HeadRole kRole, int kTokens, typename Sync>
+template <HeadRole kRole, int kTokens, bool kIsBf16, typename Sync>
 __device__ __forceinline__ void write_head_rows(const ProductArgs& args, const Tile& strip,
                                                 const float (&sums)[kTokens / 2], float* stage,
                                                 Sync sync) {
@@ -167,7 +158,7 @@ __device__ __forceinline__ void write_head_rows(const ProductArgs& args, const T
       slots[slice] = page_slot(args.heads, min(token, args.tokens - 1));
     }
   }
-  HeadExtras<kRole> extras;
+  HeadExtras<kRole, kIsBf16> extras;
   extras.load(args, rows, strip.token);
 #pragma unroll
   for (int slice = 0; slice < kSlices; ++slice) {
@@ -176,25 +167,26 @@ __device__ __forceinline__ void write_head_rows(const ProductArgs& args, const T
     float* const buffer = stage + slice % 2 * kSliceFloats;
     stage_slice<kTokens>(sums, slice, buffer, thread);
     sync();
-    HeadExtras<kRole> next;
+    HeadExtras<kRole, kIsBf16> next;
     if (slice + 1 < kSlices) next.load(args, rows, first + kSliceTokens);
-    if (rows.exist()) write_head_slice<kRole>(args, rows, extras, buffer, first, slots[slice]);
+    if (rows.exist())
+      write_head_slice<kRole, kIsBf16>(args, rows, extras, buffer, first, slots[slice]);
     extras = next;
   }
 }
 
 /// write_strip() of a task that has heads.
-template <int kTokens, typename Sync>
+template <int kTokens, bool kIsBf16, typename Sync>
 __device__ __forceinline__ void write_heads(const ProductArgs& args, const Tile& strip,
                                             const float (&sums)[kTokens / 2], float* stage,
                                             Sync sync) {
   switch (args.tasks[strip.task].role) {
     case HeadRole::kQuery:
-      return write_head_rows<HeadRole::kQuery, kTokens>(args, strip, sums, stage, sync);
+      return write_head_rows<HeadRole::kQuery, kTokens, kIsBf16>(args, strip, sums, stage, sync);
     case HeadRole::kKey:
-      return write_head_rows<HeadRole::kKey, kTokens>(args, strip, sums, stage, sync);
+      return write_head_rows<HeadRole::kKey, kTokens, kIsBf16>(args, strip, sums, stage, sync);
     case HeadRole::kValue:
-      return write_head_rows<HeadRole::kValue, kTokens>(args, strip, sums, stage, sync);
+      return write_head_rows<HeadRole::kValue, kTokens, kIsBf16>(args, strip, sums, stage, sync);
     case HeadRole::kNone:
       return;
   }

@@ -47,9 +47,9 @@ struct PrepareArgs {
   int64_t padded_tokens = 0;
   int64_t padded_cols = 0;
   std::byte* out = nullptr;  ///< as described above
-  /// [padded tokens]: what a token's sums are multiplied by. f16 activations are scaled by a power
-  /// of two so that the largest of a token lies in [128, 256): neither they nor their sums
-  /// overflow.
+  /// [padded tokens], of kF16 only: what a token's sums are multiplied by. Its activations are
+  /// scaled by a power of two so that the largest of a token lies in [128, 256): neither they nor
+  /// their sums overflow.
   float* token_factors = nullptr;
 };
 
@@ -65,8 +65,11 @@ struct ProductTask {
   const float* bias = nullptr;    ///< [rows] or null
   // At most one of these, [tokens, rows]; may be y.
   const float* residual = nullptr;
-  const float* gate = nullptr;      ///< y = silu(gate) * y
-  float* y = nullptr;               ///< [tokens, rows]
+  const float* gate = nullptr;  ///< y = silu(gate) * y
+  float* y = nullptr;           ///< [tokens, rows]
+  /// SwiGLU by wgmma of 16-bit weights: y as prepared bf16 instead, for a product of the launch's
+  /// padded tokens and a multiple of kBlockColumns rows; or null.
+  std::byte* prepared = nullptr;
   HeadRole role = HeadRole::kNone;  ///< only of 16-bit weights by wgmma; keys and values leave y
   int rows = 0;
   int first_tile = 0;    ///< of this task among the row tiles of the launch
@@ -85,6 +88,7 @@ struct ProductArgs {
   int wide_row_tiles = 0;
   int wide_tiles = 0, tiles = 0;
   int tall_row_groups = 0, tall_tiles = 0;
+  int clusters = 0;  ///< of 16-bit weights by wgmma: that run at a time
   int tokens = 0;
   int padded_tokens = 0;  ///< of the prepared activations
   int token_tiles = 0;
@@ -92,11 +96,11 @@ struct ProductArgs {
   int padded_cols = 0;  ///< of prepared floats
   int64_t panel_bytes = 0;
   const std::byte* activations = nullptr;
-  const float* token_factors = nullptr;
-  float weight_factor = 1.0f;  ///< what sums are multiplied by beside the token's
-  int multiprocessors = 0;     ///< of the device
-  HeadsView heads;             ///< of tasks that have roles
-  bool bf16_pages = false;     ///< or f16
+  const float* token_factors = nullptr;  ///< PrepareArgs
+  float weight_factor = 1.0f;            ///< what sums are multiplied by beside the token's
+  int multiprocessors = 0;               ///< of the device
+  HeadsView heads;                       ///< of tasks that have roles
+  bool bf16_pages = false;               ///< or f16
 
   constexpr int tile_rows() const { return swiglu ? kTileRows / 2 : kTileRows; }
   constexpr int strip_rows() const { return tile_rows() / 2; }
@@ -118,12 +122,15 @@ constexpr int wgmma_cluster(int tile_tokens) {  ///< blocks that share their tok
 template <base::DType kType, int kTokens>
 void launch_wgmma(const OpContext& context, const ProductArgs& args);
 
-/// The same of f16 and bf16: tiles of at most kStrips strips of 64 rows. With kTallStrips, tiles
-/// are tall or have kLowStrips.
+/// The same of f16 and bf16: tiles of at most kStrips strips of 64 rows, in clusters of kCluster
+/// blocks one above the other. With kTallStrips, tiles are tall or have kLowStrips.
 inline constexpr int kLowStrips = 2;
 inline constexpr int kTallStrips = 3;
-template <base::DType kType, int kStrips, int kTokens>
+inline constexpr int kLargeCluster = 4;  ///< only of tiles of kWgmmaTokensMax
+template <base::DType kType, int kStrips, int kTokens, int kCluster>
 void launch_wgmma_halves(const OpContext& context, const ProductArgs& args);
+/// Large clusters that the GPU has room for at a time.
+int large_clusters();
 
 /// Plain f32 arithmetic: 64 rows x 64 tokens a block. f32 and bf16.
 inline constexpr int kFmaRows = 64;

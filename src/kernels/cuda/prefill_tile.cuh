@@ -12,6 +12,7 @@
 #include "kernels/cuda/fragment_layout.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prefill_product.h"
+#include "kernels/cuda/prepared_halves.cuh"
 
 namespace neuros::kernels::cuda::prefill {
 
@@ -119,11 +120,28 @@ __device__ __forceinline__ float4 add(float4 a, float4 b) {
 __device__ __forceinline__ float4 load_four(const float* at) {
   return *reinterpret_cast<const float4*>(at);
 }
-__device__ __forceinline__ float4 scaled(const float* sums, float factor) {
-  const float4 v = load_four(sums);
-  return {__fmul_rn(v.x, factor), __fmul_rn(v.y, factor), __fmul_rn(v.z, factor),
-          __fmul_rn(v.w, factor)};
+__device__ __forceinline__ float4 load_four_past_l1(const float* at) {
+  return __ldcg(reinterpret_cast<const float4*>(at));
 }
+
+/// What a token's sums are multiplied by: of bf16 that is 1, in any case.
+template <bool kIsBf16>
+class TokenFactor {
+ public:
+  __device__ __forceinline__ void load(const ProductArgs& args, int token) {
+    if constexpr (!kIsBf16) factor_ = __fmul_rn(args.token_factors[token], args.weight_factor);
+  }
+  __device__ __forceinline__ float times(float sum) const {
+    return kIsBf16 ? sum : __fmul_rn(sum, factor_);
+  }
+  __device__ __forceinline__ float4 times_four(const float* sums) const {
+    const float4 v = load_four(sums);
+    return {times(v.x), times(v.y), times(v.z), times(v.w)};
+  }
+
+ private:
+  float factor_ = 0.0f;
+};
 
 /// What a thread of a strip writes: four rows of every kStep-th token.
 template <bool kSwiglu>
@@ -151,12 +169,12 @@ struct OwnRows {
   }
 };
 
-/// What a thread's part of a slice is made of beside sums: loaded a slice before it is used, all of
-/// it at a time, as loads would otherwise wait for the stores before them.
-template <bool kSwiglu>
+/// What a thread's part of a slice is made of beside sums: loaded before the slices in front of it
+/// are written, all of it at a time, as loads would otherwise wait for the stores before them.
+template <bool kSwiglu, bool kIsBf16>
 struct SliceExtras {
   using Rows = OwnRows<kSwiglu>;
-  float factor[Rows::kCount];
+  TokenFactor<kIsBf16> factor[Rows::kCount];
   float4 residual[kSwiglu ? 1 : Rows::kCount];
 
   __device__ __forceinline__ void load(const ProductArgs& args, const Rows& rows, int token) {
@@ -166,10 +184,10 @@ struct SliceExtras {
 #pragma unroll
     for (int i = 0; i < Rows::kCount; ++i) {
       const int of = token + rows.token + i * Rows::kStep;
-      factor[i] = 0.0f;
-      if (of < args.tokens) factor[i] = __fmul_rn(args.token_factors[of], args.weight_factor);
+      if (of >= args.tokens) continue;
+      factor[i].load(args, of);
       if constexpr (!kSwiglu) {
-        if (has_residual && of < args.tokens) residual[i] = load_four(from + rows.place(token, i));
+        if (has_residual) residual[i] = load_four_past_l1(from + rows.place(token, i));
       }
     }
   }
@@ -177,7 +195,7 @@ struct SliceExtras {
 
 /// A thread's part of a slice where a task's rows or pointers do not allow 16-byte accesses, or
 /// there is a gate: one by one.
-template <bool kSwiglu>
+template <bool kSwiglu, bool kIsBf16>
 __device__ __forceinline__ void write_one_by_one(const ProductArgs& args,
                                                  const OwnRows<kSwiglu>& rows, const float* slice,
                                                  int token) {
@@ -188,11 +206,12 @@ __device__ __forceinline__ void write_one_by_one(const ProductArgs& args,
     const int of = rows.token + i / 4 * Rows::kStep, row = i % 4;
     if (token + of >= args.tokens) return;
     if (rows.row + row >= task.rows) continue;
-    const float factor = __fmul_rn(args.token_factors[token + of], args.weight_factor);
+    TokenFactor<kIsBf16> factor;
+    factor.load(args, token + of);
     const float* sums = slice + of * kSliceStride + rows.in_strip + row;
     const int64_t at = rows.place(token, i / 4) + row;
-    float value = __fmul_rn(sums[0], factor);
-    if (kSwiglu) value = silu_times(value, __fmul_rn(sums[kStripRows / 2], factor));
+    float value = factor.times(sums[0]);
+    if (kSwiglu) value = silu_times(value, factor.times(sums[kStripRows / 2]));
     if (task.bias != nullptr) value = __fadd_rn(value, task.bias[rows.row + row]);
     if (task.residual != nullptr) value = __fadd_rn(value, __ldcg(task.residual + at));
     if (task.gate != nullptr) value = silu_times(__ldcg(task.gate + at), value);
@@ -201,22 +220,24 @@ __device__ __forceinline__ void write_one_by_one(const ProductArgs& args,
 }
 
 /// A thread's part of a slice from shared memory to y; `token` is the slice's first.
-template <bool kSwiglu>
+template <bool kSwiglu, bool kIsBf16>
 __device__ __forceinline__ void write_slice(const ProductArgs& args, const OwnRows<kSwiglu>& rows,
-                                            const SliceExtras<kSwiglu>& extras, float4 bias,
-                                            const float* slice, int token) {
+                                            const SliceExtras<kSwiglu, kIsBf16>& extras,
+                                            float4 bias, const float* slice, int token) {
   using Rows = OwnRows<kSwiglu>;
   const ProductTask& task = rows.task;
-  if (!task.aligned || task.gate != nullptr) return write_one_by_one(args, rows, slice, token);
+  if (!task.aligned || task.gate != nullptr) {
+    return write_one_by_one<kSwiglu, kIsBf16>(args, rows, slice, token);
+  }
   if (rows.row >= task.rows) return;
   const float* sums = slice + rows.token * kSliceStride + rows.in_strip;
   float4 values[Rows::kCount];
 #pragma unroll
   for (int i = 0; i < Rows::kCount; ++i) {
     const float* at = sums + i * Rows::kStep * kSliceStride;
-    values[i] = scaled(at, extras.factor[i]);
+    values[i] = extras.factor[i].times_four(at);
     if constexpr (kSwiglu) {
-      values[i] = silu_times(values[i], scaled(at + kStripRows / 2, extras.factor[i]));
+      values[i] = silu_times(values[i], extras.factor[i].times_four(at + kStripRows / 2));
     } else {
       if (task.bias != nullptr) values[i] = add(values[i], bias);
       if (task.residual != nullptr) values[i] = add(values[i], extras.residual[i]);
@@ -245,18 +266,22 @@ __device__ __forceinline__ void stage_slice(const float (&sums)[kTokens / 2], in
   }
 }
 
-template <bool kSwiglu, int kTokens, typename Sync>
+template <bool kSwiglu>
+__device__ __forceinline__ float4 load_bias(const OwnRows<kSwiglu>& rows) {
+  const ProductTask& task = rows.task;
+  if (kSwiglu || !task.aligned || task.bias == nullptr || rows.row >= task.rows) return {};
+  return load_four(task.bias + rows.row);
+}
+
+template <bool kSwiglu, int kTokens, bool kIsBf16, typename Sync>
 __device__ __forceinline__ void write_rows(const ProductArgs& args, const Tile& strip,
                                            const float (&sums)[kTokens / 2], float* stage,
                                            Sync sync) {
   constexpr int kSlices = kTokens / kSliceTokens;
   const int thread = thread_index();
   const OwnRows<kSwiglu> rows(args, strip, thread);
-  float4 bias{};
-  if (!kSwiglu && rows.task.aligned && rows.task.bias != nullptr && rows.row < rows.task.rows) {
-    bias = load_four(rows.task.bias + rows.row);
-  }
-  SliceExtras<kSwiglu> extras;
+  const float4 bias = load_bias(rows);
+  SliceExtras<kSwiglu, kIsBf16> extras;
   extras.load(args, rows, strip.token);
 #pragma unroll
   for (int slice = 0; slice < kSlices; ++slice) {
@@ -265,35 +290,117 @@ __device__ __forceinline__ void write_rows(const ProductArgs& args, const Tile& 
     float* const buffer = stage + slice % 2 * kSliceFloats;
     stage_slice<kTokens>(sums, slice, buffer, thread);
     sync();
-    SliceExtras<kSwiglu> next;
+    SliceExtras<kSwiglu, kIsBf16> next;
     if (slice + 1 < kSlices) next.load(args, rows, token + kSliceTokens);
     write_slice(args, rows, extras, bias, buffer, token);
     extras = next;
   }
 }
 
-/// Writes a strip. sums[4 j + c] of lane 4g + t: token 8 j + 2 t + c % 2, row g + 8 (c / 2) of the
-/// warp's panel. `stage`: of the strip; `sync` is a barrier of its threads, or of more. One a slice
-/// suffices, as a slice's buffer is written again only after the barrier of the slice in between.
-template <int kTokens, typename Sync>
-__device__ __forceinline__ void write_strip(const ProductArgs& args, const Tile& strip,
-                                            const float (&sums)[kTokens / 2], float* stage,
-                                            Sync sync) {
-  if (args.swiglu) {
-    write_rows<true, kTokens>(args, strip, sums, stage, sync);
-  } else {
-    write_rows<false, kTokens>(args, strip, sums, stage, sync);
+/// Extras of the slice that is written and the kAhead after it, where there are registers for them.
+template <bool kIsBf16, int kAhead>
+struct SlicesAhead {
+  SliceExtras<false, kIsBf16> slices[kAhead + 1];
+
+  /// Before the first slice is written; its sums need not be there.
+  __device__ __forceinline__ void load_first(const ProductArgs& args, const Tile& strip) {
+    const OwnRows<false> rows(args, strip, thread_index());
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) slices[i].load(args, rows, strip.token + i * kSliceTokens);
+  }
+};
+
+/// write_rows() with more of them under way; `ahead` after load_first().
+template <int kTokens, bool kIsBf16, int kAhead, typename Sync>
+__device__ __forceinline__ void write_rows_ahead(const ProductArgs& args, const Tile& strip,
+                                                 const float (&sums)[kTokens / 2], float* stage,
+                                                 Sync sync, SlicesAhead<kIsBf16, kAhead>& ahead) {
+  constexpr int kSlices = kTokens / kSliceTokens;
+  const int thread = thread_index();
+  const OwnRows<false> rows(args, strip, thread);
+  const float4 bias = load_bias(rows);
+#pragma unroll
+  for (int slice = 0; slice < kSlices; ++slice) {
+    const int token = strip.token + slice * kSliceTokens;
+    if (token >= args.tokens) return;
+    float* const buffer = stage + slice % 2 * kSliceFloats;
+    stage_slice<kTokens>(sums, slice, buffer, thread);
+    sync();
+    if (slice + kAhead < kSlices) {
+      const int later = (slice + kAhead) % (kAhead + 1);
+      ahead.slices[later].load(args, rows, token + kAhead * kSliceTokens);
+    }
+    write_slice(args, rows, ahead.slices[slice % (kAhead + 1)], bias, buffer, token);
   }
 }
 
-/// Writes a tile of two strips, each by its threads.
+/// SwiGLU of a strip as the operand of the next product. Tokens of one thread are multiples of 8
+/// apart: their parts lie at the same place of their 128 bytes.
 template <int kTokens, typename Sync>
+__device__ __forceinline__ void write_prepared(const ProductArgs& args, const Tile& strip,
+                                               const float (&sums)[kTokens / 2], float* stage,
+                                               Sync sync) {
+  using Rows = OwnRows<true>;
+  static_assert(Rows::kStep % 8 == 0);
+  const int thread = thread_index();
+  const Rows rows(args, strip, thread);
+  if (strip.row >= rows.task.rows) return;  // all of it: rows are a multiple of a strip's
+  const int first = strip.token + rows.token;
+  std::byte* const to = rows.task.prepared + prepared_place(args.padded_tokens, first, rows.row);
+#pragma unroll
+  for (int slice = 0; slice < kTokens / kSliceTokens; ++slice) {
+    if (strip.token + slice * kSliceTokens >= args.tokens) return;
+    float* const buffer = stage + slice % 2 * kSliceFloats;
+    stage_slice<kTokens>(sums, slice, buffer, thread);
+    sync();
+    const float* own = buffer + rows.token * kSliceStride + rows.in_strip;
+#pragma unroll
+    for (int i = 0; i < Rows::kCount; ++i, own += Rows::kStep * kSliceStride) {
+      const int ahead = slice * kSliceTokens + i * Rows::kStep;
+      const float4 y = silu_times(load_four(own), load_four(own + kStripRows / 2));
+      const uint2 halves =
+          prepared_halves(rows.row, round_pair<true>(y.x, y.y), round_pair<true>(y.z, y.w));
+      if (first + ahead < args.tokens) {
+        *reinterpret_cast<uint2*>(to + ahead * kBlockRowBytes) = halves;
+      }
+    }
+  }
+}
+
+/// Writes a strip. sums[4 j + c] of lane 4g + t: token 8 j + 2 t + c % 2, row g + 8 (c / 2) of the
+/// warp's panel. `stage`: of the strip; `sync` is a barrier of its threads, or of more. One a slice
+/// suffices, as a slice's buffer is written again only after the barrier of the slice in between.
+/// `write_plain` writes one that is not SwiGLU's.
+template <int kTokens, bool kIsBf16, typename Sync, typename WritePlain>
+__device__ __forceinline__ void write_strip(const ProductArgs& args, const Tile& strip,
+                                            const float (&sums)[kTokens / 2], float* stage,
+                                            Sync sync, WritePlain write_plain) {
+  if (!args.swiglu) {
+    write_plain();
+  } else if (kIsBf16 && args.tasks[strip.task].prepared != nullptr) {
+    write_prepared<kTokens>(args, strip, sums, stage, sync);
+  } else {
+    write_rows<true, kTokens, kIsBf16>(args, strip, sums, stage, sync);
+  }
+}
+
+template <int kTokens, bool kIsBf16, typename Sync>
+__device__ __forceinline__ void write_strip(const ProductArgs& args, const Tile& strip,
+                                            const float (&sums)[kTokens / 2], float* stage,
+                                            Sync sync) {
+  write_strip<kTokens, kIsBf16>(args, strip, sums, stage, sync, [&] {
+    write_rows<false, kTokens, kIsBf16>(args, strip, sums, stage, sync);
+  });
+}
+
+/// Writes a tile of two strips, each by its threads.
+template <int kTokens, bool kIsBf16, typename Sync>
 __device__ __forceinline__ void write_tile(const ProductArgs& args, const Tile& tile,
                                            const float (&sums)[kTokens / 2], float* stage,
                                            Sync sync) {
   const int strip = thread_index() / kStripThreads;
-  write_strip<kTokens>(args, strip_of(args, tile, strip), sums, stage + strip * kStripStageFloats,
-                       sync);
+  const Tile own = strip_of(args, tile, strip);
+  write_strip<kTokens, kIsBf16>(args, own, sums, stage + strip * kStripStageFloats, sync);
 }
 
 }  // namespace neuros::kernels::cuda::prefill

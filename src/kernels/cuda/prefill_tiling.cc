@@ -47,6 +47,8 @@ Tiling tiling_of_width(const TilingCard& card, const TilingShape& shape, int wid
   const int64_t tiles = rows * token_tiles(width);
   const int64_t rounds = tiles / in_round, rest = tiles % in_round;
   Tiling tiling{.width = width,
+                .cluster = cluster,
+                .clusters = in_round,
                 .wide_row_tiles = shape.row_tiles,
                 .wide_tiles = tiles,
                 .tiles = tiles,
@@ -66,14 +68,22 @@ Tiling tiling_of_width(const TilingCard& card, const TilingShape& shape, int wid
   return tiling;
 }
 
+/// What tiles of strips are multiplied by: clusters of so many blocks, some at a time.
+struct StripGrid {
+  int width = 0;
+  int64_t cluster = 0, clusters = 0;
+};
+
 /// The same for a tile of some strips of 16-bit weights (prefill_wgmma_halves.cuh): here shared
 /// memory counts too, which every strip reads the tokens from.
-double strip_tile_cycles(const TilingCard& card, const TilingShape& shape, int strips, int width,
-                         int64_t active) {
+double strip_tile_cycles(const TilingCard& card, const TilingShape& shape, int strips,
+                         const Tiling& tiling) {
+  const int width = tiling.width;
+  const int64_t active = tiling.tiles * tiling.cluster;
   const double weights = 2048.0 * strips, tokens = 32.0 * width;  // bytes
   const double products = 0.5 * strips * width;
   const double shared = (weights + tokens + strips * (2048.0 + tokens)) / 128;
-  const double from_l2 = weights + tokens / wgmma_cluster(width);
+  const double from_l2 = weights + tokens / static_cast<double>(tiling.cluster);
   const double share = std::min(1.0, static_cast<double>(active) / card.multiprocessors);
   const double step = std::max({products, 1.1 * shared, 80.0, l2_cycles(from_l2, share)});
   return step * steps_of(shape) + 8.0 * strips * width;
@@ -81,16 +91,18 @@ double strip_tile_cycles(const TilingCard& card, const TilingShape& shape, int s
 
 /// Tiles of one width, of which the first `tall` clusters of row tiles are tall. A cluster of
 /// blocks takes tiles in turn, tall ones first: the first one has the most of either.
-Tiling tiling_of_strips(const TilingCard& card, const TilingShape& shape, int width, int64_t tall) {
-  const int64_t cluster = wgmma_cluster(width);
-  const int64_t in_round = card.multiprocessors / cluster;
-  const int64_t token_tiles = divide_up(shape.tokens, width);
+Tiling tiling_of_strips(const TilingCard& card, const TilingShape& shape, const StripGrid& grid,
+                        int64_t tall) {
+  const int64_t cluster = grid.cluster, in_round = grid.clusters;
+  const int64_t token_tiles = divide_up(shape.tokens, grid.width);
   const int64_t left = std::max<int64_t>(0, shape.strips - tall * cluster * kTallStrips);
-  Tiling tiling{.width = width, .tall_row_groups = tall, .tall_tiles = tall * token_tiles};
+  Tiling tiling{.width = grid.width,
+                .cluster = cluster,
+                .clusters = in_round,
+                .tall_row_groups = tall,
+                .tall_tiles = tall * token_tiles};
   tiling.tiles = tiling.tall_tiles + divide_up(left, cluster * kLowStrips) * token_tiles;
-  const auto cycles = [&](int strips) {
-    return strip_tile_cycles(card, shape, strips, width, tiling.tiles * cluster);
-  };
+  const auto cycles = [&](int strips) { return strip_tile_cycles(card, shape, strips, tiling); };
   const int64_t tall_rounds = divide_up(tiling.tall_tiles, in_round);
   const int64_t low_rounds = divide_up(tiling.tiles, in_round) - tall_rounds;
   tiling.cycles = static_cast<double>(tall_rounds) * cycles(kTallStrips) +
@@ -99,21 +111,33 @@ Tiling tiling_of_strips(const TilingCard& card, const TilingShape& shape, int wi
 }
 
 /// With as many tall tiles as serve best: none, all, or what fills some rounds.
-Tiling best_of_strips(const TilingCard& card, const TilingShape& shape, int width) {
-  const Tiling low = tiling_of_strips(card, shape, width, 0);
-  if (width < kWgmmaTokensMax || (card.width > 0 && !card.mixed)) return low;
-  const int64_t cluster = wgmma_cluster(width);
-  const int64_t all = divide_up(shape.strips, cluster * kTallStrips);
-  if (card.mixed) return tiling_of_strips(card, shape, width, divide_up(all, 2));
-  const int64_t in_round = card.multiprocessors / cluster;
-  const int64_t token_tiles = divide_up(shape.tokens, width);
+Tiling best_of_strips(const TilingCard& card, const TilingShape& shape, const StripGrid& grid) {
+  const Tiling low = tiling_of_strips(card, shape, grid, 0);
+  if (grid.width < kWgmmaTokensMax || (card.width > 0 && !card.mixed)) return low;
+  const int64_t all = divide_up(shape.strips, grid.cluster * kTallStrips);
+  if (card.mixed) return tiling_of_strips(card, shape, grid, divide_up(all, 2));
+  const int64_t token_tiles = divide_up(shape.tokens, grid.width);
   Tiling best = low;
   for (int64_t rounds = 1;; ++rounds) {
-    const int64_t tall = std::min(all, rounds * in_round / token_tiles);
-    const Tiling tiling = tiling_of_strips(card, shape, width, tall);
+    const int64_t tall = std::min(all, rounds * grid.clusters / token_tiles);
+    const Tiling tiling = tiling_of_strips(card, shape, grid, tall);
     if (tall > 0 && tiling.cycles < best.cycles) best = tiling;
     if (tall == all) return best;
   }
+}
+
+/// In large clusters, which ask less of L2, where these take no longer than small ones.
+Tiling best_of_strips(const TilingCard& card, const TilingShape& shape, int width) {
+  const int small = wgmma_cluster(width);
+  const StripGrid in_small{
+      .width = width, .cluster = small, .clusters = card.multiprocessors / small};
+  const bool can_be_large = width == kWgmmaTokensMax && card.large_clusters > 0;
+  if (!can_be_large || card.cluster == small) return best_of_strips(card, shape, in_small);
+  const Tiling large = best_of_strips(
+      card, shape, {.width = width, .cluster = kLargeCluster, .clusters = card.large_clusters});
+  if (card.cluster == kLargeCluster) return large;
+  const Tiling other = best_of_strips(card, shape, in_small);
+  return other.cycles < large.cycles ? other : large;
 }
 
 }  // namespace

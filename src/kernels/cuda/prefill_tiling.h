@@ -19,12 +19,16 @@ struct TilingShape {
 
 struct TilingCard {
   int multiprocessors = 0;
-  int width = 0;       ///< tokens of a tile; 0: the best
-  bool mixed = false;  ///< both kinds of tiles of the largest width, needed or not
+  int large_clusters = 0;  ///< of kLargeCluster multiprocessors that there are
+  int width = 0;           ///< tokens of a tile; 0: the best
+  int cluster = 0;         ///< of 16-bit weights' tiles of the largest width; 0: the best
+  bool mixed = false;      ///< both kinds of tiles of the largest width, needed or not
 };
 
 struct Tiling {
   int width = 0;
+  int64_t cluster = 0;   ///< blocks
+  int64_t clusters = 0;  ///< that run at a time
   // As in ProductArgs.
   int64_t wide_row_tiles = 0, wide_tiles = 0;   ///< of quantised weights
   int64_t tall_row_groups = 0, tall_tiles = 0;  ///< of 16-bit weights

@@ -9,7 +9,8 @@ namespace {
 
 using base::DType;
 
-constexpr TilingCard kH200{.multiprocessors = 132};
+constexpr TilingCard kPairs{.multiprocessors = 132};
+constexpr TilingCard kH200{.multiprocessors = 132, .large_clusters = 32};
 
 TilingShape shape_of(DType dtype, int64_t rows, int64_t cols, int64_t tokens) {
   return {.dtype = dtype,
@@ -26,7 +27,7 @@ int64_t strips_of(const Tiling& tiling) {
 
 TEST(PrefillTiling, FillsOneRoundWithTallTiles) {
   // 6144 rows are 48 tiles of 128, by four of 256 tokens one and a half rounds; 32 of 192.
-  const Tiling tiling = choose_tiling(kH200, shape_of(DType::kBF16, 6144, 4096, 1024));
+  const Tiling tiling = choose_tiling(kPairs, shape_of(DType::kBF16, 6144, 4096, 1024));
   EXPECT_EQ(tiling.width, 256);
   EXPECT_EQ(tiling.tall_row_groups, 16);
   EXPECT_EQ(tiling.tall_tiles, 64);
@@ -35,7 +36,7 @@ TEST(PrefillTiling, FillsOneRoundWithTallTiles) {
 
 TEST(PrefillTiling, LeavesTheRestOfRoundsToLowTiles) {
   // 448 strips by four token tiles: four rounds of three strips and one of two.
-  const Tiling tiling = choose_tiling(kH200, shape_of(DType::kBF16, 28672, 4096, 1024));
+  const Tiling tiling = choose_tiling(kPairs, shape_of(DType::kBF16, 28672, 4096, 1024));
   EXPECT_EQ(tiling.tall_tiles, 264);
   EXPECT_EQ(tiling.tiles, 264 + 52);
   EXPECT_EQ(strips_of(tiling), 448 * 4);
@@ -43,22 +44,39 @@ TEST(PrefillTiling, LeavesTheRestOfRoundsToLowTiles) {
 
 TEST(PrefillTiling, KeepsToLowTilesWhereTheyFillTheChip) {
   for (const int64_t cols : {4096, 14336}) {
-    const Tiling tiling = choose_tiling(kH200, shape_of(DType::kF16, 4096, cols, 1024));
+    const Tiling tiling = choose_tiling(kPairs, shape_of(DType::kF16, 4096, cols, 1024));
     EXPECT_EQ(tiling.width, 256);
     EXPECT_EQ(tiling.tall_tiles, 0);
     EXPECT_EQ(tiling.tiles, 64);
   }
 }
 
+TEST(PrefillTiling, TakesLargeClustersWhereTheyAreAsManyTurns) {
+  for (const int64_t rows : {4096, 6144, 28672}) {
+    const Tiling tiling = choose_tiling(kH200, shape_of(DType::kBF16, rows, 4096, 1024));
+    EXPECT_EQ(tiling.cluster, kLargeCluster);
+    EXPECT_EQ(tiling.clusters, 32);
+    const int64_t low = tiling.tiles - tiling.tall_tiles;
+    EXPECT_EQ(kLargeCluster * (kTallStrips * tiling.tall_tiles + kLowStrips * low), rows / 64 * 4);
+  }
+  // 30 of them would need a second turn for 32 tiles.
+  const TilingCard fewer{.multiprocessors = 132, .large_clusters = 30};
+  EXPECT_EQ(choose_tiling(fewer, shape_of(DType::kBF16, 4096, 4096, 1024)).cluster, 2);
+}
+
 TEST(PrefillTiling, CoversEveryStripOnce) {
   for (int64_t rows = 1; rows < 9000; rows = rows * 5 / 4 + 13) {
     for (const int64_t tokens : {1, 64, 65, 130, 300, 1000, 5000}) {
-      for (const bool mixed : {false, true}) {
+      for (const int forced : {0, 2, 4}) {
         const TilingShape shape = shape_of(DType::kBF16, rows, 1024, tokens);
-        const TilingCard card{.multiprocessors = 132, .width = mixed ? 256 : 0, .mixed = mixed};
+        const TilingCard card{.multiprocessors = 132,
+                              .large_clusters = 32,
+                              .width = forced > 0 ? 256 : 0,
+                              .cluster = forced,
+                              .mixed = forced > 0};
         const Tiling tiling = choose_tiling(card, shape);
         const int64_t token_tiles = (tokens - 1) / tiling.width + 1;
-        const int64_t cluster = wgmma_cluster(tiling.width);
+        const int64_t cluster = tiling.cluster;
         const int64_t tall = tiling.tall_tiles / token_tiles;
         const int64_t low = (tiling.tiles - tiling.tall_tiles) / token_tiles;
         EXPECT_EQ(tall, tiling.tall_row_groups);

@@ -259,7 +259,7 @@ __device__ __forceinline__ void multiply(const ProductArgs& args, uint32_t share
   const auto compute = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
     float sums[kWidth / 2];
     multiply_tile<kWidth, Weights, Shared>(args.cols, tokens, chunks, sums);
-    write_tile<kWidth>(args, tiles.current(), sums, slices, sync_strip);
+    write_tile<kWidth, Weights::kIsBf16>(args, tiles.current(), sums, slices, sync_strip);
     tiles.advance();
   };
   wait_for_previous();

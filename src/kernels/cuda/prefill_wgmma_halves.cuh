@@ -5,14 +5,15 @@
 /// is two or three strips of 64 weight rows by kTokens tokens, each multiplied by a warpgroup of
 /// its own. A warp feeds them through a ring, whose places hold 64 columns of both operands, by
 /// bulk copies: one of its own, but beside three strips, which need all registers, the first of
-/// those that multiply, in between. Blocks stay and take tiles in turn; clusters of two share their
-/// tokens as in prefill_wgmma.cuh.
+/// those that multiply, in between. Blocks stay and take tiles in turn; clusters of two, or of four
+/// where they do as many tiles in a turn, share their tokens as in prefill_wgmma.cuh.
 ///
 /// Bounds for 256 tokens x 16 columns, two or three strips: 256, 384 cycles of the tensor cores at
 /// 2048 FMA. Shared memory: for each strip 2 KiB of weights and 8 KiB of tokens are read, 2 KiB
 /// written, and 8 KiB of tokens: 256, 352 cycles at 128 B. L2: 2 KiB for each strip and half of the
-/// tokens: 32, 27 B a cycle and multiprocessor. So three strips leave the tensor cores more room;
-/// what does not fill the chip with them is left to tiles of two (prefill_tiling.h).
+/// tokens: 32, 27 B a cycle and multiprocessor, in clusters of four 24, 21. So three strips leave
+/// the tensor cores more room; what does not fill the chip with them is left to tiles of two
+/// (prefill_tiling.h).
 
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -39,11 +40,11 @@ struct HalvesThreads {
 };
 
 /// Shared memory: the ring, the slices of write_strip(), two barriers for each place.
-template <int kStrips, int kTokens>
+template <int kStrips, int kTokens, int kClusterBlocks>
 struct HalvesShared {
   static constexpr int kAlignment = 1024;  // of the tokens' swizzle
   static constexpr int kMost = 227 * 1024;
-  static constexpr int kCluster = wgmma_cluster(kTokens);
+  static constexpr int kCluster = kClusterBlocks;
   static constexpr int kStripBytes = kStripPanels * kHalfChunkBytes;
   static constexpr int kTokensAt = kStrips * kStripBytes;  ///< in a place, after the weights
   static constexpr int kTokenBytes = kTokens * kBlockRowBytes;
@@ -78,10 +79,8 @@ struct StripTile {
 };
 
 /// The tiles of a block: those of its cluster in turn, the tall ones first.
-template <int kStrips, int kTokens>
+template <int kStrips, int kTokens, int kCluster>
 class StripTiles {
-  static constexpr int kCluster = wgmma_cluster(kTokens);
-
  public:
   explicit __device__ __forceinline__ StripTiles(const ProductArgs& args)
       : args_(args), index_(static_cast<int>(blockIdx.x) / kCluster) {}
@@ -173,9 +172,9 @@ class TileFeed {
 
 /// A warp's share of filling the ring of a block with its tiles' column blocks, one after another.
 /// All its lanes call.
-template <int kStrips, int kTokens>
+template <int kStrips, int kTokens, int kCluster>
 class RingFeed {
-  using Shared = HalvesShared<kStrips, kTokens>;
+  using Shared = HalvesShared<kStrips, kTokens, kCluster>;
   using Place = HalvesPlace<Shared>;
 
  public:
@@ -232,17 +231,19 @@ class RingFeed {
 
   const ProductArgs& args_;
   FeedShare share_;
-  StripTiles<kStrips, kTokens> tiles_;
+  StripTiles<kStrips, kTokens, kCluster> tiles_;
   TileFeed<Shared> feed_;
   Place place_;
   int block_ = 0;
 };
 
 /// The sums of a strip, 64 columns at a time. The products of one block of columns run while the
-/// next one's are issued; once they are done its place is free, and `refill` is called.
-template <int kTokens, bool kIsBf16, typename Shared, typename Refill>
+/// next one's are issued; once they are done its place is free, and `refill` is called; `meanwhile`
+/// while the last ones run.
+template <int kTokens, bool kIsBf16, typename Shared, typename Refill, typename Meanwhile>
 __device__ __forceinline__ void multiply_strip(int blocks, int strip, HalvesPlace<Shared>& place,
-                                               Refill refill, float (&sums)[kTokens / 2]) {
+                                               Refill refill, Meanwhile meanwhile,
+                                               float (&sums)[kTokens / 2]) {
   constexpr int kNextOperand = 2 * kHalfPieceBytes >> 4, kNextTokens = 32 >> 4;
   uint32_t previous = 0;  // barrier of the place before this one
 #pragma unroll
@@ -268,6 +269,7 @@ __device__ __forceinline__ void multiply_strip(int blocks, int strip, HalvesPlac
     previous = place.empty();
     place.advance();
   }
+  meanwhile();
   hopper::wait_for_products<0>();
   release_place<Shared::kCluster>(previous);
   refill();
@@ -283,63 +285,74 @@ __device__ __forceinline__ void pass_by(int blocks, HalvesPlace<Shared>& place) 
   }
 }
 
-template <int kStrips, int kTokens, bool kIsBf16, typename Refill>
+template <int kStrips, int kTokens, int kCluster, bool kIsBf16, typename Refill>
 __device__ __forceinline__ void multiply_tiles(const ProductArgs& args, uint32_t shared,
                                                float* slices, Refill refill) {
-  using Shared = HalvesShared<kStrips, kTokens>;
+  using Shared = HalvesShared<kStrips, kTokens, kCluster>;
+  // Where there are registers for it, enough for what is added to come from L2 in time.
+  constexpr int kAhead = HalvesThreads<kStrips>::kHasFeeder && kTokens == kWgmmaTokensMax ? 2 : 1;
   const int blocks = (args.cols - 1) / kBlockColumns + 1;
   // The same for all lanes, as the compiler can then see.
   const int strip = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kStripThreads, 0);
   HalvesPlace<Shared> place(shared);
   wait_for_previous();
 #pragma unroll 1
-  for (StripTiles<kStrips, kTokens> tiles(args); !tiles.done(); tiles.advance()) {
+  for (StripTiles<kStrips, kTokens, kCluster> tiles(args); !tiles.done(); tiles.advance()) {
     if (strip >= tiles.current().strips) {
       pass_by<Shared>(blocks, place);
       continue;
     }
     float sums[kTokens / 2];
-    multiply_strip<kTokens, kIsBf16, Shared>(blocks, strip, place, refill, sums);
+    SlicesAhead<kIsBf16, kAhead> ahead;
+    const auto load_ahead = [&] {
+      if (kAhead == 1 || args.swiglu) return;
+      ahead.load_first(args, tiles.current().strip(args, strip));
+    };
+    multiply_strip<kTokens, kIsBf16, Shared>(blocks, strip, place, refill, load_ahead, sums);
     const Tile own = tiles.current().strip(args, strip);
     float* const stage = slices + strip * kStripStageFloats;
     const auto sync = [strip] { hopper::sync_threads<kStripThreads>(1 + strip); };
-    if (args.tasks[own.task].role == HeadRole::kNone) {
-      write_strip<kTokens>(args, own, sums, stage, sync);
+    if (args.tasks[own.task].role != HeadRole::kNone) {
+      write_heads<kTokens, kIsBf16>(args, own, sums, stage, sync);
+    } else if constexpr (kAhead == 1) {
+      write_strip<kTokens, kIsBf16>(args, own, sums, stage, sync);
     } else {
-      write_heads<kTokens>(args, own, sums, stage, sync);
+      write_strip<kTokens, kIsBf16>(args, own, sums, stage, sync, [&] {
+        write_rows_ahead<kTokens>(args, own, sums, stage, sync, ahead);
+      });
     }
   }
 }
 
 /// A block with a warp that feeds.
-template <int kStrips, int kTokens, bool kIsBf16>
+template <int kStrips, int kTokens, int kCluster, bool kIsBf16>
 __device__ __forceinline__ void run_fed(const ProductArgs& args, uint32_t shared, float* slices) {
   using Threads = HalvesThreads<kStrips>;
   if (threadIdx.x >= Threads::kMultiply) {
     hopper::give_registers_back<Threads::kFeedRegisters>();
     if (threadIdx.x < Threads::kMultiply + 32) {
-      RingFeed<kStrips, kTokens> feed(args, shared,
-                                      {.first_strip = 0, .strips = kStrips, .leads = true});
+      RingFeed<kStrips, kTokens, kCluster> feed(
+          args, shared, {.first_strip = 0, .strips = kStrips, .leads = true});
       for (feed.start(); !feed.done();) feed.fill_next();
     }
   } else {
     hopper::take_registers<Threads::kMultiplyRegisters>();
-    multiply_tiles<kStrips, kTokens, kIsBf16>(args, shared, slices, [] {});
+    multiply_tiles<kStrips, kTokens, kCluster, kIsBf16>(args, shared, slices, [] {});
   }
 }
 
 /// A block whose strips feed themselves, by their first warps. That warp waits until all warps of
 /// the cluster are done with a place, while they, as it does, multiply what the next one holds. A
 /// strip without a part in low tiles, which come last, has no tall ones to feed either.
-template <int kStrips, int kTokens, bool kIsBf16>
+template <int kStrips, int kTokens, int kCluster, bool kIsBf16>
 __device__ __forceinline__ void run_feeding(const ProductArgs& args, uint32_t shared,
                                             float* slices) {
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
   const bool feeds = warp % kStripPanels == 0;
-  RingFeed<kStrips, kTokens> feed(
+  RingFeed<kStrips, kTokens, kCluster> feed(
       args, shared, {.first_strip = warp / kStripPanels, .strips = 1, .leads = warp == 0});
   if (feeds) feed.start();
-  multiply_tiles<kStrips, kTokens, kIsBf16>(args, shared, slices, [&] {
+  multiply_tiles<kStrips, kTokens, kCluster, kIsBf16>(args, shared, slices, [&] {
     if (feeds && !feed.done()) feed.fill_next();
     __syncwarp();
   });
@@ -347,11 +360,11 @@ __device__ __forceinline__ void run_feeding(const ProductArgs& args, uint32_t sh
 
 #endif
 
-template <base::DType kType, int kStrips, int kTokens>
+template <base::DType kType, int kStrips, int kTokens, int kCluster>
 __global__ void __launch_bounds__(HalvesThreads<kStrips>::kAll, 1)
     wgmma_halves_product(const __grid_constant__ ProductArgs args) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  using Shared = HalvesShared<kStrips, kTokens>;
+  using Shared = HalvesShared<kStrips, kTokens, kCluster>;
   extern __shared__ __align__(Shared::kAlignment) uint8_t aligned_memory[];
   const uint32_t shared = hopper::shared_address(aligned_memory);
   if (threadIdx.x == 0) {
@@ -363,30 +376,56 @@ __global__ void __launch_bounds__(HalvesThreads<kStrips>::kAll, 1)
   auto* const slices = reinterpret_cast<float*>(aligned_memory + Shared::kSlices);
   constexpr bool kIsBf16 = kType == base::DType::kBF16;
   if constexpr (HalvesThreads<kStrips>::kHasFeeder) {
-    run_fed<kStrips, kTokens, kIsBf16>(args, shared, slices);
+    run_fed<kStrips, kTokens, kCluster, kIsBf16>(args, shared, slices);
   } else {
-    run_feeding<kStrips, kTokens, kIsBf16>(args, shared, slices);
+    run_feeding<kStrips, kTokens, kCluster, kIsBf16>(args, shared, slices);
   }
   // No block ends while another of its cluster may still arrive at its barriers.
   if constexpr (Shared::kCluster > 1) hopper::sync_cluster();
 #endif
 }
 
-template <base::DType kType, int kStrips, int kTokens>
-void launch_wgmma_halves(const OpContext& context, const ProductArgs& args) {
-  using Shared = HalvesShared<kStrips, kTokens>;
-  constexpr int kCluster = Shared::kCluster;
-  const auto kernel = wgmma_halves_product<kType, kStrips, kTokens>;
+template <typename Kernel>
+void allow_shared(Kernel kernel, int bytes) {
   const cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Shared::kBytes);
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
-  const int clusters = std::min(args.tiles, args.multiprocessors / kCluster);
+}
+
+template <base::DType kType, int kStrips, int kTokens, int kCluster>
+void launch_wgmma_halves(const OpContext& context, const ProductArgs& args) {
+  using Shared = HalvesShared<kStrips, kTokens, kCluster>;
+  const auto kernel = wgmma_halves_product<kType, kStrips, kTokens, kCluster>;
+  allow_shared(kernel, Shared::kBytes);
+  const int clusters = std::min(args.tiles, args.clusters);
   launch(context,
          {.grid = dim3(static_cast<unsigned>(clusters * kCluster)),
           .block = dim3(HalvesThreads<kStrips>::kAll),
           .shared_bytes = Shared::kBytes,
           .cluster = kCluster},
          kernel, args);
+}
+
+/// Clusters of a kernel that the GPU has room for at a time: some of its parts have a number of
+/// multiprocessors that is no multiple of a cluster's.
+template <base::DType kType, int kStrips, int kTokens, int kCluster>
+int halves_clusters() {
+  using Shared = HalvesShared<kStrips, kTokens, kCluster>;
+  const auto kernel = wgmma_halves_product<kType, kStrips, kTokens, kCluster>;
+  allow_shared(kernel, Shared::kBytes);
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {kCluster, 1, 1};
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(kCluster);
+  config.blockDim = dim3(HalvesThreads<kStrips>::kAll);
+  config.dynamicSmemBytes = Shared::kBytes;
+  config.attrs = &cluster;
+  config.numAttrs = 1;
+  int clusters = 0;
+  const cudaError_t error = cudaOccupancyMaxActiveClusters(&clusters, kernel, &config);
+  CHECK(error == cudaSuccess, cudaGetErrorString(error));
+  return clusters;
 }
 
 }  // namespace neuros::kernels::cuda::prefill
