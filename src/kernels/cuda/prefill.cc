@@ -353,8 +353,48 @@ void prefill_swiglu(const OpContext& context, const ActivationSource& source,
   multiply_all(context, source, {&second, 1}, {up.dtype}, scratch);
 }
 
+PreparedRows prepared_rows(const PackedMatrix& weight, int64_t tokens,
+                           std::span<std::byte> scratch) {
+  const bool fits = weight.dtype == DType::kBF16 && weight.cols % kBlockColumns == 0;
+  if (!fits || !this_card().wgmma) return {};
+  const Layout layout(Prepared::kBF16, tokens, weight.cols);
+  CHECK(layout.bytes <= std::ssize(scratch), "scratch of products");
+  return {.data = layout.activations(scratch), .padded_tokens = layout.tokens};
+}
+
+void prefill_prepared(const OpContext& context, int64_t tokens, const LinearTask& task,
+                      std::span<std::byte> scratch) {
+  Products products{.dtype = task.weight.dtype};
+  products.add(product_of(task));
+  const ActivationSource source{.tokens = tokens, .cols = task.weight.cols};
+  multiply(context, this_card(), Prepared::kBF16, products, source, scratch);
+}
+
+bool prefill_feed_forward(const OpContext& context, const ActivationSource& source,
+                          const PackedMatrix& gate, const PackedMatrix& up, const LinearTask& down,
+                          std::span<std::byte> scratch) {
+  constexpr Prepared kKind = Prepared::kBF16;
+  if (gate.dtype != DType::kBF16 || up.dtype != DType::kBF16) return false;
+  CHECK(gate.rows == up.rows && gate.cols == source.cols && up.cols == source.cols);
+  CHECK(down.weight.cols == gate.rows);
+  const Layout layout(kKind, source.tokens, source.cols);
+  const std::span<std::byte> rest = scratch.subspan(static_cast<size_t>(layout.bytes));
+  const PreparedRows inner = prepared_rows(down.weight, source.tokens, rest);
+  if (inner.data == nullptr) return false;
+  Products products{.dtype = gate.dtype};
+  products.add({.weight = gate.data,
+                .up = up.data,
+                .prepared = inner.data,
+                .rows = static_cast<int>(gate.rows)});
+  prepare(context, kKind, source, scratch);
+  multiply(context, this_card(), kKind, products, source, scratch);
+  prefill_prepared(context, source.tokens, down, rest);
+  return true;
+}
+
 int64_t prefill_scratch_bytes(const OpLimits& limits) {
-  int64_t bytes = 0;
+  // prefill_feed_forward() has two of them.
+  int64_t bytes = 2 * Layout(Prepared::kBF16, limits.tokens, limits.cols).bytes;
   for (const Prepared kind : {Prepared::kF16, Prepared::kBF16, Prepared::kF32}) {
     bytes = std::max(bytes, Layout(kind, limits.tokens, limits.cols).bytes);
   }

@@ -162,6 +162,7 @@ void launch_qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
 void qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
   if (args.tokens == 0) return;
   if (StepProgram* step = step_program(context); step != nullptr && step->add(args)) return;
+  flush_pass(context);
   launch_qkv_rope(alone(context), args);
 }
 
