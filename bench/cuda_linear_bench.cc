@@ -2,13 +2,14 @@
 /// copies:
 ///
 ///   cuda_linear_bench [--types q4_k,q8_0,...] [--shapes 4096x4096,14336x4096,...]
-///                     [--tokens 1,8,32] [--op linear|gate_up] [--prompt] [--seconds S]
+///                     [--tokens 1,8,16,32,64] [--op linear|gate_up] [--prompt] [--seconds S]
 ///
 /// One row for each type, shape and number of tokens: time of one product, preparation of its
-/// activations included, bytes of packed weights in that time, and their share of the bandwidth of
-/// a large copy (bytes read and written). A recorded sequence of launches goes through copies of
-/// the weights that are several times larger than the second-level cache. --prompt takes the tokens
-/// as rows of a prompt and not as decode steps, and adds TFLOP/s.
+/// activations included, the least it can take (weights at the bandwidth of a large copy, bytes
+/// read and written), bytes of packed weights in its time, and the share of that bandwidth. A
+/// recorded sequence of launches goes through copies of the weights that are several times larger
+/// than the second-level cache. --prompt takes the tokens as rows of a prompt and not as decode
+/// steps, and adds TFLOP/s.
 
 #include "base/dtype.h"
 #include "device/cuda_device.h"
@@ -46,7 +47,7 @@ struct Shape {
 struct Options {
   std::vector<std::string> types{"bf16", "q8_0", "q6_k", "q4_k", "q4_0", "tq2_0"};
   std::vector<std::string> shapes{"4096x4096", "14336x4096", "4096x14336", "2048x2048"};
-  std::vector<std::string> tokens{"1", "8", "32"};
+  std::vector<std::string> tokens{"1", "8", "16", "32", "64"};
   bool gate_up = false;
   bool prompt = false;
   double seconds = 0.1;
@@ -190,8 +191,9 @@ Measured measure(Gpu& gpu, const Options& options, DType dtype, Shape shape, int
 void print_row(const Gpu& gpu, const Options& options, const std::string& type, Shape shape,
                int64_t tokens, Measured measured) {
   const double rate = measured.bytes / measured.seconds;
-  std::printf("%-9s %6ldx%-6ld %5ld tokens %9.2f us %8.1f GB/s %5.1f %%", type.c_str(), shape.rows,
-              shape.cols, tokens, measured.seconds * 1e6, rate / 1e9,
+  std::printf("%-9s %6ldx%-6ld %5ld tokens %9.2f us, least %9.2f us %8.1f GB/s %5.1f %%",
+              type.c_str(), shape.rows, shape.cols, tokens, measured.seconds * 1e6,
+              measured.bytes / gpu.copy_bytes_per_s * 1e6, rate / 1e9,
               100.0 * rate / gpu.copy_bytes_per_s);
   if (options.prompt) {
     const auto products = static_cast<double>(shape.rows * shape.cols * tokens);

@@ -87,7 +87,7 @@ struct Machine {
                                               {.threads = threads, .memory_bytes = 256 << 20}))),
         plan(tiny_model().plan(*runtime::find_op_table(table), limits, threads)) {
     auto booted = runtime::Engine::boot(plan, tiny_model().checkpoint(), *device,
-                                        {.queue_max = queue_max, .on_progress = {}});
+                                        {.queue_max = queue_max, .load = {}});
     CHECK(booted.has_value(), booted.has_value() ? "" : booted.error().message.c_str());
     engine = std::move(*booted);
   }

@@ -3,7 +3,7 @@
 #include "runtime/executor.h"
 
 #include "device/cpu/cpu_device.h"
-#include "runtime/weights.h"
+#include "runtime/weight_packing.h"
 #include "tiny_model.h"
 
 #include <algorithm>
@@ -50,7 +50,7 @@ struct Machine {
         plan(model.plan(ops, {})),
         stream(std::move(*device->create_stream())),
         arenas(std::move(*runtime::Arenas::reserve(plan.memory, *device))) {
-    CHECK(runtime::load_weights(plan, model.checkpoint(), ops,
+    CHECK(runtime::pack_weights(plan, model.checkpoint(), ops,
                                 {*device, stream, arenas.weights.span()}, {})
               .has_value());
     executor.emplace(plan, ops, stream, arenas);

@@ -1,5 +1,10 @@
 #pragma once
 
+#include "base/result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <utility>
 
 namespace neuros::base {
@@ -24,5 +29,11 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+/// Fills `to` from the file's bytes at `offset`. kIo where the system refuses or the file is
+/// shorter; the error does not name the file.
+Result<> read_at(const Fd& fd, uint64_t offset, std::span<std::byte> to);
+/// Writes all of `from` at `offset`.
+Result<> write_at(const Fd& fd, uint64_t offset, std::span<const std::byte> from);
 
 }  // namespace neuros::base

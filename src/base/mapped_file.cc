@@ -1,16 +1,17 @@
 #include "base/mapped_file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "base/fd.h"
 
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <utility>
 
-#include "base/fd.h"
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace neuros::base {
 namespace {
@@ -38,23 +39,46 @@ Result<OpenFile> open_regular(const std::string& path) {
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
   OpenFile file = TRY(open_regular(path));
-  if (file.size == 0) return MappedFile(path, {});
+  if (file.size == 0) return MappedFile(path, std::move(file.fd), {});
   void* address = ::mmap(nullptr, file.size, PROT_READ, MAP_PRIVATE, file.fd.get(), 0);
   if (address == MAP_FAILED) return io_error(path, errno);
-  return MappedFile(path, {static_cast<const std::byte*>(address), file.size});
+  return MappedFile(path, std::move(file.fd), {static_cast<const std::byte*>(address), file.size});
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+    : path_(std::move(other.path_)),
+      fd_(std::move(other.fd_)),
+      bytes_(std::exchange(other.bytes_, {})) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
   std::swap(bytes_, other.bytes_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+bool MappedFile::contains(std::span<const std::byte> part) const {
+  const std::byte* end = bytes_.data() + bytes_.size();
+  return std::less_equal<>()(bytes_.data(), part.data()) &&
+         std::less_equal<>()(part.data() + part.size(), end);
+}
+
+Result<> MappedFile::read(std::span<const std::byte> part, std::byte* to) const {
+  const auto offset = static_cast<uint64_t>(part.data() - bytes_.data());
+  auto done = read_at(fd_, offset, {to, part.size()});
+  if (!done) return tl::unexpected(with_context(std::move(done).error(), path_));
+  return {};
+}
+
+Result<FileIdentity> MappedFile::identity() const {
+  struct stat status {};
+  if (::fstat(fd_.get(), &status) != 0) return io_error(path_, errno);
+  return FileIdentity{static_cast<uint64_t>(status.st_size), status.st_ino,
+                      status.st_mtim.tv_sec * int64_t{1'000'000'000} + status.st_mtim.tv_nsec};
 }
 
 void MappedFile::drop(std::span<const std::byte> part) const {

@@ -1,12 +1,20 @@
 #pragma once
 
+#include "base/fd.h"
+#include "base/result.h"
+
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
-#include "base/result.h"
-
 namespace neuros::base {
+
+/// What changes when a file is written to or replaced.
+struct FileIdentity {
+  uint64_t bytes = 0, inode = 0;
+  int64_t modified_ns = 0;
+};
 
 /// A whole file mapped read-only. Spans into it live as long as the MappedFile.
 class MappedFile {
@@ -21,14 +29,20 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
+  bool contains(std::span<const std::byte> part) const;
+  /// Copies a part of bytes(), which fills `to`, by reading the file: no page of it is mapped, and
+  /// a file that has become shorter is an error.
+  Result<> read(std::span<const std::byte> part, std::byte* to) const;
+  Result<FileIdentity> identity() const;
   /// Tells the kernel that these bytes are no longer needed in the page cache of this process.
   void drop(std::span<const std::byte> part) const;
 
  private:
-  MappedFile(std::string path, std::span<const std::byte> bytes)
-      : path_(std::move(path)), bytes_(bytes) {}
+  MappedFile(std::string path, Fd fd, std::span<const std::byte> bytes)
+      : path_(std::move(path)), fd_(std::move(fd)), bytes_(bytes) {}
 
   std::string path_;
+  Fd fd_;
   std::span<const std::byte> bytes_;
 };
 

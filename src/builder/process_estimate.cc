@@ -95,7 +95,7 @@ void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan) {
       kProgramBytes + vocabulary_bytes(checkpoint, vocabulary) + vocabulary * kCandidateBytes;
   if (plan.memory.arenas_on_host) return;
   plan.memory.process += kGpuDriverBytes;
-  plan.memory.staging += plan::kUploadParts * plan::kUploadPartBytes;
+  plan.memory.staging += plan::kUploadBytes;
 }
 
 }  // namespace neuros::builder

@@ -7,8 +7,8 @@ namespace {
 
 using plan::WeightPlacement;
 
-int64_t aligned(int64_t bytes) {
-  return (bytes + 63) / 64 * 64;
+int64_t aligned(int64_t bytes, int64_t alignment = 64) {
+  return (bytes + alignment - 1) / alignment * alignment;
 }
 
 base::Result<WeightPlacement> place_vector(const plan::WeightRef& ref,
@@ -71,14 +71,15 @@ base::Result<> lay_out_weights(const formats::Checkpoint& checkpoint, const kern
         weight.segment = static_cast<int32_t>(i);
         weight.offset = end;
         end += weight.bytes;
-        plan.memory.staging = std::max(plan.memory.staging, weight.file_bytes);
         plan.weights.push_back(std::move(weight));
       }
     }
+    end = aligned(end, plan::kSegmentAlignment);
     placed.bytes = end - placed.offset;
     plan.segments.push_back(std::move(placed));
   }
   plan.memory.weights = end;
+  plan.memory.staging = plan::kSourceParts * plan::source_part_bytes(plan.weights);
   return {};
 }
 

@@ -1,6 +1,7 @@
 #include "base/cpu_features.h"
 #include "builder/synth.h"
 #include "cli/command.h"
+#include "cli/load_report.h"
 #include "cli/memory_report.h"
 #include "cli/model_flags.h"
 #include "cli/op_report.h"
@@ -67,6 +68,7 @@ base::Result<std::unique_ptr<TemporaryModel>> synthesise(const std::string& spec
 
 struct Measured {
   pipeline::BenchmarkResult rates;
+  runtime::LoadReport load;
   base::ProcessMemory memory;  ///< before the roofs were looked for: that takes a buffer of its own
 };
 
@@ -87,7 +89,8 @@ void print(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
   std::printf("decode    %9.1f tok/s  (%d tokens)   roof %9.1f   %5.1f %%\n", result.best_decode(),
               flags.request.generated_tokens, roofs.decode_tokens_per_s(),
               100.0 * result.best_decode() / roofs.decode_tokens_per_s());
-  std::printf("%s\n", memory_report(plan.memory, measured.memory).c_str());
+  std::printf("%s\n%s\n", load_report_with_roof(measured.load).c_str(),
+              memory_report(plan.memory, measured.memory).c_str());
 }
 
 void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
@@ -109,6 +112,7 @@ void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& ro
       {"operations_per_s", roofs.operations_per_s},
       {"decode_bytes", roofs.cost.decode_bytes},
       {"prefill_flops", roofs.cost.prefill_flops},
+      {"load", load_report_json(measured.load)},
       {"memory_bytes", memory_report_json(plan.memory, measured.memory)}};
   std::cout << json.dump(2) << "\n";
 }
@@ -118,6 +122,7 @@ base::Result<> bench_rates(BenchFlags flags, pipeline::LanguageModel& model) {
   flags.request.on_progress = [&](double f) { progress.update("bench", f); };
   Measured measured;
   measured.rates = TRY(pipeline::run_benchmark(model.engine(), flags.request));
+  measured.load = model.load_report();
   measured.memory = base::process_memory();
   progress.clear();
   const Roofs roofs = TRY(measure_roofs(model.plan(), flags.request));
@@ -206,6 +211,9 @@ base::Result<> run_bench(const BenchFlags& flags) {
   if (!std::filesystem::exists(flags.model.path) && builder::is_synth_spec(flags.model.path)) {
     made = TRY(synthesise(flags.model.path, flags.keep));
     model_flags.path = made->path();
+    // A file that goes with this run is not worth keeping.
+    std::string& cache = model_flags.options.weight_cache;
+    if (cache == pipeline::kAutoWeightCache && !flags.keep) cache = pipeline::kNoWeightCache;
   }
   TRY(set_limits(flags, model_flags));
   pipeline::OpTimes op_times;

@@ -1,5 +1,6 @@
 #include "cli/chat.h"
 #include "cli/command.h"
+#include "cli/load_report.h"
 #include "cli/memory_report.h"
 #include "cli/model_flags.h"
 #include "cli/sampling_flags.h"
@@ -36,7 +37,7 @@ void print_times(const pipeline::GenerationEnd& end) {
                end.completion_tokens, per_second(end.completion_tokens - 1, end.times.decode_us));
 }
 
-void print_json(const pipeline::Answer& answer, const plan::Plan& plan) {
+void print_json(const pipeline::Answer& answer, const pipeline::LanguageModel& model) {
   const pipeline::GenerationEnd& end = answer.end;
   const nlohmann::ordered_json json{
       {"text", answer.text},
@@ -47,7 +48,8 @@ void print_json(const pipeline::Answer& answer, const plan::Plan& plan) {
       {"prompt_tokens_per_s",
        per_second(end.prompt_tokens - end.cached_tokens, end.times.prefill_us)},
       {"tokens_per_s", per_second(end.completion_tokens - 1, end.times.decode_us)},
-      {"memory_bytes", memory_report_json(plan.memory, base::process_memory())}};
+      {"load", load_report_json(model.load_report())},
+      {"memory_bytes", memory_report_json(model.plan().memory, base::process_memory())}};
   std::cout << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
@@ -71,7 +73,7 @@ class Session {
     const pipeline::Answer answer = raw_ ? TRY(complete(model_, prompt, options_, on_piece))
                                          : TRY(chat_->say(prompt, on_piece));
     if (flags_.json) {
-      print_json(answer, model_.plan());
+      print_json(answer, model_);
     } else {
       std::printf("\n");
       if (!flags_.quiet) print_times(answer.end);
@@ -112,7 +114,7 @@ base::Result<> run(const RunFlags& flags) {
   TRY(flags.prompt.empty() ? session.converse() : session.one_answer(flags.prompt));
   if (flags.json || flags.quiet) return {};
   const std::string report = memory_report(model->plan().memory, base::process_memory());
-  std::fprintf(stderr, "[%s]\n", report.c_str());
+  std::fprintf(stderr, "[%s]\n[%s]\n", load_report(model->load_report()).c_str(), report.c_str());
   return {};
 }
 

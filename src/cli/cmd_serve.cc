@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/load_report.h"
 #include "cli/memory_report.h"
 #include "cli/model_flags.h"
 #include "serve/language_model_backend.h"
@@ -35,6 +36,7 @@ base::Result<> run_serve(ServeFlags flags) {
   const auto server = TRY(serve::Server::create(backend, flags.server));
   std::printf("%s listening on %s\n", model->id().c_str(), server->url().c_str());
   std::fflush(stdout);
+  std::fprintf(stderr, "%s\n", load_report(model->load_report()).c_str());
   report_memory(*model);
   server->run();
   model->drain();

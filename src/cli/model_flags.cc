@@ -1,5 +1,6 @@
 #include "cli/model_flags.h"
 
+#include "cli/load_report.h"
 #include "cli/terminal.h"
 
 #include <charconv>
@@ -51,6 +52,10 @@ void ModelFlags::declare(CLI::App& app) {
       ->check(CLI::Range(0, 65536));
   app.add_option("--kv", options.kv_dtype, "type of keys and values: f16, bf16, f32")
       ->capture_default_str();
+  app.add_option("--weight-cache", options.weight_cache,
+                 "folder that keeps packed weights for the next boot; off; auto: for GPUs, in the "
+                 "user's cache, at most a quarter of the free disk")
+      ->capture_default_str();
   app.add_option("--kernels", options.op_table, "ref: the plain reference; default: the fastest");
 }
 
@@ -63,10 +68,13 @@ base::Result<pipeline::ModelOptions> ModelFlags::resolve() const {
 base::Result<std::unique_ptr<pipeline::LanguageModel>> ModelFlags::open() const {
   pipeline::ModelOptions resolved = TRY(resolve());
   auto progress = std::make_shared<Progress>();
-  resolved.on_progress = [progress](const std::string& stage, double fraction) {
-    progress->update(stage, fraction);
+  resolved.on_progress = [progress](const runtime::LoadProgress& load) {
+    progress->update_bytes(load.stage, load.done_bytes, load.total_bytes);
   };
-  return pipeline::LanguageModel::open(path, std::move(resolved));
+  auto model = TRY(pipeline::LanguageModel::open(path, std::move(resolved)));
+  progress->clear();
+  tell_of_cache(model->load_report());
+  return model;
 }
 
 }  // namespace neuros::cli

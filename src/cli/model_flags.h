@@ -12,8 +12,10 @@ class App;
 namespace neuros::cli {
 
 /// The flags every command that boots a model shares: MODEL, --device, --threads, --memory,
-/// --context, --parallel, --batch, --kv, --kernels.
+/// --context, --parallel, --batch, --kv, --kernels, --weight-cache.
 struct ModelFlags {
+  ModelFlags() { options.weight_cache = pipeline::kAutoWeightCache; }
+
   std::string path;
   std::string memory;
   pipeline::ModelOptions options;
@@ -21,7 +23,7 @@ struct ModelFlags {
   void declare(CLI::App& app);
   /// "24GB", "512MiB", "1000000" to bytes; the options with it.
   base::Result<pipeline::ModelOptions> resolve() const;
-  /// Opens with a progress bar. An empty path is the embedded model.
+  /// Opens with a progress bar, and tells of the weight cache. An empty path is the embedded model.
   base::Result<std::unique_ptr<pipeline::LanguageModel>> open() const;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/function_ref.h"
 #include "base/result.h"
+#include "device/event.h"
 #include "device/stopwatch.h"
 
 #include <cstddef>
@@ -60,6 +61,8 @@ class Stream {
   virtual std::unique_ptr<Stopwatch> create_stopwatch() {
     return std::make_unique<HostStopwatch>();
   }
+  /// A point in this stream's work; the stream outlives it.
+  virtual std::unique_ptr<Event> create_event() { return std::make_unique<Event>(); }
   /// Workers of a CPU stream; null on other devices.
   virtual base::ThreadPool* cpu_workers() { return nullptr; }
   /// The backend's own handle (cudaStream_t); null on the CPU.

@@ -166,6 +166,31 @@ TEST_P(EveryAttention, PromptsOfAnyHeadAgreeWithTheReference) {
   }
 }
 
+/// So long that tiles of 64 positions pass through their places more than once; with a window,
+/// first tiles of some rows have nothing that they see.
+TEST_P(EveryAttention, LongPromptsAgreeWithTheReference) {
+  ASSERT_NE(table().attention, nullptr);
+  SCOPED_TRACE(random_.trace());
+  for (const int32_t head_dim : {64, 128}) {
+    for (const DType dtype : {DType::kF16, DType::kBF16}) {
+      for (const int32_t window : {0, 70}) {
+        const KvLayout layout{
+            .dtype = dtype, .page_tokens = 32, .layers = 2, .kv_heads = 1, .head_dim = head_dim};
+        Attention attention(random_, layout, Sequences(random_, {{75, 900}, {33, 20}}, 32));
+        attention.args.heads = 2;
+        attention.args.window = window;
+        attention.q = Floats::normal(random_, 108 * attention.width());
+        attention.args.q = attention.q.data();
+        const auto slices = attention.sequences.slices();
+        expect_agreement(attention, attention.run(table(), slices, 2),
+                         attention.run(ref_ops(), slices, 2),
+                         attention_tolerance(table(), attention, Rows::kPrompt));
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
 /// Rows that decode at the ends of tiles, pages and splits of 64 positions, and anywhere.
 std::vector<Sequences::Part> decode_parts(Random& random) {
   std::vector<Sequences::Part> out;

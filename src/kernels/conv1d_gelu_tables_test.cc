@@ -143,7 +143,7 @@ void expect_agreement(const OpTable& table, Random& random, const Shape& shape) 
 
 TEST_P(Conv1dGeluOfEveryTable, AgreesForAnyLength) {
   SCOPED_TRACE(random_.trace());
-  for (const int32_t frames : {3, 15, 16, 17, 63, 64, 65, 127, 128, 129, 150}) {
+  for (const int32_t frames : {3, 15, 16, 17, 63, 64, 65, 95, 96, 97, 128, 193}) {
     for (const int32_t stride : {1, 2}) {
       expect_agreement(table(), random_,
                        {.items = 1 + frames % 3,
@@ -159,7 +159,7 @@ TEST_P(Conv1dGeluOfEveryTable, AgreesForAnyLength) {
 /// As wide as models have it: 128 mel channels to 1280, and some that divide into blocks otherwise.
 TEST_P(Conv1dGeluOfEveryTable, AgreesForWideRows) {
   SCOPED_TRACE(random_.trace());
-  for (const int32_t channels_out : {1280, 384, 640, 1024}) {
+  for (const int32_t channels_out : {1280, 384, 640, 64, 128}) {
     expect_agreement(table(), random_,
                      {.items = 2, .frames = 40, .channels = 128, .channels_out = channels_out});
     if (HasFatalFailure()) return;

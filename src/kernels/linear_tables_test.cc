@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -212,21 +213,43 @@ TEST_P(EveryLinear, IsExactWhereEightBitsHoldTheActivations) {
   }
 }
 
+/// Batches of decode steps whose sizes a table may treat differently, anywhere among the tokens of
+/// a product: each row as `alone` has it, all by themselves.
+void expect_rows_as_alone(const OpTable& table, const Product& product, Random& random,
+                          std::initializer_list<int64_t> counts) {
+  const PackedWeight packed(table, product.weight);
+  const int64_t rows = product.weight.rows;
+  std::vector<float> alone;
+  for (int64_t token = 0; token < product.tokens; ++token) {
+    const Floats row = multiply(table, packed, product, 1, {token, 1, 1});
+    alone.insert(alone.end(), row.data(), row.data() + rows);
+  }
+  for (const int64_t count : counts) {
+    const int64_t first = random.between(0, product.tokens - count);
+    const Floats batch = multiply(table, packed, product, 1, {first, count, count});
+    ASSERT_TRUE(
+        testing::same_bits(batch.span(), {alone.data() + first * rows, batch.span().size()}))
+        << "tokens " << first << " to " << first + count << ", rows " << rows << ", cols "
+        << product.weight.cols;
+  }
+}
+
 TEST_P(EveryLinear, DecodeStepsDoNotDependOnTheirBatch) {
   SCOPED_TRACE(random_.trace());
-  const int64_t cols = testing::random_cols(random_, dtype(), 2400);
-  const Product product = random_product(random_, dtype(), random_.between(1, 70), cols, 75);
-  const PackedWeight packed(table(), product.weight);
-  const Floats whole = multiply(table(), packed, product, product.tokens);
-  const int64_t rows = product.weight.rows;
-  for (int64_t first = 0; first < product.tokens;) {
-    const int64_t count =
-        std::min(random_.between(1, random_.coin() ? 3 : 40), product.tokens - first);
-    const Floats part = multiply(table(), packed, product, 1, {first, count, count});
-    ASSERT_TRUE(testing::same_bits(part.span(), {whole.data() + first * rows, part.span().size()}))
-        << "tokens " << first << " to " << first + count << ", cols " << cols;
-    first += count;
+  for (const int64_t cols_max : {300, 2400, 7000}) {
+    const int64_t cols = testing::random_cols(random_, dtype(), cols_max);
+    const Product product = random_product(random_, dtype(), random_.between(1, 150), cols, 75);
+    expect_rows_as_alone(table(), product, random_, {2, 5, 8, 9, 16, 33, 64, 65, 75});
+    if (HasFatalFailure()) return;
   }
+}
+
+/// Of more rows than a GPU takes at a time.
+TEST_P(EveryLinear, DecodeStepsOfManyRowsDoNotDependOnTheirBatch) {
+  SCOPED_TRACE(random_.trace());
+  const int64_t cols = testing::random_cols(random_, dtype(), 160);
+  const Product product = random_product(random_, dtype(), random_.between(4500, 9000), cols, 17);
+  expect_rows_as_alone(table(), product, random_, {3, 9, 16, 17});
 }
 
 /// The bits of a row depend on whether it is a decode step, and on nothing else.

@@ -177,10 +177,11 @@ struct FeedForward {
   Floats x, norm_weight;
 };
 
-FeedForward random_feed_forward(Random& random, DType gate, DType up) {
+FeedForward random_feed_forward(Random& random, DType gate, DType up, int64_t cols_max,
+                                int64_t tokens) {
   const DType wider = base::info(gate).block_elements > base::info(up).block_elements ? gate : up;
-  const int64_t cols = testing::random_cols(random, wider, 300);
-  const int64_t ffn = random.between(1, 100), tokens = random.between(1, 20);
+  const int64_t cols = testing::random_cols(random, wider, cols_max);
+  const int64_t ffn = random.between(1, 100);
   FeedForward out{FileMatrix::random(random, gate, ffn, cols),
                   FileMatrix::random(random, up, ffn, cols), tokens,
                   Floats::normal(random, tokens * cols, 3.0f), Floats::normal(random, cols, 0.2f)};
@@ -251,7 +252,7 @@ TEST_P(EveryTable, FeedForwardsAgree) {
   for (const DType dtype : weight_types()) {
     const DType other = random_.coin() ? dtype : static_cast<DType>(random_.between(0, 18));
     if (!multiplies(dtype) || !multiplies(other)) continue;
-    const FeedForward ffn = random_feed_forward(random_, dtype, other);
+    const FeedForward ffn = random_feed_forward(random_, dtype, other, 300, random_.between(1, 20));
     const PackedFeedForward packed(table(), ffn);
     for (const bool decodes : {false, true}) {
       const auto rows = [&](int64_t first) {
@@ -265,6 +266,25 @@ TEST_P(EveryTable, FeedForwardsAgree) {
       EXPECT_TRUE(
           is_part(run_gate_up(table(), packed, ffn, 1, rows(first)), out, first, ffn.gate.rows));
       EXPECT_TRUE(same_bits(out.span(), run_gate_up(table(), packed, ffn, 3, rows(0)).span()));
+    }
+  }
+}
+
+TEST_P(EveryTable, DecodeStepsOfFeedForwardsDoNotDependOnTheirBatch) {
+  if (table().gate_up == nullptr) return;
+  SCOPED_TRACE(random_.trace());
+  for (const DType dtype : weight_types()) {
+    if (!multiplies(dtype)) continue;
+    const FeedForward ffn = random_feed_forward(random_, dtype, dtype, 6000, 64);
+    const PackedFeedForward packed(table(), ffn);
+    for (const int64_t count : {9, 33, 64}) {
+      const Floats batch = run_gate_up(table(), packed, ffn, 1, {0, count, count});
+      for (const int64_t token : {int64_t{0}, random_.between(1, count - 2), count - 1}) {
+        ASSERT_TRUE(is_part(run_gate_up(table(), packed, ffn, 1, {token, 1, 1}), batch, token,
+                            ffn.gate.rows))
+            << base::name(dtype) << ", token " << token << " of " << count << ", cols "
+            << ffn.gate.cols;
+      }
     }
   }
 }

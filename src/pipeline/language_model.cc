@@ -11,6 +11,7 @@
 #include "pipeline/generation.h"
 #include "pipeline/sampling_defaults.h"
 #include "pipeline/tokenizer_loading.h"
+#include "runtime/weight_cache.h"
 #include "text/chat_template.h"
 
 #include <chrono>
@@ -102,13 +103,19 @@ std::string piece_or_empty(const text::Tokenizer& tokenizer,
   return id ? tokenizer.piece_bytes(*id, true) : "";
 }
 
-runtime::EngineOptions engine_options(const ModelOptions& options) {
+std::string weight_cache_folder(const ModelOptions& options, const plan::Plan& plan) {
+  constexpr int64_t kWorthKeeping = int64_t{1} << 30;
+  if (options.weight_cache == kNoWeightCache) return "";
+  if (options.weight_cache != kAutoWeightCache) return options.weight_cache;
+  const bool pays = !plan.memory.arenas_on_host && plan.memory.weights >= kWorthKeeping;
+  return pays ? runtime::default_weight_cache() : "";
+}
+
+runtime::EngineOptions engine_options(const ModelOptions& options, const plan::Plan& plan) {
   runtime::EngineOptions engine;
   engine.queue_max = options.queue_max;
   engine.observer = options.observer;
-  if (options.on_progress) {
-    engine.on_progress = [report = options.on_progress](double f) { report("boot", f); };
-  }
+  engine.load = {weight_cache_folder(options, plan), options.on_progress};
   return engine;
 }
 
@@ -140,8 +147,9 @@ base::Result<std::unique_ptr<LanguageModel>> LanguageModel::open(const std::stri
   state->id = model_id(options, path);
   if (options.on_plan) options.on_plan(plan);
   base::release_free_heap();  // of reading the vocabulary: it is not in the plan
+  runtime::EngineOptions boot_options = engine_options(options, plan);
   state->engine = TRY(
-      runtime::Engine::boot(std::move(plan), checkpoint, *state->device, engine_options(options)));
+      runtime::Engine::boot(std::move(plan), checkpoint, *state->device, std::move(boot_options)));
   opened.reset();
   base::release_free_heap();
   state->created_unix_s = unix_now_s();
@@ -174,6 +182,9 @@ const std::string& LanguageModel::chat_template_source() const {
 }
 const plan::Plan& LanguageModel::plan() const {
   return state_->engine->plan();
+}
+const runtime::LoadReport& LanguageModel::load_report() const {
+  return state_->engine->load_report();
 }
 runtime::EngineStats LanguageModel::stats() const {
   return state_->engine->stats();

@@ -68,6 +68,12 @@ class GenerationSink {
 /// ModelOptions::op_table for llama.cpp's arithmetic (kernels/llama_cpp/ops.h).
 inline constexpr const char* kLlamaCppOps = "llama.cpp";
 
+/// ModelOptions::weight_cache: packed weights are not kept.
+inline constexpr const char* kNoWeightCache = "off";
+/// Kept in the user's cache folder for a GPU, from a gigabyte on; on a CPU, where it is faster too
+/// but the smaller part of a run, the disk is the user's to give.
+inline constexpr const char* kAutoWeightCache = "auto";
+
 struct ModelOptions {
   std::string device = "cpu";
   int32_t threads = 0;       ///< 0: one per physical core
@@ -79,8 +85,9 @@ struct ModelOptions {
   std::string op_table;       ///< "": best; "ref": the oracle; kLlamaCppOps
   int32_t full_contexts = 0;  ///< room for keys and values; 0: by the plan
   int32_t queue_max = 256;
-  std::string name;  ///< id in the API; "": from the file
-  std::function<void(const std::string& stage, double fraction)> on_progress;
+  std::string name;                           ///< id in the API; "": from the file
+  std::string weight_cache = kNoWeightCache;  ///< or kAutoWeightCache, or a folder
+  runtime::OnLoadProgress on_progress;
   std::function<void(const plan::Plan&)> on_plan;  ///< called once, before boot
   runtime::PassObserver* observer = nullptr;       ///< outlives the model
 };
@@ -103,6 +110,7 @@ class LanguageModel {
   bool has_chat_template() const;
   const std::string& chat_template_source() const;
   const plan::Plan& plan() const;
+  const runtime::LoadReport& load_report() const;
   runtime::EngineStats stats() const;
   runtime::Engine& engine();
 

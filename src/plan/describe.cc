@@ -77,8 +77,8 @@ std::string describe_memory(const Plan& plan) {
   text += format("  predicted    %10.1f MiB  of the process, of which boot reserves %.1f MiB\n",
                  mib(m.steady_bytes()), mib((m.arenas_on_host ? m.arena_bytes() : 0) + m.host));
   text += format(
-      "  peak         %10.1f MiB  at boot: with the file's header %.1f MiB and its largest "
-      "tensor %.1f MiB\n",
+      "  peak         %10.1f MiB  at boot: with the file's header %.1f MiB and what "
+      "weights pass through %.1f MiB\n",
       mib(m.peak_bytes()), mib(m.metadata), mib(m.staging));
   return text;
 }

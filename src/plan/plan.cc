@@ -11,6 +11,22 @@ const WeightPlacement* Plan::find_weight(const std::string& name) const {
   return nullptr;
 }
 
+int64_t source_part_rows(const WeightPlacement& weight) {
+  if (weight.kind == WeightPlacement::Kind::kVector || weight.rows < 1) return weight.rows;
+  const int64_t row_bytes = std::max<int64_t>(1, weight.file_bytes / weight.rows);
+  const int64_t units = std::max<int64_t>(1, kSourcePartBytes / (row_bytes * kPartRows));
+  return std::min(weight.rows, units * kPartRows);
+}
+
+int64_t source_part_bytes(const std::vector<WeightPlacement>& weights) {
+  int64_t most = 0;
+  for (const WeightPlacement& weight : weights) {
+    if (weight.rows < 1) continue;
+    most = std::max(most, weight.file_bytes / weight.rows * source_part_rows(weight));
+  }
+  return most;
+}
+
 int64_t Plan::widest_cols() const {
   int64_t widest = 0;
   for (const WeightPlacement& weight : weights) {

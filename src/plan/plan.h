@@ -33,9 +33,14 @@ struct WeightPlacement {
   std::string kernel;  ///< chosen kernel, "" for a vector
 };
 
+/// Of segments, so that they are read from disk straight into the arena (formats/packed_weights.h).
+inline constexpr int64_t kSegmentAlignment = 4096;
+
 struct SegmentPlacement {
   std::string name;
-  int64_t offset = 0, bytes = 0;  ///< contiguous part of the weight arena
+  /// Contiguous part of the weight arena; both multiples of kSegmentAlignment, and each segment
+  /// begins where the one before it ends.
+  int64_t offset = 0, bytes = 0;
 };
 
 struct ValuePlacement {
@@ -51,9 +56,18 @@ struct KvPlan {
   int64_t page_bytes = 0;  ///< all layers
 };
 
-/// Weights go to a device with memory of its own through pinned parts of this size, in turns.
-inline constexpr int64_t kUploadPartBytes = int64_t{64} << 20;
-inline constexpr int kUploadParts = 2;
+/// Weights go to a device with memory of its own through so much pinned memory, in parts.
+inline constexpr int64_t kUploadBytes = int64_t{128} << 20;
+
+/// Boot reads tensors in parts of whole rows, some of them ahead of the one that is packed. A
+/// packed matrix of kPartRows rows ends where that of the next rows begins.
+inline constexpr int64_t kSourcePartBytes = int64_t{8} << 20;
+inline constexpr int kSourceParts = 6;
+inline constexpr int64_t kPartRows = 64;
+/// How many rows of a weight are one part: about kSourcePartBytes of its file.
+int64_t source_part_rows(const WeightPlacement& weight);
+/// Of the largest part there is.
+int64_t source_part_bytes(const std::vector<WeightPlacement>& weights);
 
 /// Predicted memory, bytes; what boot reserves is exactly arena_bytes(), on the device, and `host`.
 /// The rest of the process has no arena and is an estimate.
@@ -61,8 +75,8 @@ struct MemoryPlan {
   int64_t weights = 0, kv = 0, activations = 0, scratch = 0;
   bool arenas_on_host = true;  ///< the device's memory is the host's
   int64_t host = 0;            ///< pinned, for copies to and from a device with memory of its own
-  int64_t staging = 0;   ///< most file bytes mapped at one time while weights are packed, and the
-                         ///< parts of an upload
+  int64_t staging = 0;   ///< parts of tensors read ahead while weights are packed, and those of
+                         ///< an upload
   int64_t metadata = 0;  ///< the file's header as read, until boot is done
   int64_t process = 0;   ///< vocabulary tables, the program's code, stacks
   int64_t arena_bytes() const { return weights + kv + activations + scratch; }

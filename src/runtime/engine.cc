@@ -6,7 +6,7 @@
 #include "runtime/executor.h"
 #include "runtime/mailbox.h"
 #include "runtime/op_tables.h"
-#include "runtime/weights.h"
+#include "runtime/weight_loading.h"
 
 #include <limits>
 #include <thread>
@@ -48,9 +48,10 @@ base::Result<> check_workers(const plan::Plan& plan, device::Stream& stream) {
 
 class BootedEngine final : public Engine {
  public:
-  BootedEngine(plan::Plan plan, const kernels::OpTable& ops, std::unique_ptr<device::Stream> stream,
-               Arenas arenas, int32_t queue_max)
+  BootedEngine(plan::Plan plan, LoadReport load_report, const kernels::OpTable& ops,
+               std::unique_ptr<device::Stream> stream, Arenas arenas, int32_t queue_max)
       : plan_(std::move(plan)),
+        load_report_(std::move(load_report)),
         stream_(std::move(stream)),
         arenas_(std::move(arenas)),
         executor_(plan_, ops, *stream_, arenas_),
@@ -81,11 +82,13 @@ class BootedEngine final : public Engine {
   }
   EngineStats stats() const override { return dispatcher_.stats(); }
   const plan::Plan& plan() const override { return plan_; }
+  const LoadReport& load_report() const override { return load_report_; }
 
  private:
   base::Result<> check(const ProcessSpec& spec) const;
 
   const plan::Plan plan_;
+  const LoadReport load_report_;
   std::unique_ptr<device::Stream> stream_;
   Arenas arenas_;
   Executor executor_;
@@ -138,10 +141,11 @@ base::Result<std::unique_ptr<Engine>> Engine::boot(plan::Plan plan,
   std::unique_ptr<device::Stream> stream = TRY(device.create_stream());
   TRY(check_workers(plan, *stream));
   Arenas arenas = TRY(Arenas::reserve(plan.memory, device));
-  TRY(load_weights(plan, checkpoint, *ops, {device, *stream, arenas.weights.span()},
-                   options.on_progress));
-  auto engine = std::make_unique<BootedEngine>(std::move(plan), *ops, std::move(stream),
-                                               std::move(arenas), options.queue_max);
+  LoadReport report = TRY(
+      load_weights(plan, checkpoint, *ops, {device, *stream, arenas.weights.span()}, options.load));
+  auto engine =
+      std::make_unique<BootedEngine>(std::move(plan), std::move(report), *ops, std::move(stream),
+                                     std::move(arenas), options.queue_max);
   TRY(engine->start(options.observer));
   return std::unique_ptr<Engine>(std::move(engine));
 }

@@ -8,10 +8,10 @@
 #include "kernels/top_logits.h"
 #include "plan/plan.h"
 #include "runtime/pass_observer.h"
+#include "runtime/weight_loading.h"
 #include "sched/scheduler.h"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -68,8 +68,8 @@ struct ProcessSpec {
 
 struct EngineOptions {
   int32_t queue_max = 256;
-  std::function<void(double fraction)> on_progress;  ///< of boot, 0..1
-  PassObserver* observer = nullptr;                  ///< outlives the engine; null: nobody listens
+  LoadOptions load;
+  PassObserver* observer = nullptr;  ///< outlives the engine; null: nobody listens
 };
 
 struct EngineStats {
@@ -78,7 +78,7 @@ struct EngineStats {
   int64_t busy_us = 0;  ///< time inside forward passes
 };
 
-/// Boots a plan: reserves exactly its arenas, packs the weights, starts the executor's thread.
+/// Boots a plan: reserves exactly its arenas, loads the weights, starts the executor's thread.
 class Engine {
  public:
   static base::Result<std::unique_ptr<Engine>> boot(plan::Plan plan,
@@ -95,6 +95,7 @@ class Engine {
   virtual void drain() = 0;
   virtual EngineStats stats() const = 0;
   virtual const plan::Plan& plan() const = 0;
+  virtual const LoadReport& load_report() const = 0;
 };
 
 }  // namespace neuros::runtime

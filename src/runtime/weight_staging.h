@@ -6,9 +6,8 @@
 #include "base/thread_pool.h"
 #include "device/device.h"
 #include "kernels/linear.h"
-#include "plan/plan.h"
+#include "runtime/upload_ring.h"
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -16,12 +15,13 @@
 namespace neuros::runtime {
 
 /// Packs weights into pinned memory by all cores and copies them to the device, a part at a time:
-/// while one part is on its way the next is packed.
+/// while some parts are on their way the next is packed.
 class WeightStaging {
  public:
   static base::Result<WeightStaging> create(device::Device& device, device::Stream& stream);
 
-  /// Packs the rows of a matrix, given in its file's format, to `place` on the device.
+  /// Packs rows of a matrix, given in its file's format, to `place` on the device. They are the
+  /// matrix's last, or a multiple of plan::kPartRows.
   base::Result<> pack(const kernels::LinearKernel& kernel, std::span<const std::byte> source,
                       int64_t rows, int64_t cols, std::byte* place);
   /// Copies floats to `place` on the device.
@@ -30,14 +30,12 @@ class WeightStaging {
   base::Result<> finish();
 
  private:
-  using Parts = std::array<device::Buffer, plan::kUploadParts>;
-  WeightStaging(device::Stream& stream, Parts parts);
-  /// The part whose last copy is over.
-  base::Result<std::byte*> next_part();
+  explicit WeightStaging(UploadRing ring);
+  /// The part whose turn it is, free to be filled.
+  base::Result<size_t> next_part();
   int64_t rows_in_part(const kernels::LinearKernel& kernel, int64_t rows, int64_t cols) const;
 
-  device::Stream* stream_;
-  Parts parts_;
+  UploadRing ring_;
   std::unique_ptr<base::ThreadPool> workers_;
   size_t next_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "device/cuda/cuda_stream.h"
 
 #include "device/cuda/cuda_error.h"
+#include "device/cuda/cuda_event.h"
 #include "device/cuda/cuda_stopwatch.h"
 
 namespace neuros::device {
@@ -36,6 +37,10 @@ void CudaStream::run_recorded(uint64_t key, base::FunctionRef<void()> work) {
 
 std::unique_ptr<Stopwatch> CudaStream::create_stopwatch() {
   return std::make_unique<CudaStopwatch>(stream_);
+}
+
+std::unique_ptr<Event> CudaStream::create_event() {
+  return std::make_unique<CudaEvent>(stream_);
 }
 
 cudaGraphExec_t CudaStream::record(base::FunctionRef<void()> work) {

@@ -20,6 +20,7 @@ class CudaStream final : public Stream {
   void copy(std::byte* to, const std::byte* from, size_t bytes) override;
   void run_recorded(uint64_t key, base::FunctionRef<void()> work) override;
   std::unique_ptr<Stopwatch> create_stopwatch() override;
+  std::unique_ptr<Event> create_event() override;
   void* native_handle() override { return stream_; }
 
  private:

@@ -54,8 +54,9 @@ constexpr int64_t padded_columns(ActivationKind kind, int64_t cols) {
 
 /// Into how many groups the columns are cut: a power of two, by their number only. Group i of g has
 /// chunks [i chunks / g, (i + 1) chunks / g).
+inline constexpr int kGroupsMax = 16;
 constexpr int column_groups(int columns) {
-  int groups = 16;
+  int groups = kGroupsMax;
   while (groups > 2 && groups * kChunkColumns > columns) groups /= 2;
   return groups;
 }
@@ -66,12 +67,15 @@ struct PreparedActivations {
   float* scales = nullptr;           ///< of kQ8; token scales of kF16
   int tile_tokens = kTileTokens;     ///< tokens a tile of kQ8 has room for
   int tile_pairs = kTileTokens / 2;  ///< and pairs
+  /// Not 0: in pieces of so many bytes (activation_pieces.h), with the scales of kQ8 inside.
+  int piece_bytes = 0;
 
   constexpr int chunk_bytes() const { return tile_tokens * kTokenCodeBytes; }
   constexpr int chunk_floats() const { return tile_pairs * kPairFloats; }
 };
 
-/// Bytes of the values of `tokens` tokens, and of their scales; multiples of 16.
+/// Bytes of the values of `tokens` tokens, and of their scales; multiples of 16. Both together, or
+/// the values of other kinds than kQ8, are room for pieces too.
 constexpr int64_t prepared_value_bytes(ActivationKind kind, int64_t tokens, int64_t cols) {
   const int64_t columns = padded_columns(kind, cols);
   switch (kind) {
@@ -79,7 +83,7 @@ constexpr int64_t prepared_value_bytes(ActivationKind kind, int64_t tokens, int6
       return round_up(tokens, kTileTokens) * columns;
     case ActivationKind::kBF16:
     case ActivationKind::kF16:
-      return tokens * columns * 2;
+      return round_up(tokens, 2 * kTileTokens) * round_up(columns, 64) * 2;
     case ActivationKind::kF32:
       return tokens * columns * 4;
   }

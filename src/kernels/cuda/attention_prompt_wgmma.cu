@@ -1,21 +1,25 @@
 /// Attention of prompts on Hopper, for heads of 64 and 128: as attention_prompt.cu, but two
 /// warpgroups of 64 queries each multiply by wgmma, queries and softmax weights from registers,
-/// keys and values from shared memory. Pages hold keys [head_dim, positions] and values
-/// [positions, head_dim]: both are "transposed" operands, whose rows are what is summed over.
+/// keys and values from shared memory, and a third one copies those there. Pages hold keys
+/// [head_dim, positions] and values [positions, head_dim]: both are "transposed" operands, whose
+/// rows are what is summed over.
 ///
-/// While a warpgroup makes the softmax of one tile, the tensor cores multiply the weights of the
-/// tile before by its values. Four tiles are in shared memory, two of them on their way.
+/// A warpgroup starts the scores of a tile together with the product of the weights and values of
+/// the tile before, and makes the softmax while the tensor cores do the latter. The two take turns
+/// in starting products, so that one's softmax runs beside the other's products.
 ///
-/// Bounds, for 128 queries x 64 positions of 128: 2.1 M FMA at 2048 a cycle: 1024 cycles, half of
-/// them beside the softmax: 8192 powers at 16 a cycle, 512 cycles, and about 8 instructions a
-/// score at 128 a cycle, 512. A block has a multiprocessor alone; the longest start first.
+/// Bounds, for 128 queries x 64 positions of 128: 2.1 M FMA at 2048 a cycle: 1024 cycles. Powers:
+/// 8192 at 16 a cycle: 512 cycles. Instructions: about 6 a score at 128 a cycle: 380. L2: 32 KiB at
+/// about 30 B a cycle: 1092 cycles. A block has a multiprocessor alone; the longest start first.
 
 #include "kernels/cuda/attention_queries.cuh"
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/device_traits.h"
-#include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lazy_softmax.cuh"
 #include "kernels/cuda/prepared_halves.cuh"
+#include "kernels/cuda/ring_place.cuh"
+#include "kernels/cuda/turns.cuh"
 
 #include <type_traits>
 
@@ -24,10 +28,13 @@ namespace {
 
 constexpr int kGroupThreads = 128;
 constexpr int kGroupQueries = 64;
-constexpr int kThreads = 2 * kGroupThreads;
-constexpr int kBlockQueries = 2 * kGroupQueries;
+constexpr int kGroups = 2;
+constexpr int kMultipliers = kGroups * kGroupThreads;
+constexpr int kCopiers = kGroupThreads;
+constexpr int kThreads = kMultipliers + kCopiers;
+constexpr int kBlockQueries = kGroups * kGroupQueries;
 constexpr int kPositions = 64;
-constexpr int kStages = 4;
+constexpr int kStages = 6;
 constexpr int kAlignment = 1024;  // of the swizzle
 
 /// Shared memory of a tile, in rows of 128 bytes in the 128-byte swizzle: keys [kHeadDim, 64
@@ -38,10 +45,19 @@ struct TileBytes {
   static constexpr int kKeys = kHeadDim * kRow;
   static constexpr int kValueBlock = kPositions * kRow;
   static constexpr int kAll = kKeys + kHeadDim / 64 * kValueBlock;
-  static constexpr int kShared = kStages * kAll + kAlignment;
+  static constexpr int kBarriers = kStages * kAll;
+  static constexpr int kShared = kBarriers + 16 * kStages + kAlignment;
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+/// The registers of 384 threads x 168, dealt again: 256 x 216 + 128 x 72.
+constexpr int kMultiplyRegisters = 216;
+constexpr int kCopyRegisters = 72;
+
+template <int kHeadDim>
+using TilePlace =
+    hopper::RingPlace<kStages, TileBytes<kHeadDim>::kAll, 0, TileBytes<kHeadDim>::kBarriers>;
 
 template <typename T, int kHeadDim>
 struct WgmmaTile {
@@ -50,7 +66,7 @@ struct WgmmaTile {
 
   std::byte* at;
 
-  /// Starts the copies of positions [start, start + 64), by all threads.
+  /// Starts the copies of positions [start, start + 64), by all copiers.
   __device__ __forceinline__ void load(const AttentionView& view, const HeadPages& from,
                                        int32_t start) const {
     load_keys(view, from, start);
@@ -70,15 +86,18 @@ struct WgmmaTile {
  private:
   using Pages = Tile<T, kHeadDim, kPositions>;
 
+  __device__ __forceinline__ static int thread() {
+    return static_cast<int>(threadIdx.x) % kCopiers;
+  }
   __device__ __forceinline__ static int place(int row, int piece) {
     return row * Bytes::kRow + ((piece ^ (row % 8)) * 16);
   }
 
-  /// A thread has 8 positions of every 32nd dimension.
+  /// A thread has 8 positions of every 16th dimension.
   __device__ __forceinline__ void load_keys(const AttentionView& view, const HeadPages& from,
                                             int32_t start) const {
-    constexpr int kRows = kThreads / 8;
-    const int piece = static_cast<int>(threadIdx.x) % 8, row = static_cast<int>(threadIdx.x) / 8;
+    constexpr int kRows = kCopiers / 8;
+    const int piece = thread() % 8, row = thread() / 8;
     const int32_t position = start + 8 * piece;
     const bool exists = position < from.end && position + 8 > from.first;
     const std::byte* key = from.keys;
@@ -92,21 +111,24 @@ struct WgmmaTile {
     }
   }
 
-  /// A thread has 8 dimensions of some positions.
+  /// A thread has 8 dimensions of some positions of every granule.
   __device__ __forceinline__ void load_values(const AttentionView& view, const HeadPages& from,
                                               int32_t start) const {
-    constexpr int kPieces = kHeadDim / 8, kRows = kThreads / kPieces;
-    const int piece = static_cast<int>(threadIdx.x) % kPieces;
+    constexpr int kPieces = kHeadDim / 8, kRows = kCopiers / kPieces;
+    const int piece = thread() % kPieces, first = thread() / kPieces;
     std::byte* values = at + Bytes::kKeys + piece / 8 * Bytes::kValueBlock;
 #pragma unroll
-    for (int round = 0; round < kPositions / kRows; ++round) {
-      const int row = static_cast<int>(threadIdx.x) / kPieces + round * kRows;
-      const bool exists = start + row < from.end && start + row >= from.first;
+    for (int granule = 0; granule < kPositions; granule += kGranule) {
       const std::byte* value = from.keys;
-      if (exists) {
-        value = Pages::place_of(view, from, start + row, 1, 0, kHeadDim) + view.values_bytes;
+      if (start + granule < from.end && start + granule + kGranule > from.first) {
+        value = Pages::place_of(view, from, start + granule, 1, 0, kHeadDim) + view.values_bytes;
       }
-      copy_16(values + place(row, piece % 8), value + 16 * piece, exists);
+#pragma unroll
+      for (int round = 0; round < kGranule / kRows; ++round) {
+        const int i = first + round * kRows, row = granule + i;
+        const bool exists = start + row < from.end && start + row >= from.first;
+        copy_16(values + place(row, piece % 8), value + 2 * i * kHeadDim + 16 * piece, exists);
+      }
     }
   }
 };
@@ -119,11 +141,12 @@ struct QueryGroup {
   static constexpr int kSteps = kHeadDim / 16;
   static constexpr int kScores = kPositions / 2;  ///< of a lane
   using KvTile = WgmmaTile<T, kHeadDim>;
-  using Weights = FragmentA[kPositions / 16];
 
   FragmentA q[kSteps];
+  float scores[kScores];
+  FragmentA weights[kPositions / 16];
   float out[kHeadDim / 2] = {};
-  RunningSoftmax softmax[2];
+  LazySoftmax softmax[2];
   int32_t queries[2];
   int32_t positions[2];
   int32_t lowest, highest;  ///< positions of the warpgroup's queries
@@ -151,27 +174,28 @@ struct QueryGroup {
     for (int step = 0; step < kSteps; ++step) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const auto x = *reinterpret_cast<const float2*>(from + 16 * step + 8 * half + 2 * t);
+        const float2 x =
+            __ldcg(reinterpret_cast<const float2*>(from + 16 * step + 8 * half + 2 * t));
         q[step].x[2 * half + i] = pack(x.x * scale, x.y * scale, T{});
       }
     }
   }
 
   /// Starts scores = q keys.
-  __device__ __forceinline__ void start_scores(const KvTile& tile, float (&scores)[kScores]) const {
-#pragma unroll
-    for (int n = 0; n < kScores; ++n) scores[n] = 0.0f;
+  __device__ __forceinline__ void start_scores(const KvTile& tile) {
+    using hopper::Sums;
     hopper::settle(scores);
     hopper::fence_registers();
+    hopper::multiply_async<kPositions, kIsBf16, true, Sums::kZero>(scores, q[0].x, tile.keys(0));
 #pragma unroll
-    for (int step = 0; step < kSteps; ++step) {
+    for (int step = 1; step < kSteps; ++step) {
       hopper::multiply_async<kPositions, kIsBf16, true>(scores, q[step].x, tile.keys(step));
     }
     hopper::commit_products();
   }
 
   /// Starts out += weights values.
-  __device__ __forceinline__ void start_values(const KvTile& tile, const Weights& weights) {
+  __device__ __forceinline__ void start_values(const KvTile& tile) {
     hopper::settle(out);
     hopper::fence_registers();
 #pragma unroll
@@ -184,35 +208,42 @@ struct QueryGroup {
   /// From the scores of positions from `start` on to weights in their place, and what former sums
   /// shrink by.
   __device__ __forceinline__ void weigh(const AttentionView& view, int32_t start,
-                                        float (&scores)[kScores], float (&factors)[2]) {
+                                        float (&factors)[2]) {
+    hopper::settle(scores);
     if (view.soft_cap > 0.0f) {
 #pragma unroll
       for (int n = 0; n < kScores; ++n) scores[n] = finish_score(scores[n], view.soft_cap);
     }
-    if (start + kPositions - 1 > lowest || start < first_visible(view, highest)) {
-      mask(view, scores, start);
+    if (start + kPositions - 1 > lowest || start < first_visible(view, highest)) mask(view, start);
+#pragma unroll
+    for (int i = 0; i < 2; ++i) factors[i] = softmax[i].raise(largest(i));
+    // Rows that have not seen a score yet have none here either.
+    const float references[2] = {softmax[0].base(), softmax[1].base()};
+    float sums[2][2] = {};
+#pragma unroll
+    for (int n = 0; n < kScores; ++n) {
+      const int i = n % 4 / 2;
+      scores[n] = power_of_two(scores[n] - references[i]);
+      sums[i][n % 2] += scores[n];
     }
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      float highest_score = kNoScore;
+    for (int i = 0; i < 2; ++i) softmax[i].sum += sums[i][0] + sums[i][1];
+    hopper::settle(scores);  // before the wait for other products
+  }
+
+  /// Of the scores of a row.
+  __device__ __forceinline__ float largest(int i) const {
+    float even = kNoScore, odd = kNoScore;
 #pragma unroll
-      for (int n = 2 * i; n < kScores; n += 4) {
-        highest_score = fmaxf(highest_score, fmaxf(scores[n], scores[n + 1]));
-      }
-      factors[i] = softmax[i].raise(quad_max(highest_score));
-#pragma unroll
-      for (int n = 2 * i; n < kScores; n += 4) {
-#pragma unroll
-        for (int j = n; j < n + 2; ++j) {
-          scores[j] = power_of_two(scores[j] - softmax[i].reference);
-          softmax[i].sum += scores[j];
-        }
-      }
+    for (int n = 2 * i; n < kScores; n += 4) {
+      even = fmaxf(even, scores[n]);
+      odd = fmaxf(odd, scores[n + 1]);
     }
+    return quad_max(fmaxf(even, odd));
   }
 
   /// Rounds what weigh() left; the products before must be done, as they may read `weights`.
-  __device__ __forceinline__ static void round(float (&scores)[kScores], Weights& weights) {
+  __device__ __forceinline__ void round() {
     hopper::settle(scores);
 #pragma unroll
     for (int n = 0; n < kScores / 2; ++n) {
@@ -221,8 +252,7 @@ struct QueryGroup {
   }
 
   /// Removes what rows do not see.
-  __device__ __forceinline__ void mask(const AttentionView& view, float (&scores)[kScores],
-                                       int32_t start) const {
+  __device__ __forceinline__ void mask(const AttentionView& view, int32_t start) {
     const int32_t first[2] = {first_visible(view, positions[0]), first_visible(view, positions[1])};
     const int t = static_cast<int>(threadIdx.x) % 4;
 #pragma unroll
@@ -289,62 +319,83 @@ struct QueryGroup {
   }
 };
 
-/// The tiles of a block through the stages of shared memory.
+/// The tiles of a block, which pass through a ring in shared memory.
 template <typename T, int kHeadDim>
-struct TileRing {
+struct BlockTiles {
+  using Place = TilePlace<kHeadDim>;
+
   const AttentionView& view;
   HeadPages pages;
-  int32_t start;  ///< of tile 0
-  int tiles;
-  std::byte* shared;
+  int32_t start;  ///< of the first tile
+  std::byte* memory;
 
-  __device__ __forceinline__ WgmmaTile<T, kHeadDim> tile(int n) const {
-    return {shared + n % kStages * TileBytes<kHeadDim>::kAll};
+  __device__ __forceinline__ Place first_place() const {
+    return Place(hopper::shared_address(memory));
   }
-  __device__ __forceinline__ int32_t position(int n) const { return start + n * kPositions; }
-  /// Starts the copies of tile n; the count of groups is right past the last, too.
-  __device__ __forceinline__ void load(int n) const {
-    if (n < tiles) tile(n).load(view, pages, position(n));
-    end_copy_group();
-  }
-  /// Until all but the last kLeft tiles that were asked for are there, for all threads; all have
-  /// then done with the tiles that they waited for before.
-  template <int kLeft>
-  __device__ __forceinline__ void wait() const {
-    wait_for_copies<kLeft>();
-    hopper::publish_shared();
-    __syncthreads();
+  __device__ __forceinline__ WgmmaTile<T, kHeadDim> tile(const Place& place) const {
+    return {memory + (place.address() - hopper::shared_address(memory))};
   }
 };
 
+/// Fills the ring. A tile is given away when the copies of kBehind more have been started.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void attend(const AttentionView& view, const QueryRange& range,
-                                       const TileRing<T, kHeadDim>& ring) {
-  using Group = QueryGroup<T, kHeadDim>;
-  for (int n = 0; n < kStages - 1; ++n) ring.load(n);
-  Group group(view, range);
-  float scores[Group::kScores], factors[2];
-  typename Group::Weights weights;
-  ring.template wait<kStages - 2>();
-  group.start_scores(ring.tile(0), scores);
+__device__ __forceinline__ void copy_tiles(const BlockTiles<T, kHeadDim>& tiles) {
+  constexpr int kBehind = 2;
+  auto place = tiles.first_place(), copied = place;
+  const auto give = [&] {
+    hopper::publish_shared();
+    hopper::release(copied.full());
+    copied.advance();
+  };
+  int started = 0;
+#pragma unroll 1
+  for (int32_t start = tiles.start; start < tiles.pages.end; start += kPositions) {
+    place.wait_empty();
+    tiles.tile(place).load(tiles.view, tiles.pages, start);
+    end_copy_group();
+    place.advance();
+    if (++started <= kBehind) continue;
+    wait_for_copies<kBehind>();
+    give();
+  }
+  wait_for_copies<0>();
+  for (int n = min(started, kBehind); n > 0; --n) give();
+}
+
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void attend(const QueryRange& range,
+                                       const BlockTiles<T, kHeadDim>& tiles) {
+  const AttentionView& view = tiles.view;
+  QueryGroup<T, kHeadDim> group(view, range);
+  const hopper::Turns<kGroups> turns(static_cast<int>(threadIdx.x) / kGroupThreads);
+  auto place = tiles.first_place();
+  float factors[2];
+  place.wait_full();
+  turns.take();
+  group.start_scores(tiles.tile(place));
+  turns.give();
   hopper::wait_for_products<0>();
-  hopper::settle(scores);
-  group.weigh(view, ring.position(0), scores, factors);
-  group.round(scores, weights);
-  for (int n = 0; n + 1 < ring.tiles; ++n) {
-    ring.template wait<kStages - 3>();
-    ring.load(n + kStages - 1);
-    group.start_scores(ring.tile(n + 1), scores);
-    group.start_values(ring.tile(n), weights);
+  group.weigh(view, tiles.start, factors);
+  group.round();
+#pragma unroll 1
+  for (int32_t start = tiles.start + kPositions; start < tiles.pages.end; start += kPositions) {
+    auto next = place;
+    next.advance();
+    next.wait_full();
+    turns.take();
+    group.start_scores(tiles.tile(next));
+    group.start_values(tiles.tile(place));
+    turns.give();
     hopper::wait_for_products<1>();
-    hopper::settle(scores);
-    group.weigh(view, ring.position(n + 1), scores, factors);
+    group.weigh(view, start, factors);
     hopper::wait_for_products<0>();
     hopper::settle(group.out);
+    hopper::release(place.empty());
     group.rescale(factors);
-    group.round(scores, weights);
+    group.round();
+    place = next;
   }
-  group.start_values(ring.tile(ring.tiles - 1), weights);
+  group.start_values(tiles.tile(place));
   hopper::wait_for_products<0>();
   hopper::settle(group.out);
   group.store(view, range);
@@ -358,21 +409,31 @@ __global__ void __launch_bounds__(kThreads, 1)
     prompt_wgmma_kernel(const __grid_constant__ AttentionView view, int32_t sequences) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ std::byte memory[];
+  const uint32_t unaligned = hopper::shared_address(memory) % kAlignment;
+  std::byte* aligned = memory + (kAlignment - unaligned) % kAlignment;
   let_next_start();
+  if (threadIdx.x == 0) {
+    TilePlace<kHeadDim>::init(hopper::shared_address(aligned), kMultipliers / 32, kCopiers / 32);
+    hopper::publish_barriers();
+  }
+  __syncthreads();
   wait_for_previous();
   const BlockPlace place(view, sequences, blockIdx.y, kBlockQueries);
   const QueryRange range = place.queries(view);
   HeadPages pages = pages_of(view, place.sequence, static_cast<int>(blockIdx.x));
   pages.first = first_visible(view, range.position(range.first));
   pages.end = range.position(range.last) + 1;
-  const int32_t start = pages.first / kPositions * kPositions;
-  const uint32_t unaligned = hopper::shared_address(memory) % kAlignment;
-  attend<T, kHeadDim>(view, range,
-                      {.view = view,
-                       .pages = pages,
-                       .start = start,
-                       .tiles = (pages.end - start + kPositions - 1) / kPositions,
-                       .shared = memory + (kAlignment - unaligned) % kAlignment});
+  const BlockTiles<T, kHeadDim> tiles{.view = view,
+                                      .pages = pages,
+                                      .start = pages.first / kPositions * kPositions,
+                                      .memory = aligned};
+  if (threadIdx.x < kMultipliers) {
+    hopper::take_registers<kMultiplyRegisters>();
+    attend(range, tiles);
+  } else {
+    hopper::give_registers_back<kCopyRegisters>();
+    copy_tiles(tiles);
+  }
 #endif
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
 /// The convolution as a product, for what its own kernel does not do: other types of weights,
-/// channels that do not divide into blocks, cards before Hopper.
+/// channels that do not divide into blocks, more columns than fit beside each other in shared
+/// memory, cards before Hopper.
 
 #include "kernels/conv1d_gelu.h"
 #include "kernels/op_context.h"

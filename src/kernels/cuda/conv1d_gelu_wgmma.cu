@@ -1,21 +1,22 @@
-/// The convolution on Hopper, for f16 weights. A block has 128 frames of an item and, of all output
-/// channels, 128 at a time: two warpgroups of 64 multiply by wgmma, weights from registers, frames
-/// from shared memory; the first warp also starts the copies. The frames of a tap are a box of a
-/// tensor map: nothing is gathered in memory, and frames outside the item come as zeros. The blocks
-/// of a cluster have the same frames and divide the channels among them; at the end the first one
-/// puts the statistics of the rows together. Two blocks share a multiprocessor, so that one's GELU
-/// runs beside the other's products.
+/// The convolution on Hopper, for f16 weights and up to 384 columns. A block has 96 frames of an
+/// item, which stay in shared memory, and goes through all output channels, 64 at a time: a chunk.
+/// Three warpgroups take the chunks in turn and multiply by wgmma, weights from registers, frames
+/// from shared memory; while one multiplies, the others finish their sums. The frames of a tap are
+/// a box of a tensor map: nothing is gathered in memory, and frames outside the item come as zeros.
 ///
-/// Sums are turned round in shared memory, 16 frames at a time, for rows to be read and written
-/// along the channels. Mean and squares of deviations are those of 64 channels at first and are put
-/// together by pairs (Chan et al., https://doi.org/10.1007/978-3-642-51461-6_3): no large numbers
-/// cancel.
+/// Weights pass through a ring in shared memory that one warp fills. Blocks are in pairs, clusters:
+/// each copies half of the weights to both. y passes through a ring of tiles of 96 frames x 64
+/// channels: positions are copied there, a warpgroup puts its numbers in their place, and three
+/// warps, with a thread for a frame, copy the tile to y and take its part of the statistics. Mean
+/// and squares of deviations are those of 64 channels at first and are put together by pairs (Chan
+/// et al., https://doi.org/10.1007/978-3-642-51461-6_3): no large numbers cancel.
 ///
-/// Bounds for 7 items of 1500 frames, 384 columns, 1280 channels: products, 5.2 G FMA at 2048 a
-/// cycle on 132 multiprocessors: 19 k cycles. L2: 32 KiB for 128 channels x 128 frames x 64
-/// columns, 161 MB in all, 1.2 MB a multiprocessor at about 30 B a cycle: 41 k cycles, which sets
-/// the time. GELU and the writing: some 25 instructions for an element at 128 a cycle: 20 k cycles.
-/// Device memory: 27 MB of y.
+/// Bounds for 7 items of 1500 frames, 384 columns, 1280 channels: 112 blocks of 20 chunks. A chunk:
+/// products, 24 of 48 cycles: 1152 cycles. Shared memory at 128 B a cycle: weights, 48 KiB, written
+/// and read, frames, 72 KiB, read, tiles, 12 KiB, five times: 1824 cycles, which sets the time. L2:
+/// 24 KiB of weights and 12 KiB of positions at about 30 B a cycle: 1230 cycles. Instructions: 17
+/// for a number, statistics included, 18 for 16 columns of a warp's products: some 1300 cycles at
+/// four warps a cycle. In all 36 k cycles. Device memory: 27 MB of y.
 
 #include "kernels/cuda/attention_mma.cuh"
 #include "kernels/cuda/conv1d_gelu_rows.h"
@@ -26,114 +27,150 @@
 #include "kernels/cuda/ring_place.cuh"
 #include "kernels/cuda/tensor_map.h"
 
-#include <algorithm>
-
 namespace neuros::kernels::cuda {
 namespace {
 
-constexpr int kFrames = 128;  ///< of a block
-constexpr int kGroups = 2;
+constexpr int kFrames = 96;  ///< of a block
+constexpr int kGroups = 3;   ///< warpgroups that multiply
 constexpr int kGroupThreads = 128;
-constexpr int kGroupChannels = 64;
-constexpr int kChannels = kGroups * kGroupChannels;  ///< of a step of a block
-constexpr int kColumns = 64;                         ///< of a place in the ring
-constexpr int kThreads = kGroups * kGroupThreads;
-constexpr int kBlocksOfMultiprocessor = 2;
-constexpr int kClusterMax = 8;
+constexpr int kChannels = 64;  ///< of a chunk
+constexpr int kColumns = 64;   ///< of a place in the ring of weights
+constexpr int kColumnBlocksMax = 6;
+constexpr int kPair = 2;  ///< blocks of a cluster
 
+/// After the warpgroups a warp that feeds them, and those that finish the rows.
+constexpr int kFeeder = kGroups * kGroupThreads;
+constexpr int kFinishers = kFeeder + 32;
+constexpr int kThreads = kFinishers + kFrames;
+
+/// Shared memory: frames and tiles in rows of 128 bytes in the 128-byte swizzle; weights; barriers
+/// of the frames' column blocks and of both rings.
+constexpr int kAlignment = 1024;  // of the swizzle
+constexpr int kRowBytes = 128;    ///< 64 columns or channels
+constexpr int kFrameBlockBytes = kFrames * kRowBytes;
+constexpr int kTileBytes = kFrames * kRowBytes;
+constexpr int kTileStages = 4;
 constexpr int kPanels = kChannels / kPanelRows;
 constexpr int kPanelBytes = kPanelRows * kColumns * 2;  ///< of a panel in a place
-constexpr int kFrameBytes = kColumns * 2;
-constexpr int kFrameBlockBytes = kFrames * kFrameBytes;
-constexpr int kPlaceBytes = kFrameBlockBytes + kPanels * kPanelBytes;
-constexpr int kStages = 3;
-constexpr int kAlignment = 1024;  // of the swizzle
-
-constexpr int kSliceFrames = 16;
-/// Of a frame's 64 sums; the padding makes the stores (banks 8 t + g) free of conflicts.
-constexpr int kSliceStride = kGroupChannels + 4;
-
-/// Mean of a row and sum of the squares of what is left, over some channels.
-struct Moments {
-  float mean = 0.0f;
-  float squares = 0.0f;
-};
-
-/// Shared memory: the ring (frames, then weights), the slices of each warpgroup, its moments.
-constexpr int kSlicesAt = kStages * kPlaceBytes;
-constexpr int kSliceBytes = kSliceFrames * kSliceStride * 4;
-constexpr int kMomentsAt = kSlicesAt + kGroups * kSliceBytes;
-constexpr int kMomentsBytes = kFrames * int{sizeof(Moments)};
-constexpr int kBarriers = kMomentsAt + kGroups * kMomentsBytes;
-constexpr int kSharedBytes = kBarriers + 16 * kStages + kAlignment;
+constexpr int kPlaceBytes = kPanels * kPanelBytes;
+constexpr int kStages = 12;
+constexpr int kTilesAt = kColumnBlocksMax * kFrameBlockBytes;
+constexpr int kWeightsAt = kTilesAt + kTileStages * kTileBytes;
+constexpr int kFrameBarriers = kWeightsAt + kStages * kPlaceBytes;
+constexpr int kTileBarriers = kFrameBarriers + 8 * kColumnBlocksMax;
+constexpr int kWeightBarriers = kTileBarriers + 16 * kTileStages;
+constexpr int kSharedBytes = kWeightBarriers + 16 * kStages + kAlignment;
 
 struct ConvolutionView {
   Conv1dGeluArgs args;
   int32_t frames_out = 0;
-  int32_t tiles = 0;        ///< of an item
-  int32_t cluster = 1;      ///< blocks that divide the channels
+  int32_t tiles = 0;        ///< blocks of an item
+  int32_t chunks = 0;       ///< of channels
   int64_t panel_bytes = 0;  ///< of a whole panel
   int32_t column_blocks = 0;
+};
 
-  __host__ __device__ int32_t steps() const {
-    return static_cast<int32_t>(args.weight.rows / kChannels);
-  }
+struct ConvolutionMaps {
+  CUtensorMap frames, positions, y;
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-using Place = hopper::RingPlace<kStages, kPlaceBytes, 0, kBarriers>;
+using WeightPlace = hopper::RingPlace<kStages, kPlaceBytes, kWeightsAt, kWeightBarriers>;
+/// `full`: the positions are there; `empty`: the numbers of y are.
+using TilePlace = hopper::RingPlace<kTileStages, kTileBytes, kTilesAt, kTileBarriers>;
 
-/// A block's frames, and its part of the channels: every cluster-th step.
+__device__ __forceinline__ uint32_t frame_barrier(uint32_t shared, int block) {
+  return shared + kFrameBarriers + 8 * static_cast<uint32_t>(block);
+}
+
+__device__ __forceinline__ void init_barriers(uint32_t shared) {
+  constexpr uint32_t kReaders = kGroupThreads / 32;  // a chunk has one warpgroup
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < kColumnBlocksMax; ++i) hopper::init_barrier(frame_barrier(shared, i), 1);
+    WeightPlace::init(shared, kPair * kReaders);
+    TilePlace::init(shared, kReaders);
+    hopper::publish_barriers();
+  }
+  hopper::sync_cluster();
+}
+
+/// A block's frames. The second block of the last pair may have none: its item does not exist, so
+/// that its frames come as zeros and nothing is stored; it still copies half of the weights.
 struct Work {
-  int32_t item, first, rank;
+  int32_t item, first;
 
   explicit __device__ __forceinline__ Work(const ConvolutionView& view) {
-    const auto block = static_cast<int32_t>(blockIdx.x), tile = block / view.cluster;
-    rank = block % view.cluster;
-    item = tile / view.tiles;
-    first = tile % view.tiles * kFrames;
+    const auto block = static_cast<int32_t>(blockIdx.x);
+    item = block / view.tiles;
+    first = block % view.tiles * kFrames;
   }
 };
 
-/// Fills the places of the ring for a block's steps, one after another, by one warp: lane 0 copies
-/// the frames, the first eight a panel each.
+/// The feeding warp.
 class Feeder {
  public:
-  __device__ __forceinline__ Feeder(const ConvolutionView& view, const CUtensorMap& frames,
-                                    const Work& work, uint32_t shared)
-      : view_(view), frames_(frames), work_(work), place_(shared), step_(work.rank) {}
+  __device__ __forceinline__ Feeder(const ConvolutionView& view, const ConvolutionMaps& maps,
+                                    uint32_t shared)
+      : view_(view), maps_(maps), shared_(shared), place_(shared) {}
 
-  /// The next place, when all have released it; none after the last.
-  __device__ __forceinline__ void feed() {
-    if (step_ >= view_.steps()) return;
-    const Conv1dGeluArgs& args = view_.args;
-    const int lane = thread_index() % 32, tap_blocks = args.channels / kColumns;
-    place_.wait_empty();
-    if (lane == 0) {
-      const int tap = block_ / tap_blocks;
-      hopper::arrive_and_expect(place_.full(), kPlaceBytes);
-      hopper::copy_box(place_.address(), &frames_, block_ % tap_blocks * kColumns,
-                       work_.first * args.stride - args.padding + tap, work_.item, place_.full());
-    }
+  __device__ __forceinline__ void all() {
+#pragma unroll 1
+    for (int i = 0; i < kStages && chunk_ < view_.chunks; ++i) feed_weights();
+    wait_for_previous();
+    if (lane() == 0) feed_frames();
     __syncwarp();
-    if (lane < kPanels) {
-      const std::byte* panel = args.weight.data + (step_ * kPanels + lane) * view_.panel_bytes;
-      hopper::bulk_copy(place_.address() + kFrameBlockBytes + lane * kPanelBytes,
-                        panel + block_ * int64_t{kPanelBytes}, kPanelBytes, place_.full());
+#pragma unroll 1
+    while (chunk_ < view_.chunks) feed_weights();
+  }
+
+ private:
+  __device__ __forceinline__ static int lane() {
+    return static_cast<int>(threadIdx.x) % 32;
+  }
+
+  __device__ __forceinline__ void feed_frames() const {
+    hopper::order_bulk_reads();
+    const Work work(view_);
+    const Conv1dGeluArgs& args = view_.args;
+    const int tap_blocks = args.channels / kColumns;
+#pragma unroll 1
+    for (int block = 0; block < view_.column_blocks; ++block) {
+      const int tap = block / tap_blocks;
+      const uint32_t barrier = frame_barrier(shared_, block);
+      hopper::arrive_and_expect(barrier, kFrameBlockBytes);
+      hopper::copy_box(shared_ + block * kFrameBlockBytes, &maps_.frames,
+                       block % tap_blocks * kColumns, work.first * args.stride - args.padding + tap,
+                       work.item, barrier);
+    }
+  }
+
+  /// This block's half of the next place, to both blocks, when all of both have released it.
+  __device__ __forceinline__ void feed_weights() {
+    constexpr int kShare = kPanels / kPair;
+    constexpr uint16_t kBoth = (1u << kPair) - 1;
+    place_.wait_empty();
+    if (lane() == 0) hopper::arrive_and_expect(place_.full(), kPlaceBytes);
+    __syncwarp();
+    if (lane() < kShare) {
+      const int panel = static_cast<int>(hopper::block_in_cluster()) * kShare + lane();
+      const std::byte* from =
+          view_.args.weight.data + (chunk_ * kPanels + panel) * view_.panel_bytes;
+      hopper::bulk_copy_to_blocks(place_.address() + panel * kPanelBytes,
+                                  from + block_ * int64_t{kPanelBytes}, kPanelBytes, place_.full(),
+                                  kBoth);
     }
     place_.advance();
     if (++block_ < view_.column_blocks) return;
     block_ = 0;
-    step_ += view_.cluster;
+    ++chunk_;
   }
 
- private:
   const ConvolutionView& view_;
-  const CUtensorMap& frames_;
-  const Work& work_;
-  Place place_;
-  int step_, block_ = 0;
+  const ConvolutionMaps& maps_;
+  uint32_t shared_;
+  WeightPlace place_;
+  int chunk_ = 0, block_ = 0;
 };
 
 constexpr int kStepBytes = 512;  ///< of a panel's 16 columns
@@ -162,309 +199,317 @@ __device__ __forceinline__ void load_weights(uint32_t panel_step, uint32_t* a) {
   }
 }
 
-/// The lane's channels of a step, g and g + 8 of its warp, start with their bias.
-__device__ __forceinline__ void start_sums(const Conv1dGeluArgs& args, int step,
-                                           float (&sums)[kFrames / 2]) {
-  const int index = thread_index();
-  const int channel = step * kChannels + index / 32 * kPanelRows + index % 32 / 4;
-  float bias[2] = {};
-  if (args.bias != nullptr) {
-    bias[0] = __ldg(args.bias + channel);
-    bias[1] = __ldg(args.bias + channel + 8);
-  }
-#pragma unroll
-  for (int i = 0; i < kFrames / 2; ++i) sums[i] = bias[i % 4 / 2];
-}
-
-/// sums += weights x frames: the lane's rows are the channels g and g + 8 of its warp, columns the
-/// frames 8 j + 2 t and one more. The operands of two halves of a place alternate, as the products
-/// of the half before may still read theirs; once those are done the place before is free, and the
-/// first warp fills it again.
-__device__ __forceinline__ void multiply(int blocks, Place& place, Feeder& feeder,
-                                         float (&sums)[kFrames / 2]) {
-  const uint32_t warp = threadIdx.x / 32, own = kFrameBlockBytes + warp * kPanelBytes;
-  uint32_t a[2][8];
-  uint32_t previous = 0;  // barrier of the place before this one
-  const auto release = [&] {
-    hopper::release(previous);
-    if (warp == 0) feeder.feed();
-  };
-#pragma unroll 1
-  for (int block = 0; block < blocks; ++block) {
-    place.wait_full();
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const uint32_t weights = place.address() + own + half * (2 * kStepBytes);
-      load_weights(weights, a[half]);
-      load_weights(weights + kStepBytes, a[half] + 4);
-      const uint64_t b = hopper::swizzled_operand(place.address() + half * 64);
-      hopper::fence_registers();
-      hopper::multiply_async<kFrames, false>(sums, a[half], b);
-      hopper::multiply_async<kFrames, false>(sums, a[half] + 4, b + 2);
-      hopper::commit_products();
-      hopper::wait_for_products<1>();
-      if (half == 0 && previous != 0) release();
-    }
-    previous = place.empty();
-    place.advance();
-  }
-  hopper::wait_for_products<0>();
-  hopper::settle(sums);
-  release();
-}
-
-__device__ __forceinline__ float sum_of_eight_lanes(float value) {
-  value += __shfl_xor_sync(0xffffffffu, value, 1);
-  value += __shfl_xor_sync(0xffffffffu, value, 2);
-  return value + __shfl_xor_sync(0xffffffffu, value, 4);
-}
-
-/// Moments of `count` channels and of `added` others together.
-__device__ __forceinline__ Moments together(Moments a, float count, Moments b, float added) {
-  const float distance = b.mean - a.mean, share = added / (count + added);
-  return {a.mean + distance * share, a.squares + b.squares + distance * distance * count * share};
-}
-
-/// A warpgroup's 64 channels from `channel` on. A thread takes of one frame in 16 the channels
-/// 4 p .. 4 p + 3 and 32 more, p < 8.
-class Writer {
+/// A warpgroup's way through its chunks: every third one.
+class Group {
  public:
-  __device__ __forceinline__ Writer(const ConvolutionView& view, const Work& work,
-                                    std::byte* memory)
-      : view_(view), work_(work), memory_(memory) {}
+  __device__ __forceinline__ Group(const ConvolutionView& view, uint32_t shared)
+      : view_(view), shared_(shared), place_(shared), tile_(shared) {
+    place_.skip(group() * static_cast<uint32_t>(view.column_blocks));
+    tile_.skip(group());
+  }
 
-  /// `step`: of all; `done`: how many steps this block has written before.
-  __device__ __forceinline__ void write(const float (&sums)[kFrames / 2], int step,
-                                        int done) const {
+  __device__ __forceinline__ void all() {
+    auto chunk = static_cast<int>(group());
+    load_bias(chunk);
+#pragma unroll 1
+    for (; chunk < view_.chunks; chunk += kGroups) {
 #pragma unroll
-    for (int from = 0; from < kFrames; from += kSliceFrames) {
-      const int index = thread_index();
-      // On their way while the sums are turned round.
-      const uint2 positions[2]{load_positions(index, from, step, 0),
-                               load_positions(index, from, step, 1)};
-      sync(index);
-      put(sums, index, from);
-      sync(index);
-      write_frame(index, from, step, positions, done);
+      for (int n = 0; n < kFrames / 2; ++n) sums_[n] = bias_[n % 4 / 2];
+      multiply();
+      place_.skip((kGroups - 1) * static_cast<uint32_t>(view_.column_blocks));
+      load_bias(chunk + kGroups);
+      finish();
+      tile_.skip(kGroups);
     }
   }
 
  private:
-  __device__ __forceinline__ static int group(int index) {
-    return index / kGroupThreads;
+  __device__ __forceinline__ static uint32_t group() {
+    return threadIdx.x / kGroupThreads;
   }
-  __device__ __forceinline__ static void sync(int index) {
-    hopper::sync_threads<kGroupThreads>(1 + group(index));
+  __device__ __forceinline__ static uint32_t warp() {
+    return threadIdx.x / 32 % 4;
   }
-  __device__ __forceinline__ float* slice(int index) const {
-    return reinterpret_cast<float*>(memory_ + kSlicesAt + group(index) * kSliceBytes);
+  __device__ __forceinline__ static uint32_t lane() {
+    return threadIdx.x % 32;
   }
 
-  __device__ __forceinline__ void put(const float (&sums)[kFrames / 2], int index, int from) const {
-    const int g = index % 32 / 4, t = index % 4, row = index % kGroupThreads / 32 * 16 + g;
-    float* to = slice(index) + row;
+  /// Of the lane's channels of a chunk: g and g + 8 of its warp's.
+  __device__ __forceinline__ void load_bias(int chunk) {
+    if (view_.args.bias == nullptr || chunk >= view_.chunks) return;
+    const auto row = static_cast<int>(warp() * kPanelRows + lane() / 4);
+    const float* bias = view_.args.bias + chunk * kChannels + row;
+    bias_[0] = __ldg(bias);
+    bias_[1] = __ldg(bias + 8);
+  }
+
+  /// Says to both blocks that this warp is done with a place, given its barrier `empty`.
+  __device__ __forceinline__ static void release(uint32_t empty) {
+    __syncwarp();
+    if (lane() < kPair) hopper::arrive_at_block(empty, lane());
+  }
+
+  /// sums += weights x frames: the lane's rows are the channels g and g + 8 of its warp, columns
+  /// the frames 8 j + 2 t and one more. The operands of two halves of a place alternate, as the
+  /// products of the half before may still read theirs; once those are done the place before is
+  /// free.
+  __device__ __forceinline__ void multiply() {
+    uint32_t a[2][8];
+    uint32_t previous = 0;  // barrier of the place before this one
+#pragma unroll 1
+    for (int block = 0; block < view_.column_blocks; ++block) {
+      hopper::wait(frame_barrier(shared_, block), 0);
+      place_.wait_full();
 #pragma unroll
-    for (int j = 0; j < kSliceFrames / 8; ++j) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int frame = 8 * j + 2 * t + i % 2;
-        to[frame * kSliceStride + i / 2 * 8] = sums[from / 2 + 4 * j + i];
+      for (int half = 0; half < 2; ++half) {
+        const uint32_t weights = place_.address() + warp() * kPanelBytes + half * (2 * kStepBytes);
+        load_weights(weights, a[half]);
+        load_weights(weights + kStepBytes, a[half] + 4);
+        const uint64_t b = hopper::swizzled_operand(shared_ + block * kFrameBlockBytes + half * 64);
+        hopper::fence_registers();
+        hopper::multiply_async<kFrames, false>(sums_, a[half], b);
+        hopper::multiply_async<kFrames, false>(sums_, a[half] + 4, b + 2);
+        hopper::commit_products();
+        hopper::wait_for_products<1>();
+        if (half == 0 && previous != 0) release(previous);
       }
+      previous = place_.empty();
+      place_.advance();
     }
+    hopper::wait_for_products<0>();
+    hopper::settle(sums_);
+    release(previous);
   }
 
-  /// Where the thread's frame of a slice lies in positions, or in the item's y: the first or second
-  /// four of its channels. Of frames past the end, the last one again.
-  __device__ __forceinline__ int64_t place(int index, int from, int step, int half) const {
-    const int32_t frame = min(frame_of(index, from), view_.frames_out - 1);
-    const int channel = step * kChannels + group(index) * kGroupChannels + offset(index, half);
-    return frame * view_.args.weight.rows + channel;
-  }
-  __device__ __forceinline__ int32_t frame_of(int index, int from) const {
-    return work_.first + from + index % kGroupThreads / 8;
-  }
-  __device__ __forceinline__ static int offset(int index, int half) {
-    return 4 * (index % 8) + 32 * half;
+  /// Where the lane's row of the warp's channels and the first 16 frames is in a tile, for
+  /// load_columns(): frames 0 .. 7 of channels 0 .. 7, then of 8 .. 15, then frames 8 .. 15.
+  __device__ __forceinline__ static uint32_t own_row() {
+    const uint32_t frame = lane() / 16 * 8 + lane() % 8, unit = 2 * warp() + lane() / 8 % 2;
+    return frame * kRowBytes + ((unit ^ frame % 8) << 4);
   }
 
-  __device__ __forceinline__ uint2 load_positions(int index, int from, int step, int half) const {
-    if (view_.args.positions == nullptr) return {0, 0};
-    return __ldcg(
-        reinterpret_cast<const uint2*>(view_.args.positions + place(index, from, step, half)));
-  }
-
-  __device__ __forceinline__ void write_frame(int index, int from, int step,
-                                              const uint2 (&positions)[2], int done) const {
-    const int64_t item = int64_t{work_.item} * view_.frames_out * view_.args.weight.rows;
-    const float* sums = slice(index) + index % kGroupThreads / 8 * kSliceStride;
-    float values[8];
+  /// From sums and positions to the numbers of y in the chunk's tile.
+  __device__ __forceinline__ void finish() {
+    constexpr int kBlock = 16;  ///< frames
+    const bool has_positions = view_.args.positions != nullptr;
+    tile_.wait_full();
+    const uint32_t at = tile_.address() + own_row();
+    uint32_t next[4] = {};
+    if (has_positions) hopper::load_columns(at, next);
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const float4 four = *reinterpret_cast<const float4*>(sums + offset(index, half));
-      const uint2 bits = finish_four(four, positions[half]);
-      if (frame_of(index, from) < view_.frames_out) {
-        *reinterpret_cast<uint2*>(view_.args.y + item + place(index, from, step, half)) = bits;
+    for (int i = 0; i < kFrames / kBlock; ++i) {
+      uint32_t words[4];
+#pragma unroll
+      for (int m = 0; m < 4; ++m) words[m] = next[m];
+      if (has_positions && i + 1 < kFrames / kBlock) {
+        hopper::load_columns(at + (i + 1) * (kBlock * kRowBytes), next);
       }
-      const float2 low = unpack(bits.x, __half{}), high = unpack(bits.y, __half{});
-      values[4 * half] = low.x, values[4 * half + 1] = low.y;
-      values[4 * half + 2] = high.x, values[4 * half + 3] = high.y;
-    }
-    add_moments(values, index, from + index % kGroupThreads / 8, done);
-  }
-
-  /// GELU and position of four channels.
-  __device__ __forceinline__ static uint2 finish_four(float4 sums, uint2 positions) {
-    const float2 low = unpack(positions.x, __half{}), high = unpack(positions.y, __half{});
-    return {pack(gelu(sums.x) + low.x, gelu(sums.y) + low.y, __half{}),
-            pack(gelu(sums.z) + high.x, gelu(sums.w) + high.y, __half{})};
-  }
-
-  /// The 64 channels of a frame are in eight neighbouring lanes.
-  __device__ __forceinline__ void add_moments(const float (&values)[8], int index, int frame,
-                                              int done) const {
-    float sum = 0.0f, squares = 0.0f;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) sum += values[i];
-    const float mean = sum_of_eight_lanes(sum) * (1.0f / kGroupChannels);
-#pragma unroll
-    for (int i = 0; i < 8; ++i) squares += (values[i] - mean) * (values[i] - mean);
-    squares = sum_of_eight_lanes(squares);
-    if (index % 8 != 0) return;
-    auto* all = reinterpret_cast<Moments*>(memory_ + kMomentsAt + group(index) * kMomentsBytes);
-    Moments moments{mean, squares};
-    if (done > 0) {
-      moments =
-          together(all[frame], static_cast<float>(done * kGroupChannels), moments, kGroupChannels);
+      for (int m = 0; m < 4; ++m) {
+        const float2 position = unpack(words[m], __half{});
+        words[m] = pack(gelu(sums_[8 * i + 2 * m]) + position.x,
+                        gelu(sums_[8 * i + 2 * m + 1]) + position.y, __half{});
+      }
+      hopper::store_columns(at + i * (kBlock * kRowBytes), words);
     }
-    all[frame] = moments;
+    hopper::publish_shared();
+    hopper::release(tile_.empty());
   }
 
   const ConvolutionView& view_;
-  const Work& work_;
-  std::byte* memory_;
+  uint32_t shared_;
+  WeightPlace place_;
+  TilePlace tile_;
+  float bias_[2] = {};
+  float sums_[kFrames / 2];
 };
 
-/// How many steps a block of the cluster has.
-__device__ __forceinline__ int steps_of(const ConvolutionView& view, int rank) {
-  return (view.steps() - rank + view.cluster - 1) / view.cluster;
+/// Mean of a row and sum of the squares of what is left, over some channels.
+struct Moments {
+  float mean = 0.0f;
+  float squares = 0.0f;
+};
+
+/// Moments of `count` channels and of `added` others together.
+__device__ __forceinline__ Moments together(Moments a, float count, Moments b, float added) {
+  const float distance = b.mean - a.mean, share = __fdividef(added, count + added);
+  return {a.mean + distance * share, a.squares + b.squares + distance * distance * count * share};
 }
 
-/// One thread a frame: the moments of all blocks of the cluster, in their order.
-__device__ __forceinline__ void write_statistics(const ConvolutionView& view, const Work& work,
-                                                 uint32_t shared) {
-  const auto frame = static_cast<int32_t>(threadIdx.x);
-  if (work.rank != 0 || frame >= kFrames || work.first + frame >= view.frames_out) return;
-  Moments moments;
-  float count = 0.0f;
-  for (int rank = 0; rank < view.cluster; ++rank) {
-    const auto added = static_cast<float>(steps_of(view, rank) * kGroupChannels);
-    for (int group = 0; group < kGroups; ++group) {
-      const uint32_t at = shared + kMomentsAt + group * kMomentsBytes +
-                          static_cast<uint32_t>(frame) * uint32_t{sizeof(Moments)};
-      const float2 part =
-          hopper::load_from_block(hopper::address_in_block(at, static_cast<uint32_t>(rank)));
-      moments = together(moments, count, {part.x, part.y}, added);
-      count += added;
+/// The warps that finish the rows, a thread a frame; the first thread also starts the copies.
+class Finisher {
+ public:
+  __device__ __forceinline__ Finisher(const ConvolutionView& view, const ConvolutionMaps& maps,
+                                      uint32_t shared)
+      : view_(view),
+        maps_(maps),
+        work_(view),
+        frame_(static_cast<int>(threadIdx.x) - kFinishers),
+        tile_(shared) {}
+
+  __device__ __forceinline__ void all() {
+    wait_for_previous();
+    for (int chunk = 0; chunk < kTileStages; ++chunk) {
+      fill(chunk);
+      tile_.advance();
+    }
+#pragma unroll 1
+    for (int chunk = 0; chunk < view_.chunks; ++chunk) {
+      tile_.wait_empty();
+      store(chunk);
+      moments_ =
+          together(moments_, static_cast<float>(chunk * kChannels), moments_of_tile(), kChannels);
+      if (frame_ == 0) hopper::wait_for_store_reads();
+      hopper::sync_threads<kFrames>(1);
+      fill(chunk + kTileStages);
+      tile_.advance();
+    }
+    write_statistics();
+  }
+
+ private:
+  /// Positions of a chunk to a tile that nobody reads any more.
+  __device__ __forceinline__ void fill(int chunk) const {
+    if (frame_ != 0 || chunk >= view_.chunks) return;
+    if (view_.args.positions == nullptr) {
+      hopper::arrive(tile_.full());
+    } else {
+      hopper::arrive_and_expect(tile_.full(), kTileBytes);
+      hopper::copy_box(tile_.address(), &maps_.positions, chunk * kChannels, work_.first,
+                       tile_.full());
     }
   }
-  const int64_t row = int64_t{work.item} * view.frames_out + work.first + frame;
-  view.args.mean[row] = moments.mean;
-  view.args.inverse_deviation[row] = 1.0f / sqrtf(moments.squares / count + view.args.epsilon);
-}
 
-__device__ __forceinline__ void convolve(const ConvolutionView& view, const CUtensorMap& frames,
-                                         const Work& work, std::byte* memory) {
-  const uint32_t shared = hopper::shared_address(memory);
-  Place place(shared);
-  Feeder feeder(view, frames, work, shared);
-  if (threadIdx.x < 32) {
-    hopper::order_bulk_reads();
-    for (int i = 0; i < kStages; ++i) feeder.feed();
+  __device__ __forceinline__ void store(int chunk) const {
+    if (frame_ != 0) return;
+    hopper::store_box(&maps_.y, chunk * kChannels, work_.first, work_.item, tile_.address());
+    hopper::commit_stores();
   }
-  const Writer writer(view, work, memory);
-  float sums[kFrames / 2];
-#pragma unroll 1
-  for (int done = 0; done < steps_of(view, work.rank); ++done) {
-    const int step = work.rank + done * view.cluster;
-    start_sums(view.args, step, sums);
-    multiply(view.column_blocks, place, feeder, sums);
-    writer.write(sums, step, done);
+
+  __device__ __forceinline__ Moments moments_of_tile() const {
+    constexpr int kUnits = kRowBytes / 16;
+    const auto frame = static_cast<uint32_t>(frame_);
+    const uint32_t row = tile_.address() + frame * kRowBytes;
+    uint4 words[kUnits];
+    float sums[2] = {}, squares[2] = {};
+#pragma unroll
+    for (uint32_t unit = 0; unit < kUnits; ++unit) {
+      words[unit] = hopper::load_16(row + ((unit ^ frame % 8) << 4));
+      for_pairs(words[unit], [&](float2 y) { sums[0] += y.x, sums[1] += y.y; });
+    }
+    const float mean = (sums[0] + sums[1]) * (1.0f / kChannels);
+#pragma unroll
+    for (int unit = 0; unit < kUnits; ++unit) {
+      for_pairs(words[unit], [&](float2 y) {
+        squares[0] += (y.x - mean) * (y.x - mean);
+        squares[1] += (y.y - mean) * (y.y - mean);
+      });
+    }
+    return {mean, squares[0] + squares[1]};
   }
-}
+
+  template <typename Take>
+  __device__ __forceinline__ static void for_pairs(uint4 words, Take take) {
+    take(unpack(words.x, __half{}));
+    take(unpack(words.y, __half{}));
+    take(unpack(words.z, __half{}));
+    take(unpack(words.w, __half{}));
+  }
+
+  __device__ __forceinline__ void write_statistics() const {
+    const int32_t frame = work_.first + frame_;
+    if (work_.item >= view_.args.items || frame >= view_.frames_out) return;
+    const int64_t row = int64_t{work_.item} * view_.frames_out + frame;
+    const float variance = moments_.squares / static_cast<float>(view_.chunks * kChannels);
+    view_.args.mean[row] = moments_.mean;
+    view_.args.inverse_deviation[row] = 1.0f / sqrtf(variance + view_.args.epsilon);
+  }
+
+  const ConvolutionView& view_;
+  const ConvolutionMaps& maps_;
+  Work work_;
+  int frame_;
+  TilePlace tile_;
+  Moments moments_;
+};
 
 #endif
 
-__global__ void __launch_bounds__(kThreads, kBlocksOfMultiprocessor)
+__global__ void __launch_bounds__(kThreads, 1)
     conv1d_gelu_kernel(const __grid_constant__ ConvolutionView view,
-                       const __grid_constant__ CUtensorMap frames) {
+                       const __grid_constant__ ConvolutionMaps maps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ std::byte memory[];
-  const uint32_t unaligned = hopper::shared_address(memory) % kAlignment;
-  std::byte* aligned = memory + (kAlignment - unaligned) % kAlignment;
-  const uint32_t shared = hopper::shared_address(aligned);
+  const uint32_t start = hopper::shared_address(memory);
+  const uint32_t shared = (start + kAlignment - 1) / kAlignment * kAlignment;
   let_next_start();
-  if (threadIdx.x == 0) {
-    Place::init(shared, kPanels);
-    hopper::publish_barriers();
+  init_barriers(shared);
+  if (threadIdx.x < kFeeder) {
+    Group(view, shared).all();
+  } else if (threadIdx.x < kFinishers) {
+    Feeder(view, maps, shared).all();
+  } else {
+    Finisher(view, maps, shared).all();
   }
-  __syncthreads();
-  wait_for_previous();
-  const Work work(view);
-  convolve(view, frames, work, aligned);
-  hopper::sync_cluster();
-  write_statistics(view, work, shared);
-  hopper::sync_cluster();  // no block ends while its moments are read
+  hopper::sync_cluster();  // no block ends while the other may arrive at its barriers
 #endif
 }
 
-/// How many blocks divide the channels: as many as make the busiest multiprocessor's share least.
-int32_t choose_cluster(int64_t tiles, int64_t steps, int64_t multiprocessors) {
-  int32_t best = 1;
-  int64_t least = INT64_MAX;
-  for (int32_t cluster = 1; cluster <= std::min<int64_t>(kClusterMax, steps); ++cluster) {
-    const int64_t rounds = (tiles * cluster + multiprocessors - 1) / multiprocessors;
-    const int64_t share = rounds * ((steps + cluster - 1) / cluster);
-    if (share < least) best = cluster, least = share;
-  }
-  return best;
+TensorBoxes boxes_of_frames(const Conv1dGeluArgs& args) {
+  return {.data = args.x,
+          .cols = args.channels,
+          .rows = args.frames,
+          .items = args.items,
+          .stride = args.channels,
+          .item_stride = int64_t{args.frames} * args.channels,
+          .box_cols = kColumns,
+          .box_rows = kFrames,
+          .row_step = args.stride};
 }
 
-bool is_aligned(const void* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % 8 == 0;
+/// Tiles of y, or of the positions as one item.
+TensorBoxes boxes_of_tiles(const Conv1dGeluArgs& args, const void* data, int64_t items) {
+  return {.data = data,
+          .cols = args.weight.rows,
+          .rows = args.frames_out(),
+          .items = items,
+          .stride = args.weight.rows,
+          .item_stride = args.frames_out() * args.weight.rows,
+          .box_cols = kChannels,
+          .box_rows = kFrames};
+}
+
+bool divides_into_blocks(const Conv1dGeluArgs& args) {
+  constexpr int kBoxRowsMax = 256;  // of a tensor map
+  return args.weight.dtype == base::DType::kF16 && args.channels % kColumns == 0 &&
+         args.weight.rows % kChannels == 0 &&
+         args.weight.cols <= int64_t{kColumnBlocksMax} * kColumns &&
+         kFrames * args.stride <= kBoxRowsMax;
 }
 
 }  // namespace
 
 bool conv1d_gelu_wgmma(const OpContext& context, const Conv1dGeluArgs& args) {
-  const DeviceTraits traits = device_traits();
-  constexpr int kBoxRowsMax = 256;  // of a tensor map
-  const TensorBoxes boxes{.data = args.x,
-                          .cols = args.channels,
-                          .rows = args.frames,
-                          .items = args.items,
-                          .stride = args.channels,
-                          .item_stride = int64_t{args.frames} * args.channels,
-                          .box_cols = kColumns,
-                          .box_rows = kFrames,
-                          .row_step = args.stride};
-  if (!traits.wgmma || args.weight.dtype != base::DType::kF16) return false;
-  if (args.channels % kColumns != 0 || args.weight.rows % kChannels != 0) return false;
-  if (kFrames * args.stride > kBoxRowsMax || !can_map(boxes)) return false;
-  if (!is_aligned(args.y) || !is_aligned(args.positions)) return false;
-  ConvolutionView view{.args = args,
-                       .frames_out = args.frames_out(),
-                       .tiles = (args.frames_out() - 1) / kFrames + 1,
-                       .panel_bytes = args.weight.cols * kPanelRows * 2,
-                       .column_blocks = static_cast<int32_t>(args.weight.cols / kColumns)};
-  const int64_t tiles = int64_t{view.tiles} * args.items;
-  view.cluster = choose_cluster(tiles, view.steps(), traits.multiprocessors);
+  if (!device_traits().wgmma || !divides_into_blocks(args)) return false;
+  const TensorBoxes frames = boxes_of_frames(args), y = boxes_of_tiles(args, args.y, args.items);
+  const TensorBoxes positions =
+      args.positions == nullptr ? y : boxes_of_tiles(args, args.positions, 1);
+  if (!can_map(frames) || !can_map(y) || !can_map(positions)) return false;
+  const ConvolutionView view{.args = args,
+                             .frames_out = args.frames_out(),
+                             .tiles = (args.frames_out() - 1) / kFrames + 1,
+                             .chunks = static_cast<int32_t>(args.weight.rows / kChannels),
+                             .panel_bytes = args.weight.cols * kPanelRows * 2,
+                             .column_blocks = static_cast<int32_t>(args.weight.cols / kColumns)};
+  const int64_t pairs = (int64_t{view.tiles} * args.items + kPair - 1) / kPair;
+  const ConvolutionMaps maps{tensor_map(frames, 3), tensor_map(positions, 2), tensor_map(y, 3)};
   allow_shared(conv1d_gelu_kernel, kSharedBytes);
   launch(context,
-         {.grid = dim3(static_cast<unsigned>(tiles * view.cluster)),
+         {.grid = dim3(static_cast<unsigned>(pairs * kPair)),
           .block = dim3(kThreads),
           .shared_bytes = kSharedBytes,
-          .cluster = static_cast<unsigned>(view.cluster)},
-         conv1d_gelu_kernel, view, tensor_map(boxes, 3));
+          .cluster = kPair},
+         conv1d_gelu_kernel, view, maps);
   return true;
 }
 

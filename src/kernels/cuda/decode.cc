@@ -1,7 +1,9 @@
 #include "kernels/cuda/decode.h"
 
 #include "base/check.h"
+#include "kernels/cuda/activation_pieces.h"
 #include "kernels/cuda/decode_parameters.h"
+#include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/prepare.h"
 
 #include <algorithm>
@@ -14,7 +16,12 @@ namespace {
 using base::DType;
 
 /// Tokens go through the scratch in batches; a multiple of the tokens a launch reads weights for.
-constexpr int64_t kBatchTokens = 256;
+constexpr int64_t kBatchTokens = kManyTokens;
+
+/// Whether decode_many.cuh has a kernel for activations of a kind, on this device.
+bool takes_many(ActivationKind kind) {
+  return kind != ActivationKind::kF32 && device_traits().wgmma;
+}
 
 using LaunchFn = void (*)(const OpContext&, const DecodeBatch&, const PreparedActivations*);
 
@@ -45,7 +52,9 @@ class BatchLauncher {
     const int64_t values = prepared_value_bytes(kind, source_.tokens, source_.cols);
     const int64_t scales = prepared_scale_bytes(kind, source_.tokens, source_.cols);
     CHECK(values + scales <= std::ssize(scratch_), "activations need more than the scratch");
-    prepared_ = {scratch_.data(), reinterpret_cast<float*>(scratch_.data() + values)};
+    prepared_ = {.values = scratch_.data(),
+                 .scales = reinterpret_cast<float*>(scratch_.data() + values)};
+    if (takes_many(kind)) prepared_.piece_bytes = piece_bytes(kind, source_.tokens);
     prepare(context_, {source_, kind, prepared_});
     kind_ = kind;
     is_prepared_ = true;

@@ -1,7 +1,8 @@
 #pragma once
 
-/// Products for decode steps: every weight is read once for up to 32 tokens, and reading them is
-/// what takes the time. The kernels are in decode_kernel.cuh.
+/// Products for decode steps: every weight is read once for up to 64 tokens, and reading them is
+/// what takes the time. The kernels are in decode_kernel.cuh and, for many tokens on Hopper,
+/// decode_many.cuh.
 
 #include "kernels/cuda/linear.h"
 

@@ -8,7 +8,7 @@
 /// to fuse. The columns of a row are cut into groups; steps of 32 columns of quantised types go,
 /// by their place in 128 columns, to one of four partial sums of their group.
 
-#include "kernels/cuda/activations.h"
+#include "kernels/cuda/activation_pieces.h"
 #include "kernels/cuda/decode_codes.cuh"
 #include "kernels/cuda/mma.cuh"
 
@@ -60,23 +60,54 @@ class BlockChunk {
   static constexpr int kColumns = kFormat.columns();
   static constexpr int kPartials = kStepsAtOnce;
 
+  static constexpr int kParts = kFormat.steps / kStepsAtOnce;
+
+  /// What a lane needs of 128 columns of a tile: codes of token g, scales of tokens 2 t, 2 t + 1.
+  struct TileValues {
+    uint2 codes[kStepsAtOnce];
+    float2 dx[kStepsAtOnce];
+    float2 sum[kStepsAtOnce][kPieces<kFormat>];  ///< dx * sum of codes
+  };
+
   template <int kTiles>
   static __device__ __forceinline__ void multiply(const std::byte* weights, int chunk,
                                                   const GroupActivations& x,
                                                   float (&acc)[kTiles][kPartials][4]) {
-    const int lane = threadIdx.x % kLanes;
-    constexpr int kParts = kFormat.steps / kStepsAtOnce;
+    const int lane = threadIdx.x % kLanes, tiles = (x.tokens + kTileTokens - 1) / kTileTokens;
 #pragma unroll 1
     for (int part = 0; part < kParts; ++part) {  // one after another: registers
-      const StepCodes codes = read_codes<kFormat>(weights, part, lane);
-      const RowScales<kFormat> scales(weights, part, lane / 4);
-#pragma unroll
-      for (int tile = 0; tile < kTiles; ++tile) {
-        if (tile * kTileTokens >= x.tokens) break;
-        const TileValues values = read_tile(x, chunk * kParts + part, tile, lane);
-        multiply_tile(codes, scales, values, acc[tile]);
-      }
+      const auto read = [&](int tile) { return read_tile(x, chunk * kParts + part, tile, lane); };
+      multiply_part(weights, part, tiles, read, acc);
     }
+  }
+
+  /// 128 columns of a chunk by the first `tiles` tiles; read(tile) gives their TileValues.
+  template <int kTiles, typename Count, typename Read>
+  static __device__ __forceinline__ void multiply_part(const std::byte* weights, int part,
+                                                       Count tiles, Read read,
+                                                       float (&acc)[kTiles][kPartials][4]) {
+    const int lane = threadIdx.x % kLanes;
+    const StepCodes codes = read_codes<kFormat>(weights, part, lane);
+    const RowScales<kFormat> scales(weights, part, lane / 4);
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+      if (tile >= tiles) break;
+      multiply_tile(codes, scales, read(tile), acc[tile]);
+    }
+  }
+
+  /// A tile of a piece (activation_pieces.h).
+  static __device__ __forceinline__ TileValues read_piece(const std::byte* piece, int tile) {
+    const int lane = threadIdx.x % kLanes;
+    TileValues out;
+    const std::byte* at = piece + tile * kTilePieceBytes;
+    const uint4* codes = reinterpret_cast<const uint4*>(at) + lane;
+    const uint4 first = codes[0], second = codes[kLanes];
+    out.codes[0] = make_uint2(first.x, first.y), out.codes[1] = make_uint2(first.z, first.w);
+    out.codes[2] = make_uint2(second.x, second.y), out.codes[3] = make_uint2(second.z, second.w);
+    const auto* quads = reinterpret_cast<const float4*>(at + kTileCodeBytes) + lane % 4;
+    read_scales([&](int i) { return quads[4 * i]; }, out);
+    return out;
   }
 
   static constexpr bool kUnsigned = kFormat.offset != -1;
@@ -98,16 +129,23 @@ class BlockChunk {
   }
 
  private:
-  /// What a lane needs of 128 columns of a tile: codes of token g, scales of tokens 2 t, 2 t + 1.
-  struct TileValues {
-    uint2 codes[kStepsAtOnce];
-    float2 dx[kStepsAtOnce];
-    float2 sum[kStepsAtOnce][kPieces<kFormat>];  ///< dx * sum of codes
-  };
-
   static __device__ __forceinline__ void to_pairs(float4 from, float2& first, float2& second) {
     first = make_float2(from.x, from.y);
     second = make_float2(from.z, from.w);
+  }
+
+  /// quad(i): floats 4 i .. 4 i + 3 of the lane's pair of tokens.
+  template <typename Quad>
+  static __device__ __forceinline__ void read_scales(Quad quad, TileValues& out) {
+    to_pairs(quad(0), out.dx[0], out.dx[1]);
+    to_pairs(quad(1), out.dx[2], out.dx[3]);
+    if constexpr (kNeedsSums && kPieces<kFormat> == 1) {
+      to_pairs(quad(2), out.sum[0][0], out.sum[1][0]);
+      to_pairs(quad(3), out.sum[2][0], out.sum[3][0]);
+    } else if constexpr (kNeedsSums) {
+#pragma unroll
+      for (int s = 0; s < kStepsAtOnce; ++s) to_pairs(quad(4 + s), out.sum[s][0], out.sum[s][1]);
+    }
   }
 
   /// Lanes whose tokens are not there load nothing: the results they work on are nobody's.
@@ -125,16 +163,7 @@ class BlockChunk {
     if (tile * kTileTokens + lane % 4 * 2 < x.tokens) {
       const auto* scales = reinterpret_cast<const float4*>(
           x.at.scales + place * x.at.chunk_floats() + lane % 4 * kPairFloats);
-      to_pairs(scales[0], out.dx[0], out.dx[1]);
-      to_pairs(scales[1], out.dx[2], out.dx[3]);
-      if constexpr (kNeedsSums && kPieces<kFormat> == 1) {
-        to_pairs(scales[2], out.sum[0][0], out.sum[1][0]);
-        to_pairs(scales[3], out.sum[2][0], out.sum[3][0]);
-      } else if constexpr (kNeedsSums) {
-#pragma unroll
-        for (int s = 0; s < kStepsAtOnce; ++s)
-          to_pairs(scales[4 + s], out.sum[s][0], out.sum[s][1]);
-      }
+      read_scales([&](int i) { return scales[i]; }, out);
     }
     return out;
   }
@@ -212,12 +241,17 @@ class HalfChunk {
           const std::byte* row = x.at.values + token * x.columns * 2;
           b = *reinterpret_cast<const uint2*>(row + (chunk * kColumns + s * 16 + lane % 4 * 4) * 2);
         }
-        if constexpr (kKind == ActivationKind::kBF16) {
-          mma_bf16(acc[tile][0], a, b);
-        } else {
-          mma_f16(acc[tile][0], a, b);
-        }
+        multiply_step(acc[tile][0], a, b);
       }
+    }
+  }
+
+  /// One step of a tile.
+  static __device__ __forceinline__ void multiply_step(float (&acc)[4], uint4 a, uint2 b) {
+    if constexpr (kKind == ActivationKind::kBF16) {
+      mma_bf16(acc, a, b);
+    } else {
+      mma_f16(acc, a, b);
     }
   }
 };

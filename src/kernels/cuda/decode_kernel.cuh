@@ -1,9 +1,10 @@
 #pragma once
 
-/// The decode kernel. A block of 16 warps takes panels of 16 rows, one after another; each warp has
-/// one group of the columns (column_groups()), reads it once through its ring, and keeps sums of 16
-/// rows and up to 32 tokens in registers. At the end of a panel the warps' sums meet in shared
-/// memory and are added (sum_of_groups()). Meanwhile the rings fill with the next panel's chunks.
+/// The decode kernel. A block of 16 or 8 warps takes panels of 16 rows, one after another; each
+/// warp has one or two groups of the columns (column_groups()), reads them once through its ring,
+/// and keeps sums of 16 rows and up to 32 tokens in registers. At the end of a panel the groups'
+/// sums meet in shared memory and are added (sum_of_groups()). Meanwhile the rings fill with the
+/// next panel's chunks.
 ///
 /// Grids are no larger than what fits on the chip at once, so that a following kernel may start its
 /// own first copies while this one still runs.
@@ -22,33 +23,22 @@
 /// of activations from the first- or second-level cache, as much as the weights of a 4-bit type.
 
 #include "kernels/cuda/decode_chunks.cuh"
-#include "kernels/cuda/decode_parameters.h"
+#include "kernels/cuda/decode_many.cuh"
+#include "kernels/cuda/decode_task.cuh"
 #include "kernels/cuda/device_traits.h"
+#include "kernels/cuda/half_preparation.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/own_preparation.cuh"
 #include "kernels/cuda/residency.h"
 #include "kernels/cuda/weight_ring.cuh"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace neuros::kernels::cuda {
 
-/// DecodeBatch in the words of the kernel.
-struct DecodeParameters {
-  DecodeTask tasks[kTasksMax];
-  int first_panel[kTasksMax];  ///< of each task, among the panels of all
-  int task_count = 0;
-  int passes = 1;  ///< 2: gate and up, panel by panel
-  int panels = 0;  ///< of one pass
-  int groups = 0;  ///< of tokens
-  int tokens = 0;
-  int chunks = 0;  ///< of a panel
-  int column_groups = 0;
-  int64_t panel_bytes = 0;
-  int columns = 0;    ///< padded columns of a token
-  SourceRows source;  ///< where the kernel prepares itself
-  PreparedActivations prepared;
-};
+/// Up to so many columns takes_small_blocks().
+inline constexpr int kSmallBlockColumns = 8192;
 
 /// A panel of a task for a group of tokens.
 struct DecodeUnit {
@@ -63,12 +53,8 @@ __device__ __forceinline__ DecodeUnit unit_at(const DecodeParameters& p, int ind
   const int place = static_cast<int>(blockIdx.x) +
                     (p.passes == 2 ? index / 2 : index) * static_cast<int>(gridDim.x);
   if (place >= p.panels * p.groups) return {};
-  DecodeUnit unit{.task = pass, .panel = place / p.groups, .group = place % p.groups};
-  if (p.passes == 1) {
-    while (unit.task + 1 < p.task_count && unit.panel >= p.first_panel[unit.task + 1]) ++unit.task;
-    unit.panel -= p.first_panel[unit.task];
-  }
-  return unit;
+  const TaskPanel panel = task_panel(p, pass, place / p.groups);
+  return {.task = panel.task, .panel = panel.panel, .group = place % p.groups};
 }
 
 /// The chunks of a warp's share, panel after panel: what its ring is filled from.
@@ -80,19 +66,20 @@ class ChunkWalk {
     if (first < last) enter_panel();
   }
 
-  __device__ const std::byte* next(int& bytes) {
+  __device__ const std::byte* chunk(int /*of_one*/, int& bytes) const {
     if (panel_ == nullptr) return nullptr;
     const int64_t offset = static_cast<int64_t>(chunk_) * Chunk::kBytes;
     const std::byte* chunk = panel_ + offset;
     if constexpr (Chunk::kKind != ActivationKind::kQ8) {  // the last one may be short
       bytes = static_cast<int>(min(static_cast<int64_t>(bytes), p_.panel_bytes - offset));
     }
-    if (++chunk_ == last_) {
-      chunk_ = first_;
-      ++index_;
-      enter_panel();
-    }
     return chunk;
+  }
+  __device__ void advance() {
+    if (panel_ == nullptr || ++chunk_ < last_) return;
+    chunk_ = first_;
+    ++index_;
+    enter_panel();
   }
 
  private:
@@ -111,44 +98,36 @@ class ChunkWalk {
 struct DecodeShared {
   int ring_bytes, sums, values, scales, end;
 };
-template <typename Chunk, int kTiles>
+template <typename Chunk, int kTiles, int kWarps>
 constexpr DecodeShared decode_shared(bool asynchronous, int64_t value_bytes, int64_t scale_bytes) {
   DecodeShared shared{};
   shared.ring_bytes = ring_slots(Chunk::kBytes, asynchronous) * Chunk::kBytes;
-  shared.sums = kBlockWarps * shared.ring_bytes;
-  shared.values = shared.sums + kBlockWarps * kTiles * 4 * kLanes * static_cast<int>(sizeof(float));
+  shared.sums = kWarps * shared.ring_bytes;
+  shared.values = shared.sums + kGroupsMax * kTiles * 4 * kLanes * static_cast<int>(sizeof(float));
   shared.scales = shared.values + static_cast<int>(value_bytes);
   shared.end = shared.scales + static_cast<int>(scale_bytes);
   return shared;
 }
 
-/// Bias, residual or gate, and the store. `gate` is the sum of the pass before. What other kernels
-/// wrote is read past the first-level cache (README.md).
-__device__ __forceinline__ void finish(const DecodeParameters& p, const DecodeTask& task, int row,
-                                       int token, float sum, float gate) {
-  const int64_t at = static_cast<int64_t>(token) * task.rows + row;
-  if (task.bias != nullptr) sum = __fadd_rn(sum, task.bias[row]);
-  if (task.residual != nullptr) sum = __fadd_rn(sum, __ldcg(task.residual + at));
-  if (task.gate != nullptr) gate = __ldcg(task.gate + at);
-  if (p.passes == 2 || task.gate != nullptr) sum = __fmul_rn(silu(gate), sum);
-  task.y[at] = sum;
-}
-
-/// Adds the warps' sums of a panel.
-template <ActivationKind kKind, int kTiles>
+/// Adds the groups' sums of a panel.
+template <ActivationKind kKind, int kTiles, int kThreads>
 class PanelSums {
  public:
   __device__ PanelSums(float* shared, const DecodeParameters& p, const float* token_scales)
       : shared_(shared), p_(p), token_scales_(token_scales) {}
 
+  /// A warp's sums of a group.
   template <int kPartials>
-  __device__ void finish_panel(const DecodeUnit& unit, const float (&acc)[kTiles][kPartials][4]) {
-    float* own = shared_ + threadIdx.x / kLanes * kFloats + threadIdx.x % kLanes;
+  __device__ __forceinline__ void put(int group, const float (&acc)[kTiles][kPartials][4]) {
+    float* own = shared_ + group * kFloats + threadIdx.x % kLanes;
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) own[(tile * 4 + i) * kLanes] = sum_of_partials(acc[tile], i);
     }
+  }
+
+  __device__ __forceinline__ void finish_panel(const DecodeUnit& unit) {
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < kResults; ++i) finish_result(unit, i);
@@ -156,11 +135,11 @@ class PanelSums {
   }
 
  private:
-  static constexpr int kFloats = kTiles * 4 * kLanes;                             ///< of a warp
-  static constexpr int kResults = (kFloats + kBlockThreads - 1) / kBlockThreads;  ///< of a thread
+  static constexpr int kFloats = kTiles * 4 * kLanes;                   ///< of a group
+  static constexpr int kResults = (kFloats + kThreads - 1) / kThreads;  ///< of a thread
 
   __device__ void finish_result(const DecodeUnit& unit, int i) {
-    const int result = i * kBlockThreads + static_cast<int>(threadIdx.x);
+    const int result = i * kThreads + static_cast<int>(threadIdx.x);
     const int in_panel = result % kPanelRows, in_group = result / kPanelRows;
     const DecodeTask& task = p_.tasks[unit.task];
     const int row = unit.panel * kPanelRows + in_panel;
@@ -199,9 +178,16 @@ __device__ __forceinline__ GroupActivations group_activations(const DecodeParame
   return {x, min(p.tokens - group * kTokens, kTokens), p.columns};
 }
 
-/// One tile of tokens, prepared by the block itself, or four, prepared by another kernel.
-template <typename Chunk, int kTiles, bool kPrepares>
-__global__ void __launch_bounds__(kBlockThreads, 1)
+/// Blocks of a multiprocessor: small ones overlap the ends of their panels, and the end of a kernel
+/// and the start of the next.
+constexpr int resident_blocks(int warps) {
+  return warps == kBlockWarps ? 1 : 2;
+}
+
+/// One tile of tokens, prepared by the block itself, or four, prepared by another kernel where
+/// there is no decode_many_kernel.
+template <typename Chunk, int kTiles, bool kPrepares, int kWarps>
+__global__ void __launch_bounds__(kWarps* kLanes, resident_blocks(kWarps))
     decode_kernel(const __grid_constant__ DecodeParameters p) {
   extern __shared__ uint4 dynamic_shared[];
   auto* const shared = reinterpret_cast<std::byte*>(dynamic_shared);
@@ -210,19 +196,23 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
 #else
   constexpr bool kAsynchronous = false;
 #endif
-  const DecodeShared place = decode_shared<Chunk, kTiles>(
+  const DecodeShared place = decode_shared<Chunk, kTiles, kWarps>(
       kAsynchronous, kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0, 0);
   const int warp = threadIdx.x / kLanes;
-  const bool works = warp < p.column_groups;
-  const int first = works ? warp * p.chunks / p.column_groups : 0;
-  const int last = works ? (warp + 1) * p.chunks / p.column_groups : 0;
-  WeightRing<Chunk::kBytes, ChunkWalk<Chunk>> ring(shared + warp * place.ring_bytes,
-                                                   ChunkWalk<Chunk>(p, first, last));
+  const int of_warp = (p.column_groups + kWarps - 1) / kWarps;
+  const int first_group = min(warp * of_warp, p.column_groups);
+  const int end_group = min(first_group + of_warp, p.column_groups);
+  const auto first_chunk = [&](int group) { return group * p.chunks / p.column_groups; };
+  WeightRing<Chunk::kBytes, ChunkWalk<Chunk>> ring(
+      shared + warp * place.ring_bytes,
+      ChunkWalk<Chunk>(p, first_chunk(first_group), first_chunk(end_group)));
   let_next_start();
   ring.fill();
   PreparedActivations x = p.prepared;
   if constexpr (kPrepares) {
-    const OwnPreparation<Chunk::kKind> preparation(p.source);
+    using Preparation = std::conditional_t<kWarps == kBlockWarps, OwnPreparation<Chunk::kKind>,
+                                           HalfPreparation<Chunk::kKind>>;
+    const Preparation preparation(p.source);
     wait_for_previous();
     x = {shared + place.values, reinterpret_cast<float*>(shared + place.scales), p.tokens,
          (p.tokens + 1) / 2};
@@ -230,68 +220,72 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
   } else {
     wait_for_previous();
   }
-  PanelSums<Chunk::kKind, kTiles> sums(reinterpret_cast<float*>(shared + place.sums), p, x.scales);
+  PanelSums<Chunk::kKind, kTiles, kWarps * kLanes> sums(
+      reinterpret_cast<float*>(shared + place.sums), p, x.scales);
   for (int index = 0;; ++index) {
     const DecodeUnit unit = unit_at(p, index);
     if (unit.task < 0) break;
-    const GroupActivations group = group_activations<Chunk, kTiles>(p, x, unit.group);
-    float acc[kTiles][Chunk::kPartials][4] = {};
-    for (int chunk = first; chunk < last; ++chunk) {
-      Chunk::template multiply<kTiles>(ring.take(), chunk, group, acc);
+    const GroupActivations activations = group_activations<Chunk, kTiles>(p, x, unit.group);
+    for (int group = first_group; group < end_group; ++group) {
+      float acc[kTiles][Chunk::kPartials][4] = {};
+      for (int chunk = first_chunk(group); chunk < first_chunk(group + 1); ++chunk) {
+        Chunk::template multiply<kTiles>(ring.take(), chunk, activations, acc);
+      }
+      sums.put(group, acc);
     }
-    sums.finish_panel(unit, acc);
+    sums.finish_panel(unit);
   }
 }
 
-inline DecodeParameters decode_parameters(const DecodeBatch& batch, base::DType dtype) {
-  DecodeParameters p;
-  p.task_count = batch.task_count;
-  p.passes = batch.gated ? 2 : 1;
-  for (int i = 0; i < batch.task_count; ++i) {
-    p.tasks[i] = batch.tasks[i];
-    p.first_panel[i] = batch.gated ? 0 : p.panels;
-    const auto panels = static_cast<int>(panel_count(batch.tasks[i].rows));
-    p.panels = batch.gated ? panels : p.panels + panels;
-  }
-  p.tokens = static_cast<int>(batch.source.tokens);
-  p.panel_bytes = panel_bytes(dtype, batch.source.cols);
-  p.columns = static_cast<int>(padded_columns(activation_kind(dtype), batch.source.cols));
-  p.source = source_rows(batch.source);
-  return p;
-}
-
-template <typename Chunk, int kTiles, bool kPrepares>
+template <typename Chunk, int kTiles, bool kPrepares, int kWarps>
 void launch_kernel(const OpContext& context, DecodeParameters p) {
   static Residency residency;
-  constexpr auto kKernel = decode_kernel<Chunk, kTiles, kPrepares>;
+  constexpr auto kKernel = decode_kernel<Chunk, kTiles, kPrepares, kWarps>;
+  constexpr int kThreads = kWarps * kLanes;
   p.groups = (p.tokens + kTiles * kTileTokens - 1) / (kTiles * kTileTokens);
   p.chunks = static_cast<int>((p.panel_bytes + Chunk::kBytes - 1) / Chunk::kBytes);
   p.column_groups = column_groups(p.columns);
-  const DecodeShared shared = decode_shared<Chunk, kTiles>(
+  const DecodeShared shared = decode_shared<Chunk, kTiles, kWarps>(
       device_traits().compute_capability >= 80,
       kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0,
       kPrepares ? own_scale_bytes<Chunk::kKind>(p.tokens, p.columns) : 0);
   const int resident =
-      residency.blocks(reinterpret_cast<const void*>(kKernel), kBlockThreads, shared.end);
+      residency.blocks(reinterpret_cast<const void*>(kKernel), kThreads, shared.end);
   const int blocks = std::min(resident, p.panels * p.groups);
-  launch(
-      context,
-      {dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads), static_cast<size_t>(shared.end)},
-      kKernel, p);
+  launch(context,
+         {dim3(static_cast<unsigned>(blocks)), dim3(kThreads), static_cast<size_t>(shared.end)},
+         kKernel, p);
+}
+
+/// Whether blocks that prepare for themselves have 8 warps instead of 16. Quantised rows of few
+/// columns, whose panels end often; 16-bit floats stream faster through one large block.
+template <typename Chunk>
+bool takes_small_blocks(const DecodeParameters& p) {
+  return Chunk::kKind == ActivationKind::kQ8 && p.columns <= kSmallBlockColumns;
 }
 
 template <typename Chunk>
+void launch_own(const OpContext& context, const DecodeParameters& p) {
+  if (takes_small_blocks<Chunk>(p)) {
+    return launch_kernel<Chunk, 1, true, kBlockWarps / 2>(context, p);
+  }
+  launch_kernel<Chunk, 1, true, kBlockWarps>(context, p);
+}
+
+template <typename Many>
 void launch_chunks(const OpContext& context, DecodeParameters p,
                    const PreparedActivations* prepared) {
-  if (prepared == nullptr) return launch_kernel<Chunk, 1, true>(context, p);
+  using Chunk = typename Many::Chunk;
+  if (prepared == nullptr) return launch_own<Chunk>(context, p);
   p.prepared = *prepared;
-  launch_kernel<Chunk, 4, false>(context, p);
+  if (prepared->piece_bytes != 0) return launch_many<Many>(context, p);
+  launch_kernel<Chunk, 4, false, kBlockWarps>(context, p);
 }
 
 template <base::DType kType>
 void launch_decode(const OpContext& context, const DecodeBatch& batch,
                    const PreparedActivations* prepared) {
-  launch_chunks<BlockChunk<fragment_format(kType)>>(context, decode_parameters(batch, kType),
+  launch_chunks<ManyBlocks<fragment_format(kType)>>(context, decode_parameters(batch, kType),
                                                     prepared);
 }
 

@@ -75,15 +75,15 @@ void launch_decode<DType::kF32>(const OpContext& context, const DecodeBatch& bat
 template <>
 void launch_decode<DType::kF16>(const OpContext& context, const DecodeBatch& batch,
                                 const PreparedActivations* prepared) {
-  launch_chunks<HalfChunk<ActivationKind::kF16>>(context, decode_parameters(batch, DType::kF16),
-                                                 prepared);
+  launch_chunks<ManyHalves<ActivationKind::kF16>>(context, decode_parameters(batch, DType::kF16),
+                                                  prepared);
 }
 
 template <>
 void launch_decode<DType::kBF16>(const OpContext& context, const DecodeBatch& batch,
                                  const PreparedActivations* prepared) {
-  launch_chunks<HalfChunk<ActivationKind::kBF16>>(context, decode_parameters(batch, DType::kBF16),
-                                                  prepared);
+  launch_chunks<ManyHalves<ActivationKind::kBF16>>(context, decode_parameters(batch, DType::kBF16),
+                                                   prepared);
 }
 
 }  // namespace neuros::kernels::cuda

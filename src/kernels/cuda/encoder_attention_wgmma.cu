@@ -9,9 +9,7 @@
 /// products. Steps go on from one tile to the next without a pause: the scores of the next tile's
 /// first keys are started with the last values of this one.
 ///
-/// Softmax: scores times scale * log2(e), less a reference that only changes when a score exceeds
-/// it by kSlack, so that former sums are seldom rescaled; weights are at most 2^kSlack, and rounded
-/// to f16. The reference is a whole number.
+/// Softmax: of scores times scale * log2(e) (lazy_softmax.cuh); weights are rounded to f16.
 ///
 /// Bounds, for 64 queries x 128 keys of 64: products, 1 M FMA at 2048 a cycle: 512 cycles. Powers:
 /// 8192 at 16 a cycle: 512 cycles; two of eight are made by polynomials instead: 384. Instructions:
@@ -23,8 +21,10 @@
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/encoder_attention_view.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lazy_softmax.cuh"
 #include "kernels/cuda/ring_place.cuh"
 #include "kernels/cuda/tensor_map.h"
+#include "kernels/cuda/turns.cuh"
 
 #include <algorithm>
 
@@ -161,8 +161,6 @@ class Feeder {
   uint32_t tail_phase_ = 0;
 };
 
-/// How far scores may exceed their reference, in powers of two.
-constexpr float kSlack = 8.0f;
 /// Of eight blocks of eight keys, so many become powers by polynomials: the units for powers are as
 /// busy as the tensor cores.
 constexpr int kPolynomialsOf8 = 2;
@@ -181,10 +179,9 @@ __device__ __forceinline__ float power_by_polynomial(float x) {
   return __uint_as_float(__float_as_uint(power) + (__float_as_uint(rounded) << 23));
 }
 
-/// The running softmax of the lane's rows g and g + 8.
+/// Of the lane's rows g and g + 8.
 struct Softmax {
-  float reference[2] = {kNoScore, kNoScore};
-  float sums[2] = {};  ///< of this lane's weights
+  LazySoftmax rows[2];
 };
 
 /// 64 queries of a warpgroup; a lane has rows g and g + 8 of its warp's 16.
@@ -243,29 +240,19 @@ struct Group {
       largest[i] = fmaxf(even, odd);
     }
 #pragma unroll
-    for (int i = 0; i < 2; ++i) factors[i] = raise(i, quad_max(largest[i]) * scale);
+    for (int i = 0; i < 2; ++i) factors[i] = softmax.rows[i].raise(quad_max(largest[i]) * scale);
     float sums[2][2] = {};
 #pragma unroll
     for (int n = 0; n < kScores; ++n) {
       const int i = n % 4 / 2;
-      const float x = __fmaf_rn(scores[n], scale, -softmax.reference[i]);
+      const float x = __fmaf_rn(scores[n], scale, -softmax.rows[i].reference);
       const bool polynomial = n / 4 * kPolynomialsOf8 % 8 < kPolynomialsOf8;
       scores[n] = polynomial ? power_by_polynomial(x) : power_of_two(x);
       sums[i][n % 2] += scores[n];
     }
 #pragma unroll
-    for (int i = 0; i < 2; ++i) softmax.sums[i] += sums[i][0] + sums[i][1];
+    for (int i = 0; i < 2; ++i) softmax.rows[i].sum += sums[i][0] + sums[i][1];
     hopper::settle(scores);  // before the wait for other products
-  }
-
-  /// Whether a row is rescaled depends on the row alone; its factor is 1 otherwise.
-  __device__ __forceinline__ float raise(int i, float largest) {
-    if (!(largest > softmax.reference[i] + kSlack)) return 1.0f;
-    const float reference = ceilf(largest);
-    const float factor = power_of_two(softmax.reference[i] - reference);
-    softmax.reference[i] = reference;
-    softmax.sums[i] *= factor;
-    return factor;
   }
 
   __device__ __forceinline__ void rescale(const float (&factors)[2]) {
@@ -293,7 +280,7 @@ struct Group {
     const int thread = static_cast<int>(threadIdx.x), t = thread % 4;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const float inverse = __fdividef(1.0f, quad_sum(of.sums[i]));
+      const float inverse = __fdividef(1.0f, quad_sum(of.rows[i].sum));
       const int32_t query = tile.first + thread / 32 * 16 + thread % 32 / 4 + 8 * i;
       if (query >= tile.item_rows) continue;
       uint16_t* to = view.out + (tile.item_row + query) * view.out_stride + tile.head * kHeadDim;
@@ -304,22 +291,6 @@ struct Group {
       }
     }
   }
-};
-
-/// Warpgroups start their products in turn, round and round.
-class Turns {
- public:
-  explicit __device__ __forceinline__ Turns(int group) : group_(group) {
-    if (group == kGroups - 1) give();
-  }
-  __device__ __forceinline__ void take() const { hopper::sync_threads<kBoth>(1 + group_); }
-  __device__ __forceinline__ void give() const {
-    hopper::arrive_threads<kBoth>(1 + (group_ == kGroups - 1 ? 0 : group_ + 1));
-  }
-
- private:
-  static constexpr int kBoth = 2 * kGroupThreads;
-  int group_;
 };
 
 /// A warpgroup's way through all tiles of its block, as one row of steps. Between two steps it has
@@ -420,7 +391,7 @@ class Walk {
   std::byte* memory_;
   KeyPlace keys_;
   QueryPlace queries_;
-  Turns turns_;
+  hopper::Turns<kGroups> turns_;
   Group group_;
   float factors_[2];
   EncoderTile tile_;

@@ -40,6 +40,17 @@ __device__ __forceinline__ void arrive_at_block(uint32_t barrier, uint32_t block
       "r"(block)
       : "memory");
 }
+/// The same, after what this thread wrote and saw: who waits by wait_for_blocks() sees that.
+__device__ __forceinline__ void publish_to_block(uint32_t barrier, uint32_t block) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
+      "}\n" ::"r"(barrier),
+      "r"(block)
+      : "memory");
+}
 __device__ __forceinline__ void arrive_and_expect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
@@ -52,6 +63,19 @@ __device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
       ".reg .pred done;\n"
       "again:\n"
       "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+/// The same for a barrier at which other blocks of the cluster arrive by publish_to_block().
+__device__ __forceinline__ void wait_for_blocks(uint32_t barrier, uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
       "@!done bra again;\n"
       "}\n" ::"r"(barrier),
       "r"(parity)
@@ -106,6 +130,22 @@ __device__ __forceinline__ void copy_box(uint32_t to, const void* map, int x, in
       "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
       : "memory");
 }
+/// Copies from shared memory to the box of a tensor map whose first element is at (x, y, z); what
+/// of it is outside the tensor is left out. Part of this thread's next commit_stores().
+__device__ __forceinline__ void store_box(const void* map, int x, int y, int z, uint32_t from) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3}], [%4];" ::"l"(
+          map),
+      "r"(x), "r"(y), "r"(z), "r"(from)
+      : "memory");
+}
+__device__ __forceinline__ void commit_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+/// Until what this thread's stores copy has been read and may be overwritten.
+__device__ __forceinline__ void wait_for_store_reads() {
+  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+}
 /// Brings a tensor map, a parameter of the kernel, to where copies look for it.
 __device__ __forceinline__ void prefetch_map(const void* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
@@ -113,6 +153,29 @@ __device__ __forceinline__ void prefetch_map(const void* map) {
 /// Asks for a range to be brought to L2. Address and size in units of 16 bytes.
 __device__ __forceinline__ void prefetch_to_l2(const std::byte* from, uint32_t bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
+
+/// 16 bytes of shared memory.
+__device__ __forceinline__ uint4 load_16(uint32_t address) {
+  uint4 x;
+  asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+               : "r"(address)
+               : "memory");
+  return x;
+}
+/// Four 8 x 8 matrices of 16-bit numbers in shared memory, rows of 16 bytes: `row` of lane 8 i + r
+/// is the address of row r of matrix i. Of each one lane 4 g + t has column g, rows 2 t, 2 t + 1.
+__device__ __forceinline__ void load_columns(uint32_t row, uint32_t (&x)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"(row)
+               : "memory");
+}
+__device__ __forceinline__ void store_columns(uint32_t row, const uint32_t (&x)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
+               "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3])
+               : "memory");
 }
 
 /// This block's number in its cluster.
@@ -142,6 +205,20 @@ __device__ __forceinline__ void sync_cluster() {
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
+/// What lies at this block's `address` in the shared memory of another block of the cluster.
+__device__ __forceinline__ float4 load_from_block(uint32_t address, uint32_t block) {
+  float4 value;
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %4, %5;\n"
+      "ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [remote];\n"
+      "}\n"
+      : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+      : "r"(address), "r"(block)
+      : "memory");
+  return value;
+}
 
 template <int kRegisters>
 __device__ __forceinline__ void give_registers_back() {
@@ -157,7 +234,6 @@ template <int kThreads>
 __device__ __forceinline__ void sync_threads(int id) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(kThreads) : "memory");
 }
-
 /// Counts as this thread's part of a sync_threads() of the same id, without waiting.
 template <int kThreads>
 __device__ __forceinline__ void arrive_threads(int id) {
@@ -213,9 +289,8 @@ __device__ __forceinline__ uint64_t packed_operand(uint32_t address, uint32_t ne
       "+f"(d[i + 6]), "+f"(d[i + 7])
 #define NEUROS_SUMS_32(d) \
   NEUROS_SUMS_8(d, 0), NEUROS_SUMS_8(d, 8), NEUROS_SUMS_8(d, 16), NEUROS_SUMS_8(d, 24)
-#define NEUROS_SUMS_64(d)                                                              \
-  NEUROS_SUMS_32(d), NEUROS_SUMS_8(d, 32), NEUROS_SUMS_8(d, 40), NEUROS_SUMS_8(d, 48), \
-      NEUROS_SUMS_8(d, 56)
+#define NEUROS_SUMS_48(d) NEUROS_SUMS_32(d), NEUROS_SUMS_8(d, 32), NEUROS_SUMS_8(d, 40)
+#define NEUROS_SUMS_64(d) NEUROS_SUMS_48(d), NEUROS_SUMS_8(d, 48), NEUROS_SUMS_8(d, 56)
 #define NEUROS_SUMS_128(d)                                                                      \
   NEUROS_SUMS_64(d), NEUROS_SUMS_8(d, 64), NEUROS_SUMS_8(d, 72), NEUROS_SUMS_8(d, 80),          \
       NEUROS_SUMS_8(d, 88), NEUROS_SUMS_8(d, 96), NEUROS_SUMS_8(d, 104), NEUROS_SUMS_8(d, 112), \
@@ -223,9 +298,11 @@ __device__ __forceinline__ uint64_t packed_operand(uint32_t address, uint32_t ne
 #define NEUROS_NAMES_32                                                  \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" \
   ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-#define NEUROS_NAMES_64                                                              \
-  NEUROS_NAMES_32                                                                    \
-  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47" \
+#define NEUROS_NAMES_48 \
+  NEUROS_NAMES_32       \
+  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define NEUROS_NAMES_64 \
+  NEUROS_NAMES_48       \
   ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define NEUROS_NAMES_128                                                                         \
   NEUROS_NAMES_64                                                                                \
@@ -238,11 +315,16 @@ __device__ __forceinline__ uint64_t packed_operand(uint32_t address, uint32_t ne
 #define NEUROS_WGMMA(tokens, sums, type, a_names, b_names)                                    \
   "wgmma.mma_async.sync.aligned.m64n" tokens "k16.f32." type "." type " {" sums "}, " a_names \
   ", " b_names
-#define NEUROS_WGMMA_N64(type, d, a, b, transposed)                                           \
-  asm volatile(                                                                               \
-      NEUROS_WGMMA("64", NEUROS_NAMES_32, type, "{%32, %33, %34, %35}", "%36, 1, 1, 1, %37;") \
-      : NEUROS_SUMS_32(d)                                                                     \
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(transposed))
+#define NEUROS_WGMMA_N64(type, d, a, b, add, transposed)                                        \
+  asm volatile(                                                                                 \
+      NEUROS_WGMMA("64", NEUROS_NAMES_32, type, "{%32, %33, %34, %35}", "%36, %37, 1, 1, %38;") \
+      : NEUROS_SUMS_32(d)                                                                       \
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(add), "n"(transposed))
+#define NEUROS_WGMMA_N96(type, d, a, b)                                                     \
+  asm volatile(                                                                             \
+      NEUROS_WGMMA("96", NEUROS_NAMES_48, type, "{%48, %49, %50, %51}", "%52, 1, 1, 1, 0;") \
+      : NEUROS_SUMS_48(d)                                                                   \
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
 #define NEUROS_WGMMA_N128(type, d, a, b, transposed)                                           \
   asm volatile(                                                                                \
       NEUROS_WGMMA("128", NEUROS_NAMES_64, type, "{%64, %65, %66, %67}", "%68, 1, 1, 1, %69;") \
@@ -263,18 +345,25 @@ __device__ __forceinline__ uint64_t packed_operand(uint32_t address, uint32_t ne
 /// Where the sums of a product start.
 enum class Sums { kZero, kAdd };
 
-/// d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must not be
-/// touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the tokens,
-/// transposed or not.
-template <int kTokens, bool kIsBf16, bool kTransposed = false>
+/// d = a b or d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must
+/// not be touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the
+/// tokens, transposed or not.
+template <int kTokens, bool kIsBf16, bool kTransposed = false, Sums kSums = Sums::kAdd>
 __device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const uint32_t* a,
                                                uint64_t b) {
-  constexpr int kT = kTransposed ? 1 : 0;
+  constexpr int kT = kTransposed ? 1 : 0, kAdd = kSums == Sums::kAdd ? 1 : 0;
+  static_assert(kTokens == 64 || kSums == Sums::kAdd);
   if constexpr (kTokens == 64) {
     if constexpr (kIsBf16)
-      NEUROS_WGMMA_N64("bf16", d, a, b, kT);
+      NEUROS_WGMMA_N64("bf16", d, a, b, kAdd, kT);
     else
-      NEUROS_WGMMA_N64("f16", d, a, b, kT);
+      NEUROS_WGMMA_N64("f16", d, a, b, kAdd, kT);
+  } else if constexpr (kTokens == 96) {
+    static_assert(!kTransposed);
+    if constexpr (kIsBf16)
+      NEUROS_WGMMA_N96("bf16", d, a, b);
+    else
+      NEUROS_WGMMA_N96("f16", d, a, b);
   } else if constexpr (kTokens == 128) {
     if constexpr (kIsBf16)
       NEUROS_WGMMA_N128("bf16", d, a, b, kT);
@@ -313,14 +402,17 @@ __device__ __forceinline__ void multiply_shared_async(float (&d)[kTokens / 2], u
 
 #undef NEUROS_WGMMA_SHARED
 #undef NEUROS_WGMMA_N64
+#undef NEUROS_WGMMA_N96
 #undef NEUROS_WGMMA_N128
 #undef NEUROS_WGMMA_N256
 #undef NEUROS_WGMMA
 #undef NEUROS_NAMES_128
 #undef NEUROS_NAMES_64
+#undef NEUROS_NAMES_48
 #undef NEUROS_NAMES_32
 #undef NEUROS_SUMS_128
 #undef NEUROS_SUMS_64
+#undef NEUROS_SUMS_48
 #undef NEUROS_SUMS_32
 #undef NEUROS_SUMS_8
 

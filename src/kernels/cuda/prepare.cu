@@ -7,7 +7,27 @@ namespace {
 
 constexpr int kSliceColumns = 4 * kBlockThreads;
 
-/// A block is 1024 columns of one token. With a norm each of a token's blocks sums all its columns:
+/// Stores four columns of a token in pieces. All threads of the block call it.
+template <ActivationKind kKind>
+__device__ __forceinline__ void store_in_pieces(const PreparedActivations& out, int token,
+                                                int column, int columns, const Four& values) {
+  constexpr int kColumns = piece_columns(kKind);
+  std::byte* piece = out.values + static_cast<int64_t>(column / kColumns) * out.piece_bytes;
+  if constexpr (kKind == ActivationKind::kQ8) {
+    const RoundedFour four = round_four(values);
+    if (column >= columns) return;
+    *reinterpret_cast<uint32_t*>(piece + code_place(token, column % kColumns)) = four.codes;
+    const auto scale = [&](int index) -> float& {
+      return *reinterpret_cast<float*>(piece + scale_place(token, index));
+    };
+    store_scales(scale, token, column, four);
+  } else {
+    if (column >= columns) return;
+    store_four<kKind>(piece + half_place(out.piece_bytes, token, column % kColumns), 0, values);
+  }
+}
+
+/// A block is 2048 columns of one token. With a norm each of a token's blocks sums all its columns:
 /// they come from the second-level cache, and no block waits for another.
 template <ActivationKind kKind>
 __global__ void __launch_bounds__(kBlockThreads)
@@ -33,6 +53,13 @@ __global__ void __launch_bounds__(kBlockThreads)
   if (kKind == ActivationKind::kF16 && blockIdx.x == 0 && threadIdx.x == 0) {
     out.scales[token] = inverse_power(factors.scale);
   }
+  const Four values[1]{scaled(own.four[0], own_weight.four[0], normed, factors)};
+  if constexpr (kKind != ActivationKind::kF32) {
+    if (out.piece_bytes != 0) {
+      const int column = RowPart<1>::column(first, 0);
+      return store_in_pieces<kKind>(out, token, column, columns, values[0]);
+    }
+  }
   int in_tile = token;
   if constexpr (kKind == ActivationKind::kQ8) {
     const int64_t chunks = static_cast<int64_t>(token / kTileTokens) * (columns / kChunkColumns);
@@ -40,7 +67,6 @@ __global__ void __launch_bounds__(kBlockThreads)
     out.scales += chunks * out.chunk_floats();
     in_tile = token % kTileTokens;
   }
-  const Four values[1]{scaled(own.four[0], own_weight.four[0], normed, factors)};
   store_part<kKind>(out, in_tile, first, columns, values);
 }
 

@@ -5,7 +5,7 @@
 /// same order in both, spelled so that the compiler fuses none: a token's bits do not depend on who
 /// prepared it.
 
-#include "kernels/cuda/activations.h"
+#include "kernels/cuda/activation_pieces.h"
 #include "kernels/cuda/async_copy.cuh"
 #include "kernels/cuda/linear.h"
 
@@ -34,10 +34,10 @@ struct SourceRows {
     const int64_t index = rows == nullptr ? token : rows[token];
     return x + index * cols;
   }
-  /// Brings the norm's weights from `first` on close.
-  __device__ void prefetch_norm(int first) const {
+  /// Brings the norm's weights from `first` on close, by `threads` threads.
+  __device__ void prefetch_norm(int first, int threads = kBlockThreads) const {
     if (norm_weight == nullptr) return;
-    for (int i = first + 32 * static_cast<int>(threadIdx.x); i < cols; i += 32 * kBlockThreads) {
+    for (int i = first + 32 * static_cast<int>(threadIdx.x); i < cols; i += 32 * threads) {
       prefetch_line(norm_weight + i);
     }
   }
@@ -64,13 +64,15 @@ __device__ __forceinline__ Four load_four(const float* row, int column, int cols
   return out;
 }
 
-/// What a thread has of a run of columns: kFours times four columns, 2048 apart.
+/// What a thread has of a run of columns: kFours times four columns, 2048 apart. `thread`: its
+/// place among the 512, for one that does the work of others too (half_preparation.cuh).
 template <int kFours>
 struct RowPart {
   Four four[kFours];
 
-  static __device__ __forceinline__ int column(int first, int i) {
-    return first + 4 * (i * kBlockThreads + static_cast<int>(threadIdx.x));
+  static __device__ __forceinline__ int column(int first, int i,
+                                               int thread = static_cast<int>(threadIdx.x)) {
+    return first + 4 * (i * kBlockThreads + thread);
   }
 
   /// Of the columns from `first` on, zeros behind the row's end. Rows lie on any boundary; where it
@@ -78,18 +80,20 @@ struct RowPart {
   /// block may have written the row since this kernel started.
   /// kAligned: it surely is one.
   template <bool kAligned = false>
-  __device__ __forceinline__ void load(const float* row, int first, int cols) {
+  __device__ __forceinline__ void load(const float* row, int first, int cols,
+                                       int thread = static_cast<int>(threadIdx.x)) {
     if (kAligned || (reinterpret_cast<uintptr_t>(row) % 16 == 0 && cols % 4 == 0)) {
       const auto* quads = reinterpret_cast<const float4*>(row);
 #pragma unroll
       for (int i = 0; i < kFours; ++i) {
         float4 quad = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        if (column(first, i) < cols) quad = __ldcg(quads + column(first, i) / 4);
+        const int at = column(first, i, thread);
+        if (at < cols) quad = __ldcg(quads + at / 4);
         four[i] = {{quad.x, quad.y, quad.z, quad.w}};
       }
     } else {
 #pragma unroll
-      for (int i = 0; i < kFours; ++i) four[i] = load_four(row, column(first, i), cols);
+      for (int i = 0; i < kFours; ++i) four[i] = load_four(row, column(first, i, thread), cols);
     }
   }
 };
@@ -104,17 +108,27 @@ struct RowFactors {
   float scale = 1.0f;  ///< power of two; kF16 only
 };
 
-/// Sum and maximum over the threads.
-template <typename Threads>
-__device__ __forceinline__ float2 reduce_block(float sum, float largest) {
+/// Sum (x) and maximum (y) over the 512, of whom each thread has kCount, 512 / kCount apart.
+template <typename Threads, int kCount>
+__device__ __forceinline__ float2 reduce_threads(const float2 (&own)[kCount]) {
   __shared__ float2 of_warp[kBlockWarps];
+  float2 of_lanes[kCount];
 #pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) {
-    sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, distance));
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+  for (int i = 0; i < kCount; ++i) {
+    float sum = own[i].x, largest = own[i].y;
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) {
+      sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, distance));
+      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+    }
+    of_lanes[i] = make_float2(sum, largest);
   }
   Threads::sync();  // the values of an earlier call have been read
-  if (threadIdx.x % kLanes == 0) of_warp[threadIdx.x / kLanes] = make_float2(sum, largest);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    const int warp = static_cast<int>(threadIdx.x) / kLanes + i * (kBlockWarps / kCount);
+    if (threadIdx.x % kLanes == 0) of_warp[warp] = of_lanes[i];
+  }
   Threads::sync();
   float2 all = of_warp[0];
 #pragma unroll
@@ -123,6 +137,11 @@ __device__ __forceinline__ float2 reduce_block(float sum, float largest) {
     all.y = fmaxf(all.y, of_warp[warp].y);
   }
   return all;
+}
+template <typename Threads>
+__device__ __forceinline__ float2 reduce_block(float sum, float largest) {
+  const float2 own[1]{make_float2(sum, largest)};
+  return reduce_threads<Threads>(own);
 }
 
 /// The power of two that brings `largest` into [512, 1024).
@@ -137,11 +156,11 @@ __device__ __forceinline__ float inverse_power(float power) {
 }
 
 /// Adds a part's squares and largest magnitude of x * weight.
-template <ActivationKind kKind>
-__device__ __forceinline__ void measure(const WidePart& x, const WidePart& weight, bool normed,
-                                        float& squares, float& largest) {
+template <ActivationKind kKind, int kFours>
+__device__ __forceinline__ void measure(const RowPart<kFours>& x, const RowPart<kFours>& weight,
+                                        bool normed, float& squares, float& largest) {
 #pragma unroll
-  for (int i = 0; i < kPartFours; ++i) {
+  for (int i = 0; i < kFours; ++i) {
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       const float value = x.four[i].at[k];
@@ -243,20 +262,29 @@ __device__ __forceinline__ RoundedFour round_four(const Four& values) {
   return out;
 }
 
+/// Stores what four columns give of a token's scales; scale(i): of the 32 floats of its pair.
+template <typename Scale>
+__device__ __forceinline__ void store_scales(Scale scale, int token, int column,
+                                             const RoundedFour& four) {
+  const int step = column / 32 % 4, quad = column / 4 % 8;
+  if (quad == 0) {
+    scale(step * 2 + token % 2) = four.dx;
+    scale(8 + step * 2 + token % 2) = __fmul_rn(four.dx, static_cast<float>(four.sum_of_32));
+  }
+  if (quad % 4 == 0) {
+    scale(16 + step * 4 + quad / 4 * 2 + token % 2) =
+        __fmul_rn(four.dx, static_cast<float>(four.sum_of_16));
+  }
+}
+
 /// Stores four columns of token `token` of a kQ8 tile.
 __device__ __forceinline__ void store_four(const PreparedActivations& tile, int token, int column,
                                            const RoundedFour& four) {
   const int chunk = column / kChunkColumns, step = column / 32 % 4, quad = column / 4 % 8;
   std::byte* at = tile.values + chunk * tile.chunk_bytes() + token * kTokenCodeBytes;
   *reinterpret_cast<uint32_t*>(at + quad % 4 * 32 + step * 8 + quad / 4 * 4) = four.codes;
-  float* scales = tile.scales + chunk * tile.chunk_floats() + token / 2 * kPairFloats + token % 2;
-  if (quad == 0) {
-    scales[step * 2] = four.dx;
-    scales[8 + step * 2] = __fmul_rn(four.dx, static_cast<float>(four.sum_of_32));
-  }
-  if (quad % 4 == 0) {
-    scales[16 + step * 4 + quad / 4 * 2] = __fmul_rn(four.dx, static_cast<float>(four.sum_of_16));
-  }
+  float* scales = tile.scales + chunk * tile.chunk_floats() + token / 2 * kPairFloats;
+  store_scales([&](int i) -> float& { return scales[i]; }, token, column, four);
 }
 
 /// Stores four columns of a row of another kind.
@@ -282,7 +310,8 @@ __device__ __forceinline__ void store_four(std::byte* row, int column, const Fou
 /// token's tile (kQ8) or the first token lies. All threads of the block call it.
 template <ActivationKind kKind, int kFours>
 __device__ __forceinline__ void store_part(const PreparedActivations& tile, int token, int first,
-                                           int columns, const Four (&values)[kFours]) {
+                                           int columns, const Four (&values)[kFours],
+                                           int thread = static_cast<int>(threadIdx.x)) {
   using Part = RowPart<kFours>;
   if constexpr (kKind == ActivationKind::kQ8) {
     RoundedFour rounded[kFours];  // all before the first store: their chains run side by side
@@ -292,7 +321,7 @@ __device__ __forceinline__ void store_part(const PreparedActivations& tile, int 
     }
 #pragma unroll
     for (int i = 0; i < kFours; ++i) {
-      const int column = Part::column(first, i);
+      const int column = Part::column(first, i, thread);
       if (column < columns) store_four(tile, token, column, rounded[i]);
     }
   } else {
@@ -300,7 +329,7 @@ __device__ __forceinline__ void store_part(const PreparedActivations& tile, int 
     std::byte* row = tile.values + static_cast<int64_t>(token) * columns * kBytes;
 #pragma unroll
     for (int i = 0; i < kFours; ++i) {
-      const int column = Part::column(first, i);
+      const int column = Part::column(first, i, thread);
       if (column < columns) store_four<kKind>(row, column, values[i]);
     }
   }

@@ -18,11 +18,13 @@ class RingPlace {
  public:
   explicit __device__ __forceinline__ RingPlace(uint32_t shared) : shared_(shared) {}
 
-  /// `readers`: warps that say that they are done.
-  __device__ __forceinline__ static void init(uint32_t shared, uint32_t readers) {
+  /// `readers`: warps that say that they are done. `writers`: the same of those that fill a place
+  /// by other means than bulk copies.
+  __device__ __forceinline__ static void init(uint32_t shared, uint32_t readers,
+                                              uint32_t writers = 1) {
     RingPlace place(shared);
     for (int i = 0; i < kStages; ++i) {
-      init_barrier(place.full(), 1);
+      init_barrier(place.full(), writers);
       init_barrier(place.empty(), readers);
       place.advance();
     }
@@ -40,16 +42,21 @@ class RingPlace {
     index_ = 0;
     phase_ ^= 1;
   }
+  __device__ __forceinline__ void skip(uint32_t places) {
+    const uint32_t at = index_ + places;
+    phase_ ^= at / uint32_t{kStages} % 2;
+    index_ = at % uint32_t{kStages};
+  }
 
  private:
   uint32_t shared_;
   uint32_t index_ = 0, phase_ = 0;
 };
 
-/// Says that this warp is done with a place, given its barrier `empty`.
-__device__ __forceinline__ void release(uint32_t empty) {
+/// Says that this warp is done with a place, given its barrier `empty`; or has filled it: `full`.
+__device__ __forceinline__ void release(uint32_t barrier) {
   __syncwarp();
-  if (threadIdx.x % 32 == 0) arrive(empty);
+  if (threadIdx.x % 32 == 0) arrive(barrier);
 }
 
 #endif

@@ -11,6 +11,7 @@
 /// Same float operations in the same order as decode_chunks.cuh, so the same bits.
 
 #include "kernels/cuda/decode_chunks.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace neuros::kernels::cuda {
 
@@ -161,7 +162,7 @@ class SingleBlockChunk {
 
  public:
   __device__ __forceinline__ SingleBlockChunk() {
-    const int lane = threadIdx.x % kLanes, g = lane / 4, t = lane % 4;
+    const int lane = thread_index() % kLanes, g = lane / 4, t = lane % 4;
 #pragma unroll
     for (int s = 0; s < kStepsAtOnce; ++s) mask_[s] = g / 2 == s ? ~0u : 0u;
     shrink_ = __uint_as_float(static_cast<uint32_t>(127 - shift_of(t)) << 23);
@@ -173,7 +174,7 @@ class SingleBlockChunk {
     float dx[kParts], dx_sum[kParts][kPieces<kFormat>];
   };
   __device__ __forceinline__ Activations activations(const SingleActivations& x, int chunk) const {
-    const int lane = threadIdx.x % kLanes, t = lane % 4;
+    const int lane = thread_index() % kLanes, t = lane % 4;
     Activations out;
     out.own = own_codes(x, chunk, lane / 4, t);
 #pragma unroll
@@ -214,7 +215,7 @@ class SingleBlockChunk {
   /// The lane's rows, added over the lanes that share them: even ones for row g, odd ones for
   /// g + 8.
   static __device__ __forceinline__ void leave(const float (&acc)[4], float* of_rows) {
-    const int lane = threadIdx.x % kLanes;
+    const int lane = thread_index() % kLanes;
     const bool is_odd = lane % 2 == 1;
     float sum = is_odd ? acc[1] : acc[0];
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, is_odd ? acc[0] : acc[1], 1));
@@ -241,7 +242,7 @@ class SingleBlockChunk {
   __device__ __forceinline__ void add_part(const std::byte* const (&weights)[kChunks],
                                            const Activations (&x)[kChunks], int part,
                                            RowSums (&out)[kChunks][kParts]) const {
-    const int lane = threadIdx.x % kLanes;
+    const int lane = thread_index() % kLanes;
     const bool is_part = lane / 4 % 2 == part;
     int sums[kChunks][kPieces<kFormat>][4];
     StepCodes codes[kChunks];
@@ -282,7 +283,7 @@ class SingleBlockChunk {
   static __device__ __forceinline__ void scale_sums(const std::byte* weights, const Activations& x,
                                                     int part, const RowSums& sums,
                                                     float (&acc)[4]) {
-    const int lane = threadIdx.x % kLanes;
+    const int lane = thread_index() % kLanes;
     const StepScales<kFormat> of_step(weights, part, lane / 4, lane % 4);
 #pragma unroll
     for (int piece = 0; piece < kPieces<kFormat>; ++piece) {

@@ -11,6 +11,8 @@
 
 namespace neuros::kernels::cuda {
 
+inline constexpr int kStepHeadDimMax = 128;
+
 /// The row's place, and its pages, where all phases of a launch read them: what arrays of one
 /// sequence and one row hold in DeviceBatch.
 struct StepBatch {
@@ -24,9 +26,9 @@ struct StepAttentionShared {
   StepBatch batch;
   HeadsView heads_view;  ///< of the current phase, as `view`
   AttentionView view;
-  uint4 queries[kHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
-  float heads[kBlockHeads][kHeadDimMax];
-  float new_key[kHeadDimMax], new_value[kHeadDimMax];
+  uint4 queries[kStepHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
+  float heads[kBlockHeads][kStepHeadDimMax];
+  float new_key[kStepHeadDimMax], new_value[kStepHeadDimMax];
   float2 totals[kBlockHeads][kSplitsMax];  ///< of all splits: largest score, sum of powers
 };
 
@@ -40,7 +42,7 @@ __device__ __forceinline__ void init_attention(const StepHeads& common,
   if (common.attention.head_dim == 0) return;  // there is no attention
   const int32_t position = common.heads.positions[0];
   StepBatch& batch = shared.batch;
-  if (threadIdx.x == 0) {
+  if (thread_index() == 0) {
     batch.zero = 0;
     batch.position = position;
     shared.view = common.attention;
@@ -53,7 +55,7 @@ __device__ __forceinline__ void init_attention(const StepHeads& common,
     shared.heads_view.pages = batch.pages;
   }
   const int32_t* pages = common.heads.pages + common.heads.page_start[0];
-  for (int i = static_cast<int>(threadIdx.x); i <= position / common.heads.page_tokens;
+  for (int i = thread_index(); i <= position / common.heads.page_tokens;
        i += kBlockThreads) {
     batch.pages[i] = pages[i];
   }
@@ -86,7 +88,7 @@ struct SharedQueries {
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void share_queries(const AttentionView& view, int heads,
                                               StepAttentionShared& shared) {
-  const int warp = static_cast<int>(threadIdx.x) / kLanes, lane = threadIdx.x % kLanes;
+  const int warp = thread_index() / kLanes, lane = thread_index() % kLanes;
   if (warp >= kHeadDim / 16) return;
   const float* queries = shared.heads[0];
   const auto element = [&](int i) { return queries[i]; };
@@ -129,13 +131,13 @@ struct SplitPlace {
 /// Starts the copies of the tile that this block's first unit begins with, before the phase: all but
 /// the newest position is there.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void start_first_tile(const StepLaunch& launch,
-                                                 const StepAttentionShared& shared, std::byte* at) {
+__device__ __forceinline__ void start_first_tile(const StepAttentionShared& shared,
+                                                 int head_blocks, std::byte* at) {
   const AttentionView& view = shared.view;
   const RowRange row(view, 0);
   const int unit = static_cast<int>(blockIdx.x);
-  if (unit < view.kv_heads * launch.heads.head_blocks * row.splits && threadIdx.x < kTileThreads) {
-    const SplitPlace place(view, launch.heads.head_blocks, row, unit);
+  if (unit < view.kv_heads * head_blocks * row.splits && thread_index() < kTileThreads) {
+    const SplitPlace place(view, head_blocks, row, unit);
     Tile<T, kHeadDim, kSplitTile>(at).load(view, place.pages(view, row), place.start);
   }
   end_copy_group();
@@ -147,7 +149,7 @@ template <int kHeadDim>
 __device__ __forceinline__ void finish_words(const HeadsView& view, const uint32_t* words,
                                              const float* norm, float* head) {
   constexpr int kPerLane = kHeadDim / kLanes;
-  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  const int lane = thread_index() % kLanes;
   const int pairs = view.rope == nullptr ? 0 : view.rope_dims / 2;
   uint32_t asked[kPerLane];
   float weight[kPerLane];
@@ -190,8 +192,8 @@ template <typename T, int kHeadDim>
 __device__ __forceinline__ void finish_heads(const HeadsView& view, const StepAttention& phase,
                                              const uint32_t* words, const SplitPlace& place,
                                              StepAttentionShared& shared) {
-  const int warp = static_cast<int>(threadIdx.x) / kLanes;
-  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  const int warp = thread_index() / kLanes;
+  const int lane = thread_index() % kLanes;
   const DecodeWork& work = place.work;
   if (warp < work.heads) {
     const uint32_t* q = words + phase.q_words + (work.first_head + warp) * kHeadDim;
@@ -214,7 +216,7 @@ __device__ __forceinline__ void finish_heads(const HeadsView& view, const StepAt
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void add_newest(const Tile<T, kHeadDim, kSplitTile>& tile, int in_tile,
                                            const StepAttentionShared& shared) {
-  const int i = static_cast<int>(threadIdx.x) - kBlockHeads * kLanes;
+  const int i = thread_index() - kBlockHeads * kLanes;
   if (i >= 0 && i < kHeadDim) {
     tile.keys[i * tile.kKeyStride + in_tile] = from_float<T>(shared.new_key[i]);
     tile.values[in_tile * tile.kValueStride + i] = from_float<T>(shared.new_value[i]);
@@ -254,34 +256,35 @@ __device__ __forceinline__ float2 await_pair(const std::byte* at, uint64_t numbe
 /// One attention phase of a launch.
 struct StepAttentionRun {
   const StepAttention& phase;
-  const StepHeads& common;
   uint32_t* words;  ///< of the launch
   uint64_t number;  ///< of this phase, among those of all launches
+  int head_blocks, splits;
+  std::byte* split_sums;  ///< StepHeads
 
   /// What the splits of a head leave.
   __device__ __forceinline__ std::byte* sums(int head, int split, int head_dim) const {
-    return common.sums + (head * common.splits + split) * split_sums_bytes(head_dim);
+    return split_sums + (head * splits + split) * split_sums_bytes(head_dim);
   }
   /// An element of the result: `at` of all heads'.
-  __device__ __forceinline__ void put(const AttentionView& view, int at, float value) const {
+  __device__ __forceinline__ void put(int at, float value) const {
     if (phase.out_words >= 0) put_word(words + phase.out_words + at, value);
-    view.out[at] = value;
+    phase.out[at] = value;
   }
 };
 
 /// Leaves a split's sums, or the row itself where it has one split only.
 template <int kHeadDim>
-__device__ __forceinline__ void leave(const StepAttentionRun& run, const AttentionView& view,
-                                      const DecodeWork& work, const WarpSums<kHeadDim>& warps,
+__device__ __forceinline__ void leave(const StepAttentionRun& run, const DecodeWork& work,
+                                      const WarpSums<kHeadDim>& warps,
                                       bool only) {
   constexpr int kPairs = kHeadDim / 2;
-  for (int i = static_cast<int>(threadIdx.x); i < work.heads * kPairs; i += kBlockThreads) {
+  for (int i = thread_index(); i < work.heads * kPairs; i += kBlockThreads) {
     const int h = i / kPairs, pair = i % kPairs, head = work.first_head + h;
     const auto by = warps.head(h);
     const float2 sum = make_float2(warps.sum(by, h, 2 * pair), warps.sum(by, h, 2 * pair + 1));
     if (only) {
-      run.put(view, head * kHeadDim + 2 * pair, sum.x / by.total);
-      run.put(view, head * kHeadDim + 2 * pair + 1, sum.y / by.total);
+      run.put(head * kHeadDim + 2 * pair, sum.x / by.total);
+      run.put(head * kHeadDim + 2 * pair + 1, sum.y / by.total);
       continue;
     }
     std::byte* const to = run.sums(head, work.split, kHeadDim);
@@ -296,7 +299,7 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
                                              std::byte* at, StepAttentionShared& shared) {
   using KvTile = Tile<T, kHeadDim, kSplitTile>;
   const AttentionView& view = shared.view;
-  const bool attends = threadIdx.x < kTileThreads;
+  const bool attends = thread_index() < kTileThreads;
   const HeadPages pages = place.pages(view, row);
   const KvTile tile(at);
   if (attends && !is_started) tile.load(view, pages, place.start);
@@ -310,8 +313,8 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
   share_queries<T, kHeadDim>(view, place.work.heads, shared);
   StepThreads::sync();
   DecodeWarp<T, kHeadDim, SharedQueries> warp(
-      SharedQueries{shared.queries[0] + threadIdx.x % kLanes});
-  const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
+      SharedQueries{shared.queries[0] + thread_index() % kLanes});
+  const int column = kGranule * (thread_index() / 32);
 #pragma unroll 1
   for (int n = 0; n < place.tiles; ++n) {
     const int32_t start = place.start + n * kSplitTile;
@@ -330,31 +333,31 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
   static_assert(sizeof(sums) <= KvTile::kBytes);
   if (attends) sums.put(warp);
   StepThreads::sync();
-  leave(run, view, place.work, sums, row.splits == 1);
+  leave(run, place.work, sums, row.splits == 1);
 }
 
 /// Adds up this split's slice of the elements of its heads, in the order of merged(). `at`: for
 /// [split][pair of the slice].
 template <int kHeadDim>
-__device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const AttentionView& view,
-                                            const DecodeWork& work, int splits, std::byte* at,
+__device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const DecodeWork& work, int splits,
+                                            std::byte* at,
                                             StepAttentionShared& shared) {
   constexpr int kPairs = kHeadDim / 2;
   auto* const parts = reinterpret_cast<float2*>(at);
   const int all = work.heads * kPairs;
   const int first = work.split * all / splits, count = (work.split + 1) * all / splits - first;
-  for (int i = static_cast<int>(threadIdx.x); i < work.heads * splits; i += kBlockThreads) {
+  for (int i = thread_index(); i < work.heads * splits; i += kBlockThreads) {
     const int h = i / splits, split = i % splits;
     const std::byte* from = run.sums(work.first_head + h, split, kHeadDim);
     shared.totals[h][split] = await_pair(from + 16 * kPairs, run.number);
   }
-  for (int i = static_cast<int>(threadIdx.x); i < count * splits; i += kBlockThreads) {
+  for (int i = thread_index(); i < count * splits; i += kBlockThreads) {
     const int split = i / count, pair = first + i % count;
     const std::byte* from = run.sums(work.first_head + pair / kPairs, split, kHeadDim);
     parts[i] = await_pair(from + 16 * (pair % kPairs), run.number);
   }
   StepThreads::sync();
-  for (int i = static_cast<int>(threadIdx.x); i < 2 * count; i += kBlockThreads) {
+  for (int i = thread_index(); i < 2 * count; i += kBlockThreads) {
     const int element = 2 * first + i, h = element / kHeadDim;
     const float largest = largest_of(shared.totals[h], splits);
     const float* sums = &parts[0].x + i;
@@ -364,7 +367,7 @@ __device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const A
       total = __fmaf_rn(factor, shared.totals[h][s].y, total);
       sum = __fmaf_rn(factor, sums[2 * count * s], sum);
     }
-    run.put(view, work.first_head * kHeadDim + element, __fdiv_rn(sum, total));
+    run.put(work.first_head * kHeadDim + element, __fdiv_rn(sum, total));
   }
 }
 
@@ -374,17 +377,17 @@ __device__ __forceinline__ void attend_units(const StepAttentionRun& run, std::b
                                              StepAttentionShared& shared) {
   const AttentionView& view = shared.view;
   const RowRange row(view, 0);
-  const int units = view.kv_heads * run.common.head_blocks * row.splits;
+  const int units = view.kv_heads * run.head_blocks * row.splits;
   const int first = static_cast<int>(blockIdx.x), step = static_cast<int>(gridDim.x);
   for (int unit = first; unit < units; unit += step) {
-    const SplitPlace place(view, run.common.head_blocks, row, unit);
+    const SplitPlace place(view, run.head_blocks, row, unit);
     attend_split<T, kHeadDim>(run, row, place, unit == first, tile, shared);
     StepThreads::sync();
   }
   if (row.splits == 1) return;
   for (int unit = first; unit < units; unit += step) {
-    const SplitPlace place(view, run.common.head_blocks, row, unit);
-    merge_slice<kHeadDim>(run, view, place.work, row.splits, tile, shared);
+    const SplitPlace place(view, run.head_blocks, row, unit);
+    merge_slice<kHeadDim>(run, place.work, row.splits, tile, shared);
     StepThreads::sync();
   }
 }

@@ -14,6 +14,7 @@
 #include "kernels/cuda/step_product.cuh"
 
 #include <algorithm>
+#include <cstdlib>
 #include <type_traits>
 
 namespace neuros::kernels::cuda {
@@ -27,18 +28,33 @@ static_assert(kRingsOfFeeder * 4 == kStepWarps);
 constexpr int kMultiplyRegisters = 104;
 constexpr int kFeedRegisters = 64;
 
-/// Shared memory, offsets in bytes: rings first.
+/// What the threads that multiply have in common, at the start of shared memory.
+struct StepBlock {
+  StepPhase phases[3];  ///< number i at i % 3: the current one and its neighbours
+  StepAttentionShared attention;
+  StepRings rings;
+  uint32_t* words;           ///< of this launch
+  uint64_t launch_number;    ///< phases number theirs from here on
+  float* sums;               ///< of a batch of units
+  std::byte* area;           ///< prepared activations
+  std::byte* tile;           ///< of keys and values
+  int head_blocks, splits;   ///< of StepHeads
+  std::byte* split_sums;     ///< of StepHeads
+};
+
+/// Shared memory, offsets in bytes: rings after the block's data.
 struct StepShared {
-  int barriers, sums, attention, area, end;
+  int barriers, sums, area, end;
 
   __host__ __device__ constexpr StepShared(int slot_bytes, int slots, int area_bytes) {
-    barriers = kStepWarps * slots * slot_bytes;
+    barriers = kRingsOffset + kStepWarps * slots * slot_bytes;
     sums = barriers + kStepWarps * kStepSlotsMax * 16;
-    attention = sums + 2 * kBatchFloats * static_cast<int>(sizeof(float));
-    area = attention + static_cast<int>(round_up(sizeof(StepAttentionShared), 128));
+    area = static_cast<int>(
+        round_up(sums + 2 * kBatchFloats * static_cast<int>(sizeof(float)), 128));
     end = area + area_bytes;
   }
 };
+static_assert(sizeof(StepBlock) <= kRingsOffset);
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -48,7 +64,7 @@ __device__ __forceinline__ uint32_t* take_words(const StepLaunch& launch, uint32
   const uint32_t used = launch.state->words_used[1 - set];
   auto* const other =
       reinterpret_cast<uint4*>(launch.sets + int64_t{launch.set_words} * (1 - set));
-  for (uint32_t i = blockIdx.x * kBlockThreads + threadIdx.x; i < used / 4;
+  for (uint32_t i = blockIdx.x * kBlockThreads + thread_index(); i < used / 4;
        i += gridDim.x * kBlockThreads) {
     other[i] = make_uint4(0, 0, 0, 0);
   }
@@ -56,10 +72,10 @@ __device__ __forceinline__ uint32_t* take_words(const StepLaunch& launch, uint32
 }
 
 /// The last block to leave says that the launch is over.
-__device__ __forceinline__ void leave_launch(const StepLaunch& launch, uint32_t launches) {
+__device__ __forceinline__ void leave_launch(const StepLaunch& launch) {
   StepState& state = *launch.state;
-  StepThreads::sync();  // all threads have read the state
-  if (threadIdx.x != 0 || atomicAdd(&state.left, 1u) + 1 < gridDim.x) return;
+  if (thread_index() != 0 || atomicAdd(&state.left, 1u) + 1 < gridDim.x) return;
+  const uint32_t launches = state.launches;
   state.left = 0;
   state.words_used[launches % 2] = static_cast<uint32_t>(launch.words);
   state.launches = launches + 1;
@@ -79,44 +95,99 @@ __device__ __forceinline__ void with_heads(const StepHeads& heads, Use use) {
   use(__nv_bfloat16{}, Size128{});
 }
 
-/// What a block has in shared memory beside its rings.
-struct StepPlaces {
-  std::byte* area;  ///< prepared activations; a tile of keys and values from tile_offset on
-  float* sums;
-  StepAttentionShared& attention;
-};
-
-__device__ __forceinline__ void run_attention(const StepLaunch& launch, int index,
-                                              uint32_t launches, uint32_t* words,
-                                              const StepPlaces& places) {
-  const StepAttentionRun run{launch.phases[index].attention, launch.heads, words,
-                             (uint64_t{launches} << 8) + static_cast<uint64_t>(index)};
-  with_heads(launch.heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-    attend_units<T, kHeadDim>(run, places.area + launch.tile_offset, places.attention);
-  });
+__device__ __forceinline__ StepBlock& step_block() {
+  return *reinterpret_cast<StepBlock*>(shared_bytes());
 }
 
-__device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, uint32_t launches,
-                                          uint32_t* words, RingReader& ring,
-                                          const StepPlaces& places) {
-  const StepPhase& phase = launch.phases[index];
-  if (phase.kind() == StepKind::kAttention) {
-    return run_attention(launch, index, launches, words, places);
+// Phases are functions that are called, not inlined: otherwise what depends on the thread only is
+// computed once for all phases, kept in local memory, and fetched from afar each time.
+
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void attend(int index) {
+  StepBlock& block = step_block();
+  const StepAttentionRun run{.phase = block.phases[index % 3].attention,
+                             .words = block.words,
+                             .number = block.launch_number + static_cast<uint64_t>(index),
+                             .head_blocks = block.head_blocks,
+                             .splits = block.splits,
+                             .split_sums = block.split_sums};
+  attend_units<T, kHeadDim>(run, block.tile, block.attention);
+}
+
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void start_tile() {
+  StepBlock& block = step_block();
+  start_first_tile<T, kHeadDim>(block.attention, block.head_blocks, block.tile);
+}
+
+/// Returns where the warp's ring has come to.
+__device__ __forceinline__ RingPlace multiply(int index, RingPlace place) {
+  StepBlock& block = step_block();
+  RingReader ring(block.rings, place);
+  run_product(block.phases[index % 3].product, block.words, ring, block.area, block.sums);
+  return ring.place();
+}
+
+/// Brings the data of a phase to shared memory; by one warp.
+__device__ __forceinline__ void fetch_phase(const StepLaunch& launch, int index) {
+  constexpr int kUnits = sizeof(StepPhase) / 16;
+  static_assert(sizeof(StepPhase) % 16 == 0 && kUnits <= kLanes);
+  const int lane = thread_index() % kLanes;
+  if (index >= launch.phase_count || lane >= kUnits) return;
+  reinterpret_cast<uint4*>(&step_block().phases[index % 3])[lane] =
+      reinterpret_cast<const uint4*>(&launch.phases[index])[lane];
+}
+
+/// Sets the views of phase `index` if it is attention; by one thread.
+__device__ __forceinline__ void enter_if_attention(const StepLaunch& launch, int index) {
+  if (index >= launch.phase_count || launch.phases[index].kind() != StepKind::kAttention) return;
+  enter_attention(launch.phases[index].attention, step_block().attention);
+}
+
+/// By all threads; a barrier follows.
+__device__ __forceinline__ void init_block(const StepLaunch& launch, const StepRings& rings,
+                                           const StepShared& place) {
+  StepBlock& block = step_block();
+  init_attention(launch.heads, block.attention);
+  const uint32_t launches = launch.state->launches;
+  uint32_t* const words = take_words(launch, launches);
+  if (thread_index() < kLanes) fetch_phase(launch, 0);
+  if (thread_index() != 0) return;
+  enter_if_attention(launch, 1);
+  block.rings = rings;
+  block.words = words;
+  block.launch_number = uint64_t{launches} << 8;
+  block.sums = reinterpret_cast<float*>(shared_bytes() + place.sums);
+  block.area = shared_bytes() + place.area;
+  block.tile = block.area + launch.tile_offset;
+  block.head_blocks = launch.heads.head_blocks;
+  block.splits = launch.heads.splits;
+  block.split_sums = launch.heads.sums;
+}
+
+/// No barrier stands between phases. When a thread comes to one, all are done with what the phase
+/// before had prepared (multiply_units()), and with the one before that altogether.
+__device__ __forceinline__ void run_phases(const StepLaunch& launch, RingPlace place) {
+  constexpr int kFetchingWarp = kStepWarps - 1;
+  for (int i = 0; i < launch.phase_count; ++i) {
+    if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
+    if (launch.phases[i].kind() == StepKind::kAttention) {
+      with_heads(launch.heads,
+                 [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+                   attend<T, kHeadDim>(i);
+                 });
+      StepThreads::sync();  // blocks without a unit have none yet
+      continue;
+    }
+    if (thread_index() == 0) enter_if_attention(launch, i + 2);
+    if (i + 1 < launch.phase_count && launch.phases[i + 1].kind() == StepKind::kAttention) {
+      with_heads(launch.heads,
+                 [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+                   start_tile<T, kHeadDim>();
+                 });
+    }
+    place = multiply(i, place);
   }
-  const bool attention_follows =
-      index + 1 < launch.phase_count && (&phase)[1].kind() == StepKind::kAttention;
-  if (attention_follows && threadIdx.x == 0) {
-    enter_attention((&phase)[1].attention, places.attention);
-  }
-  const auto then = [&] {
-    if (!attention_follows) return;
-    with_heads(launch.heads,
-               [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-                 start_first_tile<T, kHeadDim>(launch, places.attention,
-                                               places.area + launch.tile_offset);
-               });
-  };
-  run_product(phase.product, words, ring, places.area, places.sums, then);
 }
 
 #endif
@@ -124,33 +195,23 @@ __device__ __forceinline__ void run_phase(const StepLaunch& launch, int index, u
 __global__ void __launch_bounds__(kStepThreads, 1)
     step_kernel(const __grid_constant__ StepLaunch launch) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  extern __shared__ uint4 dynamic_shared[];
-  auto* const shared = reinterpret_cast<std::byte*>(dynamic_shared);
   const StepShared place(launch.slot_bytes, launch.slots, launch.area_bytes);
-  const uint32_t start = hopper::shared_address(shared);
-  const StepRings rings{start, start + static_cast<uint32_t>(place.barriers), launch.slot_bytes,
-                        launch.slots};
+  const uint32_t start = hopper::shared_address(shared_bytes());
+  const StepRings rings{start + kRingsOffset, start + static_cast<uint32_t>(place.barriers),
+                        launch.slot_bytes, launch.slots};
   init_rings(rings);
   __syncthreads();
-  if (threadIdx.x >= kBlockThreads) {
+  if (thread_index() >= kBlockThreads) {
     hopper::give_registers_back<kFeedRegisters>();
-    feed_rings(launch, rings, static_cast<int>(threadIdx.x - kBlockThreads) / kLanes);
+    feed_rings(launch, rings, static_cast<int>(thread_index() - kBlockThreads) / kLanes);
     return;
   }
   hopper::take_registers<kMultiplyRegisters>();
   wait_for_previous();
-  RingReader ring(rings, shared);
-  auto* const sums = reinterpret_cast<float*>(shared + place.sums);
-  auto& attention = *reinterpret_cast<StepAttentionShared*>(shared + place.attention);
-  init_attention(launch.heads, attention);
-  const uint32_t launches = launch.state->launches;
-  uint32_t* const words = take_words(launch, launches);
+  init_block(launch, rings, place);
   StepThreads::sync();
-  const StepPlaces places{shared + place.area, sums, attention};
-  for (int i = 0; i < launch.phase_count; ++i) {
-    run_phase(launch, i, launches, words, ring, places);
-  }
-  leave_launch(launch, launches);
+  run_phases(launch, RingPlace(rings.full(thread_index() / kLanes)));
+  leave_launch(launch);
 #endif
 }
 
@@ -181,6 +242,10 @@ void launch_step(const OpContext& context, StepLaunch& step) {
   step.slots =
       std::min((device.shared_bytes_max - fixed) / (kStepWarps * step.slot_bytes), kStepSlotsMax);
   CHECK(step.slots > 1, "a step's rings do not fit");
+  step.ahead_bytes = 10240;
+  step.bytes_of_clock = 18;
+  if (const char* e = std::getenv("NA")) step.ahead_bytes = std::atoi(e);
+  if (const char* e = std::getenv("NB")) step.bytes_of_clock = std::atoi(e);
   const StepShared shared(step.slot_bytes, step.slots, step.area_bytes);
   residency.blocks(reinterpret_cast<const void*>(step_kernel), kStepThreads, shared.end);
   launch_cooperative(context, device.multiprocessors, shared.end, step);

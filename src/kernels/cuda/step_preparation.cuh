@@ -1,68 +1,95 @@
 #pragma once
 
 /// The row of a product phase, prepared in shared memory by each block for itself: the bits that
-/// own_preparation.cuh gives, from elements that come one by one (step_signals.cuh).
+/// own_preparation.cuh gives, from elements that come one by one (step_signals.cuh). Everything a
+/// block can do before they are there is done in the constructor.
 
 #include "kernels/cuda/step_signals.cuh"
 
 namespace neuros::kernels::cuda {
 
-/// One row as kQ8. The norm's weights depend on nothing: they are loaded before the row is there.
-template <typename Threads>
+/// One row as kQ8, kFours times 2048 columns at a time.
+template <typename Threads, int kFours>
 class StepPreparation {
+  using Part = RowPart<kFours>;
+  static constexpr int kColumns = 4 * kFours * kBlockThreads;
+  static constexpr ActivationKind kKind = ActivationKind::kQ8;
+
  public:
   __device__ __forceinline__ StepPreparation(const StepRow& row, const SourceRows& source)
-      : row_(row), source_(source), normed_(source.norm_weight != nullptr) {
-    if (normed_) weight_.template load<true>(source.norm_weight, 0, source.cols);
-    source.prefetch_norm(kWideColumns);
+      : row_(row),
+        source_(source),
+        thread_(thread_index()),
+        normed_(source.norm_weight != nullptr) {
+    if (!normed_) return;
+    weight_.template load<true>(source.norm_weight, 0, source.cols, thread_);
+    source.prefetch_norm(kColumns);
   }
 
-  /// All threads; ends with a barrier. `columns`: padded.
+  /// All threads, which are done with what lay at `out`; ends with a barrier. `columns`: padded.
   __device__ __forceinline__ void run(const PreparedActivations& out, int columns) const {
-    WidePart x;
-    load_part(row_, 0, source_.cols, x);
-    const RowFactors factors = normed_ ? row_factors(x) : RowFactors{};
+    Part x;
+    load_part(row_, 0, source_.cols, thread_, x);
+    const RowFactors factors{.norm = normed_ ? norm_of(x) : 1.0f};
     store(out, 0, columns, x, weight_, factors);
 #pragma unroll 1
-    for (int first = kWideColumns; first < columns; first += kWideColumns) {
-      WidePart weight{};
-      if (normed_) weight.template load<true>(source_.norm_weight, first, source_.cols);
-      load_part(row_, first, source_.cols, x);
+    for (int first = kColumns; first < columns; first += kColumns) {
+      Part weight{};
+      if (normed_) weight.template load<true>(source_.norm_weight, first, source_.cols, thread_);
+      load_part(row_, first, source_.cols, thread_, x);
       store(out, first, columns, x, weight, factors);
     }
     Threads::sync();
   }
 
  private:
-  static constexpr ActivationKind kKind = ActivationKind::kQ8;
-
-  __device__ __forceinline__ RowFactors row_factors(const WidePart& x) const {
-    float squares = 0.0f, largest = 0.0f;
-    measure<kKind>(x, weight_, true, squares, largest);
+  /// The order of the additions is row_factors()'s.
+  __device__ __forceinline__ float norm_of(const Part& x) const {
+    float squares = 0.0f, none = 0.0f;
+    measure<kKind>(x, weight_, true, squares, none);
 #pragma unroll 1
-    for (int first = kWideColumns; first < source_.cols; first += kWideColumns) {
-      WidePart next;
-      load_part(row_, first, source_.cols, next);
-      measure<kKind>(next, weight_, true, squares, largest);
+    for (int first = kColumns; first < source_.cols; first += kColumns) {
+      Part next;
+      load_part(row_, first, source_.cols, thread_, next);
+      measure<kKind>(next, weight_, true, squares, none);
     }
-    return {.norm = norm_factor(reduce_block<Threads>(squares, largest).x, source_)};
+    return norm_factor(sum_of_block(squares), source_);
+  }
+
+  /// Calls are so far apart that the sums of the one before have been read.
+  __device__ __forceinline__ float sum_of_block(float sum) const {
+    __shared__ float of_warp[kBlockWarps];
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) {
+      sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, distance));
+    }
+    if (thread_ % kLanes == 0) of_warp[thread_ / kLanes] = sum;
+    Threads::sync();
+    float of_all[kBlockWarps];
+#pragma unroll
+    for (int i = 0; i < kBlockWarps; ++i) of_all[i] = of_warp[i];
+    sum = of_all[0];
+#pragma unroll
+    for (int i = 1; i < kBlockWarps; ++i) sum = __fadd_rn(sum, of_all[i]);
+    return sum;
   }
 
   __device__ __forceinline__ void store(const PreparedActivations& out, int first, int columns,
-                                        const WidePart& x, const WidePart& weight,
+                                        const Part& x, const Part& weight,
                                         RowFactors factors) const {
-    Four values[kPartFours];
+    Four values[kFours];
 #pragma unroll
-    for (int i = 0; i < kPartFours; ++i) {
+    for (int i = 0; i < kFours; ++i) {
       values[i] = scaled(x.four[i], weight.four[i], normed_, factors);
     }
-    store_part<kKind>(out, 0, first, columns, values);
+    store_part<kKind>(out, 0, first, columns, values, thread_);
   }
 
   const StepRow& row_;
   const SourceRows& source_;
+  int thread_;
   bool normed_;
-  WidePart weight_{};
+  Part weight_{};
 };
 
 }  // namespace neuros::kernels::cuda

@@ -38,7 +38,7 @@ template <typename Chunk>
 __device__ __forceinline__ void multiply_items(RingReader& ring, const ItemRange& range,
                                                const PhaseUnits& phase, const SingleActivations& x,
                                                float* sums) {
-  const int warp = static_cast<int>(threadIdx.x) / kLanes;
+  const int warp = thread_index() / kLanes;
   const Chunk multiplier;
   const bool is_rotated = rotates(range.chunks, phase.log_groups);
 #pragma unroll 1
@@ -96,8 +96,8 @@ class RowResult {
   /// What the row needs beside its sums is asked for before they are there. `words`: the launch's.
   __device__ __forceinline__ RowResult(const StepProduct& product, uint32_t* words,
                                        const PhaseUnits& phase, int first_unit, int units)
-      : product_(product), words_(words) {
-    const int in_batch = static_cast<int>(threadIdx.x) / 4;
+      : product_(&product), words_(words) {
+    const int in_batch = thread_index() / 4;
     const int passes = product.gated ? 2 : 1;
     unit_ = in_batch / kPanelRows * passes;
     in_panel_ = in_batch % kPanelRows;
@@ -106,7 +106,7 @@ class RowResult {
     task_ = product.gated ? 1 : place.task;
     row_ = place.panel * kPanelRows + in_panel_;
     exists_ = row_ < product.tasks[task_].rows;
-    if (!exists_ || threadIdx.x % 4 != 0) return;
+    if (!exists_ || thread_index() % 4 != 0) return;
     if (product.tasks[task_].bias != nullptr) bias_ = product.tasks[task_].bias[row_];
     if (product.residual_words >= 0) {
       residual_ = ask_word(words + product.residual_words + row_);
@@ -117,15 +117,15 @@ class RowResult {
 
   /// All threads of the warp call it.
   __device__ __forceinline__ void finish(const float* sums, int groups) const {
-    if (product_.gated) {
+    if (product_->gated) {
       const float gate = sum(sums, unit_, groups);
       const float up = sum(sums, unit_ + 1, groups);
       write(__fmul_rn(silu(gate), up));
       return;
     }
     float y = sum(sums, unit_, groups);
-    if (product_.tasks[task_].bias != nullptr) y = __fadd_rn(y, bias_);
-    if (product_.residual != nullptr) y = __fadd_rn(y, residual());
+    if (product_->tasks[task_].bias != nullptr) y = __fadd_rn(y, bias_);
+    if (product_->residual != nullptr) y = __fadd_rn(y, residual());
     write(y);
   }
 
@@ -135,25 +135,27 @@ class RowResult {
     float sum = 0.0f;
     if (exists_) {
       const float* of_row = sums + unit * groups * kItemFloats + in_panel_;
-      sum = sum_of_quarter(of_row, kItemFloats, groups, static_cast<int>(threadIdx.x) % 4);
+      const int quarter = thread_index() % 4;
+      sum = groups == 16 ? sum_of_quarter(of_row, kItemFloats, 16, quarter)
+                         : sum_of_quarter(of_row, kItemFloats, groups, quarter);
     }
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 1));
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
     return sum;
   }
-  __device__ __forceinline__ bool writes() const { return exists_ && threadIdx.x % 4 == 0; }
+  __device__ __forceinline__ bool writes() const { return exists_ && thread_index() % 4 == 0; }
   __device__ __forceinline__ void write(float y) const {
     if (!writes()) return;
-    const StepTask& task = product_.tasks[task_];
+    const StepTask& task = product_->tasks[task_];
     if (task.y_words >= 0) put_word(words_ + task.y_words + row_, y);
     task.y[row_] = y;
   }
   __device__ __forceinline__ float residual() const {
     if (!writes()) return 0.0f;
-    return await_word(words_ + product_.residual_words + row_, residual_);
+    return await_word(words_ + product_->residual_words + row_, residual_);
   }
 
-  const StepProduct& product_;
+  const StepProduct* product_;
   uint32_t* words_;
   int unit_, in_panel_;
   int task_ = 0, row_ = 0;
@@ -185,48 +187,64 @@ __device__ __forceinline__ void multiply_batch(const StepProduct& product, const
   }
 }
 
-/// All units of this block. `sums`: room for two batches, [item][kItemFloats] each, that take
-/// turns, or for one of a gated phase.
+/// Units whose sums are kept together.
+__device__ __forceinline__ int batch_units(const StepProduct& product) {
+  return product.gated ? 2 * kBatchUnits : kBatchUnits;
+}
+
+/// All units of this block; `result`: of the first batch. `sums`: room for two batches,
+/// [item][kItemFloats] each, that take turns, or for one of a gated phase. Before the last results
+/// are written all threads are done with `x`.
 __device__ __forceinline__ void multiply_units(const StepProduct& product, const PhaseUnits& phase,
-                                               uint32_t* words, RingReader& ring,
+                                               uint32_t* words, RowResult result, RingReader& ring,
                                                const SingleActivations& x, float* sums) {
-  const int batch_units = product.gated ? 2 * kBatchUnits : kBatchUnits;
-  for (int first = 0, batch = 0; first < phase.units; first += batch_units, ++batch) {
-    const int end = min(first + batch_units, phase.units);
+  const int step = batch_units(product);
+  for (int first = 0, batch = 0;; ++batch) {
+    const int end = min(first + step, phase.units);
     float* const of_batch = product.gated ? sums : sums + batch % 2 * kBatchFloats;
-    const RowResult result(product, words, phase, first, end - first);
     multiply_batch(product, phase, first, end, ring, x, of_batch);
     StepThreads::sync();
     result.finish(of_batch, 1 << phase.log_groups);
-    if (product.gated && end < phase.units) StepThreads::sync();
+    first = end;
+    if (first >= phase.units) return;
+    if (product.gated) StepThreads::sync();
+    result = RowResult(product, words, phase, first, min(step, phase.units - first));
   }
 }
 
-/// Prepares the row in `area` and multiplies; `words`: the launch's. `then` is called when the row
-/// is prepared: what is to go on beside the products.
-template <typename Then>
-__device__ __forceinline__ void run_product(const StepProduct& product, uint32_t* words,
-                                            RingReader& ring, std::byte* area, float* sums,
-                                            Then then) {
-  const PhaseUnits phase(product);
-  if (phase.units == 0) {  // it reads nothing: nobody waits for it before writing again
-    StepThreads::sync();
-    return then();
-  }
+/// Prepares the row in `area`.
+template <int kFours>
+__device__ __forceinline__ void prepare_row(const StepProduct& product, const StepRow& row,
+                                            const PreparedActivations& out, int columns) {
   const SourceRows source{.x = product.x,
                           .norm_weight = product.norm_weight,
                           .rows = nullptr,
                           .epsilon = product.epsilon,
                           .cols = product.cols};
+  StepPreparation<StepThreads, kFours>(row, source).run(out, columns);
+}
+
+/// Prepares the row in `area` and multiplies; `words`: the launch's.
+__device__ __forceinline__ void run_product(const StepProduct& product, uint32_t* words,
+                                            RingReader& ring, std::byte* area, float* sums) {
+  const PhaseUnits phase(product);
+  if (phase.units == 0) {  // it reads nothing: nobody waits for it before writing again
+    return StepThreads::sync();
+  }
+  const RowResult result(product, words, phase, 0, min(batch_units(product), phase.units));
   const StepRow row{product.x, product.x_words < 0 ? nullptr : words + product.x_words};
   constexpr ActivationKind kKind = ActivationKind::kQ8;
   const int columns = static_cast<int>(padded_columns(kKind, product.cols));
   const auto value_bytes = static_cast<int>(own_value_bytes<kKind>(1, columns));
   const PreparedActivations out{area, reinterpret_cast<float*>(area + value_bytes), 1, 1};
-  StepPreparation<StepThreads>(row, source).run(out, columns);
-  then();
-  multiply_units(product, phase, words, ring, SingleActivations{out.values, out.scales, columns},
-                 sums);
+  constexpr int kFewColumns = 2 * 4 * kBlockThreads;
+  if (columns <= kFewColumns) {
+    prepare_row<2>(product, row, out, columns);
+  } else {
+    prepare_row<4>(product, row, out, columns);
+  }
+  multiply_units(product, phase, words, result, ring,
+                 SingleActivations{out.values, out.scales, columns}, sums);
 }
 
 #endif

@@ -206,8 +206,10 @@ bool StepProgram::add(const QkvRopeArgs& args) {
 
 bool StepProgram::add(const AttentionArgs& args) {
   const int64_t words = int64_t{args.heads} * 3 * args.kv.layout.head_dim;
+  const int count = launch_.phase_count;  // there is a phase more between two of attention
+  const bool follows = count > 1 && launch_.phases[count - 2].kind() == StepKind::kAttention;
   if (!heads_pending_ || heads_.q != args.q || heads_.layer != args.layer ||
-      heads_.kv.arena != args.kv.arena || !has_kernel(args) || !has_words_for(words)) {
+      heads_.kv.arena != args.kv.arena || !has_kernel(args) || !has_words_for(words) || follows) {
     flush();
     return false;
   }

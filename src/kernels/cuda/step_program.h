@@ -132,6 +132,8 @@ struct StepLaunch {
   int32_t phase_count = 0;
   int32_t slot_bytes = 0;   ///< the largest chunk
   int32_t slots = 0;        ///< of a warp's ring
+  int32_t ahead_bytes = 0;  ///< of a warp's chunks that are brought to L2 before their copies
+  int32_t bytes_of_clock = 0;  ///< that memory gives a multiprocessor
   int32_t area_bytes = 0;   ///< for prepared activations, or a tile of keys and values
   int32_t tile_offset = 0;  ///< in the area, behind the activations of the heads' products
 };

@@ -13,6 +13,7 @@
 
 #include "kernels/cuda/decode_chunks.cuh"
 #include "kernels/cuda/hopper.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prepare.cuh"
 #include "kernels/cuda/step_program.h"
 
@@ -32,6 +33,16 @@ struct StepThreads {
 #endif
   }
 };
+
+/// Rings begin here in shared memory; before lies what the threads that multiply share.
+inline constexpr int kRingsOffset = 18432;
+
+/// The dynamic shared memory of a block. Functions that are called find their data here by
+/// themselves: handed over, addresses would lose that they are of shared memory.
+__device__ __forceinline__ std::byte* shared_bytes() {
+  extern __shared__ uint4 dynamic_shared[];
+  return reinterpret_cast<std::byte*>(dynamic_shared);
+}
 
 /// Where rings lie in shared memory, as 32-bit addresses.
 struct StepRings {
@@ -215,10 +226,11 @@ struct RingPlace {
 
   __device__ __forceinline__ explicit RingPlace(uint32_t first_full) : full(first_full) {}
 
-  __device__ __forceinline__ void advance(const StepRings& rings, uint32_t first_full) {
-    offset += static_cast<uint32_t>(rings.slot_bytes);
+  __device__ __forceinline__ void advance(uint32_t slot_bytes, uint32_t ring_bytes,
+                                          uint32_t first_full) {
+    offset += slot_bytes;
     full += 16;
-    if (offset < static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)) return;
+    if (offset < ring_bytes) return;
     offset = 0;
     full = first_full;
     phase ^= 1;
@@ -240,84 +252,126 @@ __device__ __forceinline__ bool is_over(uint32_t barrier, uint32_t parity) {
   return over != 0;
 }
 
-/// One lane's ring, as the lane that feeds it sees it.
+/// What a feeding lane does for one ring. A lane that copies fills free slots. Another goes ahead of
+/// it and asks for what comes next to be brought to L2: while warps wait at the end of a phase and
+/// their rings are full, memory goes on reading. It does so at the pace at which memory gives:
+/// requests in a heap would hold up the elements that warps wait for.
 class RingFeed {
  public:
-  __device__ __forceinline__ RingFeed(const StepLaunch& launch, const StepRings& rings, int warp)
-      : rings_(rings),
-        slots_(rings.slot(warp)),
-        first_full_(rings.full(warp)),
-        next_(first_full_),
+  __device__ __forceinline__ RingFeed(const StepLaunch& launch, const StepRings& rings, int warp,
+                                      bool copies)
+      : launch_(launch),
+        rings_(rings),
+        copies_(copies),
+        warp_(warp),
+        next_(rings.full(warp)),
         source_(launch, warp) {}
 
   __device__ __forceinline__ bool done() const { return source_.done(); }
 
-  /// Whether there is a free slot.
+  /// Whether the next chunk's turn has come.
   __device__ __forceinline__ bool ready() const {
-    return is_over(next_.full + 8, next_.phase ^ 1);
+    if (copies_) return is_over(next_.full + 8, next_.phase ^ 1);
+    const int ahead = static_cast<int>(position_ - copied()[warp_]);
+    return ahead < 0 || (ahead < launch_.ahead_bytes && clock_now() - last_ >= pause_);
   }
-  __device__ __forceinline__ void start_copy() {
+  __device__ __forceinline__ void pass() {
     const auto bytes = static_cast<uint32_t>(source_.bytes());
-    hopper::arrive_and_expect(next_.full, bytes);
-    hopper::bulk_copy(slots_ + next_.offset, source_.at(), bytes, next_.full);
-    next_.advance(rings_, first_full_);
+    if (copies_) {
+      copy(bytes);
+    } else {
+      ask(bytes);
+    }
+    position_ += bytes;
     source_.advance();
   }
 
+  /// Bytes that have been copied to each ring.
+  static __device__ __forceinline__ volatile uint32_t* copied() {
+    __shared__ uint32_t bytes[kStepWarps];
+    return bytes;
+  }
+
  private:
+  static __device__ __forceinline__ uint32_t clock_now() {
+    return static_cast<uint32_t>(clock64());
+  }
+  __device__ __forceinline__ void copy(uint32_t bytes) {
+    hopper::arrive_and_expect(next_.full, bytes);
+    hopper::bulk_copy(rings_.slot(warp_) + next_.offset, source_.at(), bytes, next_.full);
+    next_.advance(static_cast<uint32_t>(rings_.slot_bytes),
+                  static_cast<uint32_t>(rings_.slots_of_warp * rings_.slot_bytes),
+                  rings_.full(warp_));
+    copied()[warp_] = position_ + bytes;
+  }
+  __device__ __forceinline__ void ask(uint32_t bytes) {
+    if (static_cast<int>(position_ - copied()[warp_]) < 0) return;  // it is being copied
+    hopper::prefetch_to_l2(source_.at(), bytes);
+    last_ = clock_now();
+    pause_ = bytes * kStepWarps / static_cast<uint32_t>(launch_.bytes_of_clock);
+  }
+
+  const StepLaunch& launch_;
   const StepRings& rings_;
-  uint32_t slots_, first_full_;
+  bool copies_;
+  int warp_;
+  uint32_t position_ = 0;            ///< bytes before the next chunk
+  uint32_t last_ = 0, pause_ = 0;    ///< when it last asked, and clocks from then to the next time
   RingPlace next_;
   ChunkSource source_;
 };
 
-/// A feeding warp; `feeder` is its number among them. Its lanes feed a ring each and wait for
-/// nothing: a ring whose warp is slow does not hold the others up.
+/// A feeding warp; `feeder` is its number among them. Two lanes serve each ring, and no lane waits
+/// for another: a ring whose warp is slow does not hold the others up.
 __device__ __forceinline__ void feed_rings(const StepLaunch& launch, const StepRings& rings,
                                            int feeder) {
-  const int lane = static_cast<int>(threadIdx.x) % kLanes;
-  if (lane >= kRingsOfFeeder) return;
-  RingFeed feed(launch, rings, feeder * kRingsOfFeeder + lane);
+  const int lane = thread_index() % kLanes;
+  if (lane >= 2 * kRingsOfFeeder || (lane >= kRingsOfFeeder && launch.ahead_bytes == 0)) return;
+  RingFeed feed(launch, rings, feeder * kRingsOfFeeder + lane % kRingsOfFeeder,
+                lane < kRingsOfFeeder);
   while (!feed.done()) {
-    if (feed.ready()) feed.start_copy();
+    if (feed.ready()) feed.pass();
   }
 }
 
 /// The other end of a warp's ring. All lanes call everything.
 class RingReader {
  public:
-  __device__ __forceinline__ RingReader(const StepRings& rings, const std::byte* slots)
-      : rings_(rings),
-        first_full_(rings.full(static_cast<int>(threadIdx.x) / kLanes)),
-        slots_(slots +
-               static_cast<int>(threadIdx.x) / kLanes * rings.slots_of_warp * rings.slot_bytes),
-        place_(first_full_) {}
+  /// From `place` on.
+  __device__ __forceinline__ RingReader(const StepRings& rings, RingPlace place)
+      : slot_bytes_(static_cast<uint32_t>(rings.slot_bytes)),
+        ring_bytes_(static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
+        first_full_(rings.full(thread_index() / kLanes)),
+        first_slot_(static_cast<uint32_t>(thread_index() / kLanes) *
+                    static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
+        place_(place) {}
 
   /// The next chunk, valid until release().
   __device__ __forceinline__ const std::byte* take() const {
     hopper::wait(place_.full, place_.phase);
-    return slots_ + place_.offset;
+    return shared_bytes() + kRingsOffset + first_slot_ + place_.offset;
   }
   /// Done with it.
   __device__ __forceinline__ void release() {
     __syncwarp();
-    if (threadIdx.x % kLanes == 0) hopper::arrive(place_.full + 8);
-    place_.advance(rings_, first_full_);
+    if (thread_index() % kLanes == 0) hopper::arrive(place_.full + 8);
+    place_.advance(slot_bytes_, ring_bytes_, first_full_);
   }
+  __device__ __forceinline__ RingPlace place() const { return place_; }
 
  private:
-  const StepRings& rings_;
-  uint32_t first_full_;
-  const std::byte* slots_;
+  uint32_t slot_bytes_, ring_bytes_;
+  uint32_t first_full_, first_slot_;
   RingPlace place_;
 };
 
 /// By the first threads of the block; a barrier follows.
 __device__ __forceinline__ void init_rings(const StepRings& rings) {
-  const auto thread = static_cast<uint32_t>(threadIdx.x);
+  const auto thread = static_cast<uint32_t>(thread_index());
   if (thread < 2 * kStepWarps * kStepSlotsMax) {
     hopper::init_barrier(rings.barriers + thread * 8, 1);
   }
+  if (thread < kStepWarps) RingFeed::copied()[thread] = 0;
   hopper::publish_barriers();
 }
 

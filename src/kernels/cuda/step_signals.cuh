@@ -8,6 +8,7 @@
 ///
 /// A launch writes every word of its set once, and clears the set that the launch before wrote.
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prepare.cuh"
 
 #include <cstdint>
@@ -57,18 +58,18 @@ __device__ __forceinline__ float await_word(const uint32_t* at, uint32_t word) {
   return from_word(word);
 }
 
-/// A part of a row, zeros behind its end. Rows lie on boundaries of 16 bytes and have multiples of
+/// A thread's part of a row, zeros behind its end. Rows lie on boundaries of 16 bytes and have multiples of
 /// four columns.
 template <int kFours>
-__device__ __forceinline__ void load_part(const StepRow& row, int first, int cols,
+__device__ __forceinline__ void load_part(const StepRow& row, int first, int cols, int thread,
                                           RowPart<kFours>& part) {
   using Part = RowPart<kFours>;
-  if (row.words == nullptr) return part.template load<true>(row.plain, first, cols);
+  if (row.words == nullptr) return part.template load<true>(row.plain, first, cols, thread);
   uint4 words[kFours];
 #pragma unroll
   for (int i = 0; i < kFours; ++i) {
     words[i] = make_uint4(~0u, ~0u, ~0u, ~0u);
-    if (Part::column(first, i) < cols) words[i] = ask_words(row.words + Part::column(first, i));
+    if (Part::column(first, i, thread) < cols) words[i] = ask_words(row.words + Part::column(first, i, thread));
   }
   bool all;
   do {
@@ -76,7 +77,7 @@ __device__ __forceinline__ void load_part(const StepRow& row, int first, int col
 #pragma unroll
     for (int i = 0; i < kFours; ++i) {
       if (are_there(words[i])) continue;
-      words[i] = ask_words(row.words + Part::column(first, i));
+      words[i] = ask_words(row.words + Part::column(first, i, thread));
       all = false;
     }
   } while (!all);

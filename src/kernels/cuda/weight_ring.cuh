@@ -21,9 +21,18 @@ constexpr int ring_slots(int chunk_bytes, bool asynchronous) {
   return asynchronous ? 1 + (kBytesOnTheirWay + chunk_bytes - 1) / chunk_bytes : 1;
 }
 
-/// `Walk` gives the chunks in order: next() returns where one lies, or null after the last, with
-/// its bytes.
-template <int kChunkBytes, typename Walk>
+#if __CUDA_ARCH__ >= 800
+template <int kChunkBytes>
+inline constexpr int kRingSlots = ring_slots(kChunkBytes, true);
+#else
+template <int kChunkBytes>
+inline constexpr int kRingSlots = ring_slots(kChunkBytes, false);
+#endif
+
+/// `Walk` gives the chunks in order, kAtOnce to a slot, each of another panel: chunk(i) returns
+/// where one lies, or null where there is none, with its bytes; advance() goes on to the next
+/// slot's.
+template <int kChunkBytes, typename Walk, int kSlots = kRingSlots<kChunkBytes>, int kAtOnce = 1>
 class WeightRing {
  public:
   __device__ WeightRing(std::byte* slots, Walk walk) : slots_(slots), walk_(walk) {}
@@ -34,7 +43,7 @@ class WeightRing {
     for (int slot = 0; slot + 1 < kSlots; ++slot) copy_to(slot);
   }
 
-  /// The next chunk; valid until the call after it. All lanes of the warp call it.
+  /// The next kAtOnce chunks; valid until the call after it. All lanes of the warp call it.
   __device__ const std::byte* take() {
     if constexpr (kSlots == 1) {
       __syncwarp();
@@ -45,31 +54,32 @@ class WeightRing {
       wait_for_copies<kSlots - 2>();
       __syncwarp();  // every lane's part has arrived, and every lane is done with the chunk before
       copy_to(next_ == 0 ? kSlots - 1 : next_ - 1);
-      const std::byte* chunk = slots_ + next_ * kChunkBytes;
+      const std::byte* chunk = slots_ + next_ * kSlotBytes;
       next_ = next_ + 1 == kSlots ? 0 : next_ + 1;
       return chunk;
     }
   }
 
  private:
-#if __CUDA_ARCH__ >= 800
-  static constexpr int kSlots = ring_slots(kChunkBytes, true);
-#else
-  static constexpr int kSlots = ring_slots(kChunkBytes, false);
-#endif
+  static constexpr int kSlotBytes = kAtOnce * kChunkBytes;
 
   __device__ void copy_to(int slot) {
-    int bytes = kChunkBytes;
-    const std::byte* from = walk_.next(bytes);
-    if (from != nullptr) {
-      std::byte* to = slots_ + slot * kChunkBytes;
 #pragma unroll
-      for (int start = 0; start < kChunkBytes; start += kLanes * 16) {
-        const int at = start + static_cast<int>(threadIdx.x) % kLanes * 16;
-        if (at < bytes) start_copy(to + at, from + at);
-      }
+    for (int i = 0; i < kAtOnce; ++i) {
+      int bytes = kChunkBytes;
+      const std::byte* from = walk_.chunk(i, bytes);
+      if (from != nullptr) copy(slots_ + slot * kSlotBytes + i * kChunkBytes, from, bytes);
     }
+    walk_.advance();
     end_copy_group();
+  }
+
+  static __device__ void copy(std::byte* to, const std::byte* from, int bytes) {
+#pragma unroll
+    for (int start = 0; start < kChunkBytes; start += kLanes * 16) {
+      const int at = start + static_cast<int>(threadIdx.x) % kLanes * 16;
+      if (at < bytes) start_copy(to + at, from + at);
+    }
   }
 
   std::byte* slots_;

@@ -1,7 +1,8 @@
-#include "runtime/weights.h"
+#include "runtime/weight_packing.h"
 
 #include "device/cpu/cpu_device.h"
 #include "runtime/op_tables.h"
+#include "runtime/weights.h"
 
 #include <cstring>
 #include <vector>
@@ -47,18 +48,18 @@ struct TwoTensors {
     arena.assign(static_cast<size_t>(plan.memory.weights), std::byte{0});
     const auto device = device::open_cpu_device({.threads = 2, .memory_bytes = 1 << 20});
     const auto stream = (*device)->create_stream();
-    return load_weights(plan, checkpoint, kernels::ref_ops(), {**device, **stream, arena},
-                        [this](double fraction) { fractions.push_back(fraction); });
+    return pack_weights(plan, checkpoint, kernels::ref_ops(), {**device, **stream, arena},
+                        [this](const LoadProgress& progress) { heard.push_back(progress); });
   }
 
   std::vector<float> values;
   formats::Checkpoint checkpoint;
   plan::Plan plan;
   std::vector<std::byte> arena;
-  std::vector<double> fractions;
+  std::vector<LoadProgress> heard;
 };
 
-TEST(LoadWeights, PacksMatricesAndVectorsWhereThePlanSays) {
+TEST(PackWeights, PacksMatricesAndVectorsWhereThePlanSays) {
   TwoTensors two;
   const auto loaded = two.load();
   ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
@@ -73,11 +74,11 @@ TEST(LoadWeights, PacksMatricesAndVectorsWhereThePlanSays) {
     EXPECT_EQ(std::memcmp(row.data(), two.values.data() + i * 32, 32 * sizeof(float)), 0) << i;
   }
   EXPECT_EQ(weights.vector({}), nullptr);
-  ASSERT_EQ(two.fractions.size(), 2U);
-  EXPECT_EQ(two.fractions.back(), 1.0);
+  ASSERT_EQ(two.heard.size(), 2U);
+  EXPECT_EQ(two.heard.back().done_bytes, two.heard.back().total_bytes);
 }
 
-TEST(LoadWeights, RefusesACheckpointOfAnotherShape) {
+TEST(PackWeights, RefusesACheckpointOfAnotherShape) {
   TwoTensors two;
   two.plan.weights[0].rows = 36;
   EXPECT_EQ(two.load().error().message,
@@ -86,7 +87,7 @@ TEST(LoadWeights, RefusesACheckpointOfAnotherShape) {
   EXPECT_EQ(two.load().error().kind, base::ErrorKind::kNotFound);
 }
 
-TEST(LoadWeights, RefusesAPlaceOutsideTheArena) {
+TEST(PackWeights, RefusesAPlaceOutsideTheArena) {
   TwoTensors two;
   two.plan.memory.weights -= 64;
   EXPECT_THAT(two.load().error().message, HasSubstr("tensor vector: placed at"));
@@ -95,7 +96,7 @@ TEST(LoadWeights, RefusesAPlaceOutsideTheArena) {
   EXPECT_THAT(two.load().error().message, HasSubstr("tensor matrix: placed at 32"));
 }
 
-TEST(LoadWeights, RefusesATypeWithoutAKernel) {
+TEST(PackWeights, RefusesATypeWithoutAKernel) {
   TwoTensors two;
   std::vector<int32_t> numbers(32);
   two.checkpoint.tensors["matrix"] = {DType::kI32, {1, 32}, std::as_bytes(std::span(numbers))};
