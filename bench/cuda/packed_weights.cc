@@ -113,11 +113,11 @@ double plain_value(DType dtype, const std::byte* panel, int64_t panel_bytes, int
     std::memcpy(&value, panel + row * (panel_bytes / 16) + 4 * col, sizeof(value));
     return value;
   }
-  // {row g: columns 4t, 4t+1} {row g+8: the same} {row g: 4t+2, 4t+3} {row g+8: the same}
-  const Place place(row, static_cast<int>(col % 16));
-  const int half = (place.byte / 2 * 2 + place.upper) * 2 + place.byte % 2;
+  // Chunks of 64 columns, halves of the rows, pieces of 8 places, rows, places.
+  const int64_t chunk = col / 64, step = col % 64 / 16, t = col % 16 / 4;
+  const int64_t piece = 2 * step + col % 4 / 2, place = 2 * t + col % 2;
   const uint16_t bits =
-      read_u16(panel + col / 16 * kWarpBytes + place.lane * kLaneBytes + 2 * half);
+      read_u16(panel + 2 * (chunk * 1024 + row / 8 * 512 + piece * 64 + row % 8 * 8 + place));
   return dtype == DType::kF16 ? base::f16_to_float(bits) : base::bf16_to_float(bits);
 }
 

@@ -33,8 +33,9 @@ struct Path {
   const char* name;
   int family;
 };
-constexpr Path kPaths[]{{"generic", 0},  {"wgmma256", 1}, {"wgmma256+128", 1},
-                        {"wgmma128", 1}, {"wgmma64", 1},  {"automatic", 1}};
+constexpr Path kPaths[]{{"generic", 0},    {"wgmma256", 1},       {"wgmma256+128", 1},
+                        {"wgmma256x4", 1}, {"wgmma256+128x4", 1}, {"wgmma128", 1},
+                        {"wgmma64", 1},    {"automatic", 1}};
 
 /// Device memory with the bytes of a vector.
 class Memory {
@@ -330,6 +331,47 @@ void check_swiglu(Bench& bench, Checker& checker, DType gate_dtype, DType up_dty
                 });
 }
 
+/// SwiGLU and the product of what it makes, plus the residual. The first batch is made by two
+/// products, so that the others, made by both at once where there is a way, must have its bits.
+void check_feed_forward(Bench& bench, Checker& checker, DType dtype, int64_t inner_rows,
+                        const Activations& activations) {
+  const DeviceActivations on_device(bench, activations);
+  const auto gate = PackedWeights::random(bench.engine, dtype, inner_rows, activations.cols);
+  const auto up = PackedWeights::random(bench.engine, dtype, inner_rows, activations.cols);
+  const auto down = PackedWeights::random(bench.engine, dtype, 200, inner_rows);
+  const Memory gate_packed = bench.upload(gate.bytes), up_packed = bench.upload(up.bytes);
+  const Memory down_packed = bench.upload(down.bytes);
+  Activations inner = activations;
+  inner.cols = inner_rows;
+  inner.expected =
+      expected_swiglu(expected_product(gate, activations), expected_product(up, activations)).value;
+  Expected expected = expected_product(down, inner);
+  const std::vector<float> residual = bench.normal(kTokens * down.rows);
+  // Errors of the inner numbers, which are as large as products of theirs, add up.
+  for (size_t i = 0; i < residual.size(); ++i) {
+    expected.value[i] += double{residual[i]};
+    expected.unit[i] = 4 * expected.unit[i] + 1e-4 * std::abs(residual[i]);
+  }
+  const Memory floats = bench.upload(std::vector<float>(static_cast<size_t>(kTokens * inner_rows)));
+  checker.check(
+      "feed-forward", tolerance(dtype), expected, residual,
+      [&](const OpContext& context, int64_t tokens, Memory& y) {
+        const LinearTask task{
+            .weight = matrix(down, down_packed), .residual = y.as_floats(), .y = y.as_floats()};
+        const ActivationSource source = on_device.source(tokens);
+        const PackedMatrix first = matrix(gate, gate_packed), second = matrix(up, up_packed);
+        if (tokens != kBatches[0] &&
+            prefill_feed_forward(context, source, first, second, task, context.scratch)) {
+          return;
+        }
+        prefill_swiglu(context, source, first, second, floats.as_floats(), context.scratch);
+        prefill_tasks(
+            context,
+            ActivationSource{.x = floats.as_floats(), .tokens = tokens, .cols = inner_rows},
+            {&task, 1}, context.scratch);
+      });
+}
+
 bool check_type(device::Device& device, device::Stream& stream, DType dtype,
                 std::string_view path) {
   Bench bench{device, stream};
@@ -337,12 +379,15 @@ bool check_type(device::Device& device, device::Stream& stream, DType dtype,
   // A fraction of a chunk, an odd number of columns where the type allows one, several chunks.
   const int64_t few = block == 1 ? 67 : block, many = block == 1 ? 1000 : 1280;
   const int64_t some = block == 1 ? 328 : block >= 256 ? 768 : 352 / block * block;
-  const OpLimits limits{.tokens = kTokens, .sequences = 1, .cols = many, .rows = 300};
+  const OpLimits limits{.tokens = kTokens, .sequences = 1, .cols = many, .rows = 420};
   Checker checker(device, stream, limits, path);
   check_tasks(bench, checker, dtype, 150, Activations(bench.engine, few, true));
   check_tasks(bench, checker, dtype, 1, Activations(bench.engine, some, true));
-  check_tasks(bench, checker, dtype, 276, Activations(bench.engine, many, false));
+  check_tasks(bench, checker, dtype, 404, Activations(bench.engine, many, false));
   check_swiglu(bench, checker, dtype, dtype, 100, Activations(bench.engine, some, false));
+  if (dtype == DType::kBF16) {
+    check_feed_forward(bench, checker, dtype, 448, Activations(bench.engine, some, false));
+  }
   const DType other = dtype == DType::kQ8_0 ? DType::kQ4_0 : DType::kQ8_0;
   check_swiglu(bench, checker, dtype, other, 71,
                Activations(bench.engine, block == 1 ? 320 : 768, false));

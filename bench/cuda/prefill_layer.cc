@@ -4,6 +4,7 @@
 #include "cuda/event_timer.h"
 #include "cuda/packed_weights.h"
 #include "kernels/cuda/fragment_layout.h"
+#include "kernels/cuda/linear.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/prefill_product.h"
 #include "kernels/op_table.h"
@@ -47,6 +48,8 @@ float* floats(const device::Buffer& buffer) {
 /// What an op needs at least.
 struct Work {
   double gflop = 0, mbytes = 0;
+
+  Work operator+(const Work& other) const { return {gflop + other.gflop, mbytes + other.mbytes}; }
 };
 
 struct LayerWeights {
@@ -79,36 +82,40 @@ class Layer {
     stage();
   }
 
-  /// The ops by which a layer goes, each of layer `index`.
+  /// The ops by which a layer goes, each of layer `index`; those that run together as one.
   struct Step {
     const char* name;
     Work work;
     std::function<void(int index)> run;
   };
   std::vector<Step> ops() {
-    const double weight_bytes = static_cast<double>(kernels::cuda::panel_bytes(dtype_, kHidden)) /
-                                (kernels::cuda::kPanelRows * kHidden);
-    const auto products = [&](double rows, double cols) {
-      return Work{2e-9 * rows * cols * static_cast<double>(tokens_),
-                  1e-6 * rows * cols * weight_bytes};
-    };
-    // Half of the scores are masked.
-    const Work attention{2e-9 * kHeads * kHeadDim * static_cast<double>(tokens_ * tokens_)};
+    const Work attention = attention_work();
     return {
         {"qkv_rope (norm, products, heads)", products(kHidden + 2 * kKvRows, kHidden),
          [this](int i) { ops_.qkv_rope(context(), qkv_args(i)); }},
-        {"attention", attention, [this](int i) { ops_.attention(context(), attention_args(i)); }},
-        {"o (residual)", products(kHidden, kHidden),
-         [this](int i) { linear(weight(i).o, attended_, x_); }},
-        {"gate_up (norm, swiglu)", products(2 * kFfn, kHidden), [this](int i) { gate_up(i); }},
-        {"down (residual)", products(kHidden, kFfn),
-         [this](int i) { linear(weight(i).down, hidden_, x_); }},
+        {"attention and o (residual)", attention + products(kHidden, kHidden),
+         [this](int i) { attend(i); }},
+        {"gate_up and down (norm, residual)", products(3 * kFfn, kHidden),
+         [this](int i) { feed_forward(i); }},
     };
   }
 
-  /// Parts of ops, alone. Their data is in L2 where it has room.
+  /// Parts of ops, alone. Their data is in L2 where it has room; the weights' is not.
   std::vector<Step> parts() {
+    const Work attention = attention_work();
     return {
+        {"RMSNorm, QKV, RoPE, KV write, alone", products(kHidden + 2 * kKvRows, kHidden),
+         [this](int i) { ops_.qkv_rope(context(), qkv_args(i)); }},
+        {"attention, alone", attention,
+         [this](int i) { ops_.attention(context(), attention_args(i)); }},
+        {"o (residual), alone", products(kHidden, kHidden),
+         [this](int i) { linear(context(), weight(i).o, attended_, x_); }},
+        {"gate_up (norm, swiglu), alone", products(2 * kFfn, kHidden),
+         [this](int i) { gate_up(context(), i); }},
+        {"down (residual), alone", products(kHidden, kFfn),
+         [this](int i) { linear(context(), weight(i).down, hidden_, x_); }},
+        {"prepare 4096, QKV products", products(kHidden + 2 * kKvRows, kHidden),
+         [this](int i) { qkv_products(i); }},
         {"prepare 4096, norm", prepare_bytes(kHidden), [this](int) { prepare(x_, kHidden, true); }},
         {"prepare 4096", prepare_bytes(kHidden), [this](int) { prepare(x_, kHidden, false); }},
         {"prepare 14336", prepare_bytes(kFfn), [this](int) { prepare(hidden_, kFfn, false); }},
@@ -128,6 +135,15 @@ class Layer {
     return weights_[static_cast<size_t>(index % kLayers)];
   }
 
+  Work products(double rows, double cols) const {
+    const double weight_bytes = static_cast<double>(kernels::cuda::panel_bytes(dtype_, kHidden)) /
+                                (kernels::cuda::kPanelRows * kHidden);
+    return {2e-9 * rows * cols * static_cast<double>(tokens_), 1e-6 * rows * cols * weight_bytes};
+  }
+  /// Half of the scores are masked.
+  Work attention_work() const {
+    return {2e-9 * kHeads * kHeadDim * static_cast<double>(tokens_ * tokens_)};
+  }
   Work prepare_bytes(int64_t cols) const { return {0, 6e-6 * static_cast<double>(tokens_ * cols)}; }
 
   void make_buffers() {
@@ -176,8 +192,8 @@ class Layer {
 
   void stage() {
     slice_ = {.rows = static_cast<int32_t>(tokens_), .pages = pages_};
-    const std::vector<int32_t> ids(static_cast<size_t>(tokens_));
-    ops_.stage_batch(context(), {.ids = ids, .sequences = {&slice_, 1}, .logit_rows = {}});
+    ids_.resize(static_cast<size_t>(tokens_));
+    ops_.stage_batch(context(), {.ids = ids_, .sequences = {&slice_, 1}, .logit_rows = {}});
     CHECK(stream_.synchronize().has_value());
   }
 
@@ -209,22 +225,51 @@ class Layer {
             .scale = 1.0f / std::sqrt(static_cast<float>(kHeadDim))};
   }
 
-  void linear(const PackedMatrix& weight, const device::Buffer& from, const device::Buffer& to) {
-    ops_.linear_for(dtype_).run(context(), {.weight = weight,
-                                            .x = floats(from),
-                                            .residual = floats(to),
-                                            .y = floats(to),
-                                            .tokens = tokens_});
+  void linear(const OpContext& context, const PackedMatrix& weight, const device::Buffer& from,
+              const device::Buffer& to) {
+    ops_.linear_for(dtype_).run(context, {.weight = weight,
+                                          .x = floats(from),
+                                          .residual = floats(to),
+                                          .y = floats(to),
+                                          .tokens = tokens_});
   }
 
-  void gate_up(int index) {
-    ops_.gate_up(context(), {.x = floats(x_),
-                             .norm_weight = floats(norm_),
-                             .epsilon = kEpsilon,
-                             .gate = weight(index).gate,
-                             .up = weight(index).up,
-                             .out = floats(hidden_),
-                             .tokens = tokens_});
+  void qkv_products(int index) {
+    const LayerWeights& of = weight(index);
+    const kernels::cuda::LinearTask tasks[]{{.weight = of.q, .y = floats(q_)},
+                                            {.weight = of.k, .y = floats(k_)},
+                                            {.weight = of.v, .y = floats(v_)}};
+    kernels::cuda::linear_tasks(context(), {.x = floats(x_), .tokens = tokens_, .cols = kHidden},
+                                tasks, scratch_.span().subspan(size_t{1} << 20));
+  }
+
+  /// Ops as those of a pass.
+  void run_pass(base::FunctionRef<void(const OpContext&)> ops) {
+    ops_.run_pass(context(), {.ids = ids_, .sequences = {&slice_, 1}, .logit_rows = {}}, ops);
+  }
+
+  void attend(int index) {
+    run_pass([&](const OpContext& context) {
+      ops_.attention(context, attention_args(index));
+      linear(context, weight(index).o, attended_, x_);
+    });
+  }
+
+  void feed_forward(int index) {
+    run_pass([&](const OpContext& context) {
+      gate_up(context, index);
+      linear(context, weight(index).down, hidden_, x_);
+    });
+  }
+
+  void gate_up(const OpContext& context, int index) {
+    ops_.gate_up(context, {.x = floats(x_),
+                           .norm_weight = floats(norm_),
+                           .epsilon = kEpsilon,
+                           .gate = weight(index).gate,
+                           .up = weight(index).up,
+                           .out = floats(hidden_),
+                           .tokens = tokens_});
   }
 
   void prepare(const device::Buffer& from, int64_t cols, bool norm) {
@@ -254,7 +299,7 @@ class Layer {
   std::array<LayerWeights, kLayers> weights_;
   device::Buffer x_, norm_, hidden_, k_, v_, rope_, q_, attended_, scratch_, host_, arena_;
   kernels::KvCache kv_;
-  std::vector<int32_t> pages_;
+  std::vector<int32_t> pages_, ids_;
   kernels::SequenceSlice slice_;
 };
 

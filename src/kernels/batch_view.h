@@ -20,6 +20,8 @@ struct BatchView {
 /// Brings the batch to where the ops of a device read it. Called before the ops of each pass, which
 /// get the same spans in their arguments, on the host.
 using StageBatchFn = void (*)(const OpContext&, const BatchView&);
+/// Ops may be collected and run together. What attention and gate_up leave at `out` is for the next
+/// op, a linear one that reads it, and need not be written at all.
 using RunPassFn = void (*)(const OpContext&, const BatchView&,
                            base::FunctionRef<void(const OpContext&)>);
 

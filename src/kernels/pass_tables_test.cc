@@ -1,5 +1,5 @@
-/// A pass of one decode step, as its table runs it (OpTable::run_pass), against the same ops one
-/// after another.
+/// A pass of one decode step, alone or with a prompt, as its table runs it (OpTable::run_pass),
+/// against the same ops one after another.
 
 #include "kernels/testing/bench.h"
 #include "kernels/testing/cuda_table.h"
@@ -44,7 +44,10 @@ struct Shape {
   int32_t heads = 8;
   bool is_normed = false;  ///< queries and keys
   int32_t position = 0;
+  int32_t prompt_rows = 0;  ///< of a second sequence
   int32_t window = 0;
+
+  int64_t tokens() const { return 1 + int64_t{prompt_rows}; }
 };
 
 Shape random_shape(Random& random, DType dtype, int32_t position) {
@@ -103,19 +106,28 @@ struct Model {
   Floats norm, x, rope;
   Sequences sequences;
   Pages pages;
-  std::vector<int32_t> logit_rows{0};
+  std::vector<int32_t> ids, logit_rows{0};
 
   Model(const OpTable& table, Random& random, const Shape& of)
       : shape(of),
         head(table, LayerWeights::matrix(random, of.other, of.vocabulary, of.hidden)),
         norm(Floats::normal(random, of.hidden)),
-        x(Floats::normal(random, of.hidden)),
-        rope(Floats::normal(random, of.kv.head_dim)),
-        sequences(random, {{1, of.position, true}}, of.kv.page_tokens),
-        pages(of.kv, sequences.pages()) {
+        x(Floats::normal(random, of.tokens() * of.hidden)),
+        rope(Floats::normal(random, of.tokens() * of.kv.head_dim)),
+        sequences(random, parts(of), of.kv.page_tokens),
+        pages(of.kv, sequences.pages()),
+        ids(static_cast<size_t>(of.tokens())) {
+    if (of.prompt_rows > 0) logit_rows.push_back(of.prompt_rows);
     for (int32_t i = 0; i < of.kv.layers; ++i) layers.emplace_back(table, random, of);
     pages.fill(random, sequences.slices());
   }
+
+  static std::vector<Sequences::Part> parts(const Shape& of) {
+    std::vector<Sequences::Part> parts{{1, of.position, true}};
+    if (of.prompt_rows > 0) parts.push_back({of.prompt_rows, 0});
+    return parts;
+  }
+  int64_t logits() const { return std::ssize(logit_rows) * shape.vocabulary; }
 };
 
 /// What a pass leaves.
@@ -131,12 +143,13 @@ class Pass {
       : model_(model),
         table_(table),
         out_(out),
-        q_(LayerWeights::width(model.shape)),
-        attended_(LayerWeights::width(model.shape)),
-        inner_(model.shape.ffn) {}
+        q_(model.shape.tokens() * LayerWeights::width(model.shape)),
+        attended_(model.shape.tokens() * LayerWeights::width(model.shape)),
+        inner_(model.shape.tokens() * model.shape.ffn) {}
 
   BatchView view() const {
-    return {.ids = kIds, .sequences = model_.sequences.slices(), .logit_rows = model_.logit_rows};
+    return {
+        .ids = model_.ids, .sequences = model_.sequences.slices(), .logit_rows = model_.logit_rows};
   }
 
   void run(const OpContext& context) {
@@ -168,7 +181,7 @@ class Pass {
                               .kv = model_.pages.cache(),
                               .layer = i,
                               .q = q_.data(),
-                              .tokens = 1,
+                              .tokens = shape.tokens(),
                               .decode_tokens = 1});
     table_.attention(context, {.q = q_.data(),
                                .out = attended_.data(),
@@ -184,7 +197,7 @@ class Pass {
                              .gate = weights.gate.matrix(),
                              .up = weights.up.matrix(),
                              .out = inner_.data(),
-                             .tokens = 1,
+                             .tokens = shape.tokens(),
                              .decode_tokens = 1});
     linear(context, weights.down.matrix(), inner_);
   }
@@ -195,11 +208,10 @@ class Pass {
                        .x = x.data(),
                        .residual = out_.x.data(),
                        .y = out_.x.data(),
-                       .tokens = 1,
+                       .tokens = model_.shape.tokens(),
                        .decode_tokens = 1});
   }
 
-  static constexpr int32_t kIds[1]{0};
   Model& model_;
   const OpTable& table_;
   Outcome& out_;
@@ -208,14 +220,14 @@ class Pass {
 
 OpLimits limits_of(const Shape& shape) {
   const int64_t width = LayerWeights::width(shape);
-  return {.tokens = 1,
-          .sequences = 1,
+  return {.tokens = shape.tokens(),
+          .sequences = 2,
           .cols = std::max({shape.hidden, shape.ffn, width}),
           .rows = std::max({shape.vocabulary, shape.ffn, width}),
           .heads = shape.heads,
           .head_dim = shape.kv.head_dim,
-          .context = shape.position + 1,
-          .logit_rows = 1,
+          .context = std::max(shape.position + 1, shape.prompt_rows),
+          .logit_rows = 2,
           .workers = 2};
 }
 
@@ -237,7 +249,7 @@ std::vector<Outcome> run(Model& model, const OpTable& bench_table, bool as_pass,
   }
   std::vector<Outcome> out;
   for (int i = 0; i < times; ++i) {
-    out.push_back({model.x, Floats(model.shape.vocabulary), {}});
+    out.push_back({model.x, Floats(model.logits()), {}});
     Pass pass(model, table, out.back());
     const BatchView view = pass.view();
     if (table.stage_batch != nullptr) table.stage_batch(context, view);
@@ -258,7 +270,8 @@ void expect_same(const Outcome& pass, const Outcome& ops, const Shape& shape) {
       std::string(base::name(shape.dtype)) + " and " + std::string(base::name(shape.other)) +
       ", hidden " + std::to_string(shape.hidden) + ", ffn " + std::to_string(shape.ffn) +
       ", heads " + std::to_string(shape.heads) + " of " + std::to_string(shape.kv.kv_heads) +
-      " x " + std::to_string(shape.kv.head_dim) + ", position " + std::to_string(shape.position);
+      " x " + std::to_string(shape.kv.head_dim) + ", position " + std::to_string(shape.position) +
+      ", prompt of " + std::to_string(shape.prompt_rows);
   EXPECT_TRUE(std::ranges::all_of(ops.logits.span(), [](float x) { return std::isfinite(x); }))
       << what;
   for (size_t i = 0; i < ops.pages.size(); ++i) {
@@ -271,12 +284,12 @@ void expect_same(const Outcome& pass, const Outcome& ops, const Shape& shape) {
   EXPECT_TRUE(same_bits(pass.logits.span(), ops.logits.span())) << what;
 }
 
-void check(const OpTable& table, Random& random, DType dtype, int32_t position) {
-  Shape shape = random_shape(random, dtype, position);
+void check(const OpTable& table, Random& random, Shape shape) {
   if (table.run_pass == nullptr) {  // its ops again: small ones will do
     shape.hidden = shape.ffn = 256;
     shape.vocabulary = 100;
     shape.heads = shape.kv.kv_heads;
+    shape.prompt_rows = std::min(shape.prompt_rows, 9);
   }
   Model model(table, random, shape);
   const std::vector<Outcome> ops = run(model, table, false, 1);
@@ -290,7 +303,8 @@ void check(const OpTable& table, Random& random, DType dtype, int32_t position) 
 TEST_P(EveryPass, HasTheBitsOfItsOps) {
   SCOPED_TRACE(random_.trace());
   for (int i = 0; i < base::kWeightDTypeCount; ++i) {
-    check(table(), random_, static_cast<DType>(i), static_cast<int32_t>(random_.between(0, 300)));
+    const auto position = static_cast<int32_t>(random_.between(0, 300));
+    check(table(), random_, random_shape(random_, static_cast<DType>(i), position));
     if (HasFailure()) return;
   }
 }
@@ -298,8 +312,22 @@ TEST_P(EveryPass, HasTheBitsOfItsOps) {
 TEST_P(EveryPass, HasTheBitsOfItsOpsWhereverItStands) {
   SCOPED_TRACE(random_.trace());
   for (const int32_t position : {0, 15, 63, 64, 1023, 1024, 2047, 2048, 3000, 4095, 4096}) {
-    check(table(), random_, random_.coin() ? DType::kQ4_K : DType::kBF16, position);
+    const DType dtype = random_.coin() ? DType::kQ4_K : DType::kBF16;
+    check(table(), random_, random_shape(random_, dtype, position));
     if (HasFailure()) return;
+  }
+}
+
+TEST_P(EveryPass, HasTheBitsOfItsOpsWithAPrompt) {
+  SCOPED_TRACE(random_.trace());
+  for (const int32_t rows : {1, 17, 64, 70, 200}) {
+    for (const DType dtype : {DType::kBF16, DType::kF16, DType::kQ4_K}) {
+      Shape shape = random_shape(random_, dtype, 40);
+      shape.prompt_rows = rows;
+      if (random_.coin()) shape.other = dtype;
+      check(table(), random_, shape);
+      if (HasFailure()) return;
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include "kernels/cuda/attention_view.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/prompt_pass.h"
 #include "kernels/cuda/step_program.h"
 
 #include <algorithm>
@@ -63,25 +64,53 @@ int32_t attention_bucket(std::span<const SequenceSlice> sequences) {
   return bucketed_positions(longest_of(sequences));
 }
 
+namespace {
+
+/// The run of one class that starts with sequence `first`.
+AttentionRun run_from(const OpContext& context, const AttentionArgs& args, size_t first) {
+  const bool decodes = args.sequences[first].decodes;
+  int32_t rows_max = 0;
+  size_t end = first;
+  for (; end < args.sequences.size() && args.sequences[end].decodes == decodes; ++end) {
+    rows_max = std::max(rows_max, args.sequences[end].rows);
+  }
+  CHECK(!decodes || rows_max == 1, "a decode step is one row");
+  const auto slices = args.sequences.subspan(first, end - first);
+  return {.view = attention_view(args, batch_of(context), first),
+          .dtype = args.kv.layout.dtype,
+          .slices = slices,
+          .rows_max = rows_max,
+          .longest = longest_of(slices),
+          .decodes = decodes};
+}
+
+}  // namespace
+
 void attention(const OpContext& context, const AttentionArgs& args) {
   if (StepProgram* step = step_program(context); step != nullptr && step->add(args)) return;
-  const DeviceBatch batch = batch_of(context);
-  // Runs of one class: two at most where decode rows come first.
-  for (size_t first = 0, end = 0; first < args.sequences.size(); first = end) {
-    const bool decodes = args.sequences[first].decodes;
-    int32_t rows_max = 0;
-    for (; end < args.sequences.size() && args.sequences[end].decodes == decodes; ++end) {
-      rows_max = std::max(rows_max, args.sequences[end].rows);
-    }
-    CHECK(!decodes || rows_max == 1, "a decode step is one row");
-    const auto slices = args.sequences.subspan(first, end - first);
-    attend(context, {.view = attention_view(args, batch, first),
-                     .dtype = args.kv.layout.dtype,
-                     .slices = slices,
-                     .rows_max = rows_max,
-                     .longest = longest_of(slices),
-                     .decodes = decodes});
+  if (PromptPass* pass = prompt_pass(context); pass != nullptr && pass->add(args)) return;
+  // Two runs at most where decode rows come first.
+  for (size_t first = 0; first < args.sequences.size();) {
+    const AttentionRun run = run_from(context, args, first);
+    attend(context, run);
+    first += run.slices.size();
   }
+}
+
+bool attention_prepared(const OpContext& context, const AttentionArgs& args,
+                        const PreparedRows& prepared) {
+  size_t decodes = 0;
+  while (decodes < args.sequences.size() && args.sequences[decodes].decodes) ++decodes;
+  if (decodes == args.sequences.size()) return false;
+  AttentionRun prompts = run_from(context, args, decodes);
+  if (decodes + prompts.slices.size() < args.sequences.size()) return false;
+  if (!has_attention_prompt_wgmma(prompts)) return false;
+  if (decodes > 0) attend(context, run_from(context, args, 0));  // it needs the scratch, too
+  prompts.view.prepared = prepared.data;
+  prompts.view.padded_tokens = prepared.padded_tokens;
+  prompts.view.first_prompt_row = static_cast<int32_t>(decodes);
+  CHECK(attention_prompt_wgmma(context, prompts));
+  return true;
 }
 
 }  // namespace neuros::kernels::cuda

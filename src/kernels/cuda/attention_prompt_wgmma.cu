@@ -17,6 +17,7 @@
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/lazy_softmax.cuh"
+#include "kernels/cuda/prepared_halves.cuh"
 #include "kernels/cuda/ring_place.cuh"
 #include "kernels/cuda/turns.cuh"
 
@@ -274,6 +275,10 @@ struct QueryGroup {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       const float inverse = 1.0f / quad_sum(softmax[i].sum);
+      if (view.prepared != nullptr) {
+        store_prepared(view, range, i, inverse);
+        continue;
+      }
       if (queries[i] > range.last) continue;
       float* to = view.out + row_start<kHeadDim>(view, range, blockIdx.x, queries[i]);
 #pragma unroll
@@ -281,6 +286,35 @@ struct QueryGroup {
         *reinterpret_cast<float2*>(to + 8 * n + 2 * t) = {out[4 * n + 2 * i] * inverse,
                                                           out[4 * n + 2 * i + 1] * inverse};
       }
+    }
+  }
+
+  /// A lane has columns 8n + 2t, 8n + 2t + 1. In the operand's order of 16 columns (n = 2s, 2s + 1)
+  /// they are words t / 2 and 2 + t / 2 of piece 2s + t % 2: lanes t and t ^ 2 swap one, and each
+  /// then has 8 bytes.
+  __device__ __forceinline__ void store_prepared(const AttentionView& view, const QueryRange& range,
+                                                 int i, float inverse) const {
+    constexpr int kBlockRowBytes = prefill::kBlockRowBytes;
+    constexpr int kBlockColumns = prefill::kBlockColumns;
+    const int t = static_cast<int>(threadIdx.x) % 4;
+    const int32_t query = min(queries[i], range.last);
+    const int64_t start = row_start<kHeadDim>(view, range, blockIdx.x, query);
+    const int64_t width = static_cast<int64_t>(view.heads) * kHeadDim;
+    const int64_t token = start / width - view.first_prompt_row;
+    const int64_t block = start % width / kBlockColumns;
+    std::byte* const to =
+        view.prepared + (block * view.padded_tokens + token) * kBlockRowBytes + t / 2 * 8;
+#pragma unroll
+    for (int step = 0; step < kHeadDim / 16; ++step) {
+      const float* x = out + 8 * step + 2 * i;
+      const uint32_t low = prefill::round_pair<true>(x[0] * inverse, x[1] * inverse);
+      const uint32_t high = prefill::round_pair<true>(x[4] * inverse, x[5] * inverse);
+      const uint32_t other = __shfl_xor_sync(0xffffffffu, t < 2 ? high : low, 2);
+      const int piece = 16 * step % kBlockColumns / 16 * 2 + t % 2;
+      const int64_t at = 16 * step / kBlockColumns * (view.padded_tokens * kBlockRowBytes) +
+                         (piece ^ static_cast<int>(token % 8)) * 16;
+      if (queries[i] > range.last) continue;
+      *reinterpret_cast<uint2*>(to + at) = t < 2 ? uint2{low, other} : uint2{other, high};
     }
   }
 };
@@ -432,9 +466,16 @@ constexpr int32_t kBlocksMax = 65535;
 
 }  // namespace
 
+bool has_attention_prompt_wgmma(const AttentionRun& run) {
+  const int32_t head_dim = run.view.head_dim;
+  const bool is_half = run.dtype == base::DType::kF16 || run.dtype == base::DType::kBF16;
+  return device_traits().wgmma && is_half && (head_dim == 64 || head_dim == 128) &&
+         query_blocks(run, kBlockQueries) <= kBlocksMax && in_pairs(run.view.q) &&
+         in_pairs(run.view.out);
+}
+
 bool attention_prompt_wgmma(const OpContext& context, const AttentionRun& run) {
-  if (!device_traits().wgmma || query_blocks(run, kBlockQueries) > kBlocksMax) return false;
-  if (!in_pairs(run.view.q) || !in_pairs(run.view.out)) return false;
+  if (!has_attention_prompt_wgmma(run)) return false;
   if (run.dtype == base::DType::kF16) return launch_prompt<__half>(context, run);
   if (run.dtype == base::DType::kBF16) return launch_prompt<__nv_bfloat16>(context, run);
   return false;

@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "kernels/attention.h"
 #include "kernels/cuda/device_batch.h"
+#include "kernels/cuda/prefill.h"
 #include "kernels/op_context.h"
 
 #include <cstddef>
@@ -18,6 +19,11 @@ namespace neuros::kernels::cuda {
 struct AttentionView {
   const float* q = nullptr;  ///< [tokens, heads, head_dim]
   float* out = nullptr;      ///< the same
+  /// Rows from first_prompt_row on go here instead, rounded as the operand of prompt products
+  /// (prefill_product.h); or null. Only by attention_prompt_wgmma().
+  std::byte* prepared = nullptr;
+  int64_t padded_tokens = 0;  ///< of `prepared`
+  int32_t first_prompt_row = 0;
   // Of the sequences of one run (AttentionRun), as in DeviceBatch.
   const int32_t* first_row = nullptr;
   const int32_t* rows = nullptr;
@@ -66,6 +72,12 @@ int32_t attention_splits_max(int32_t positions);
 bool attention_prompt(const OpContext& context, const AttentionRun& run);
 /// The same by Hopper's instructions.
 bool attention_prompt_wgmma(const OpContext& context, const AttentionRun& run);
+bool has_attention_prompt_wgmma(const AttentionRun& run);
+
+/// An attention op whose rows of prompts go to `prepared`, as bf16; its decode rows, which come
+/// first, to args.out. False, and nothing done: not by attention_prompt_wgmma().
+bool attention_prepared(const OpContext& context, const AttentionArgs& args,
+                        const PreparedRows& prepared);
 
 /// Any rows, any head size up to 256: without tensor cores.
 void attention_plain(const OpContext& context, const AttentionRun& run);

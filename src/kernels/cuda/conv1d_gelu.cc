@@ -4,8 +4,8 @@
 #include "kernels/cuda/conv1d_gelu_rows.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/pass_ops.h"
 #include "kernels/cuda/prefill.h"
-#include "kernels/cuda/step_program.h"
 
 #include <algorithm>
 
@@ -49,7 +49,7 @@ void by_rows(const OpContext& context, const Conv1dGeluArgs& args) {
 }  // namespace
 
 void conv1d_gelu(const OpContext& context, const Conv1dGeluArgs& args) {
-  if (StepProgram* step = step_program(context)) step->flush();
+  flush_pass(context);
   CHECK(args.weight.cols == int64_t{args.taps} * args.channels);
   if (args.rows() == 0) return;
   if (!conv1d_gelu_wgmma(context, args)) by_rows(context, args);

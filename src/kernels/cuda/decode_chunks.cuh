@@ -199,15 +199,27 @@ class BlockChunk {
   }
 };
 
-/// Four steps of 16 columns of f16 or bf16; the last chunk of a panel may have fewer.
+/// The A operand of a step of 16-bit weights, of a chunk in shared memory. Lane 8 m + r gives
+/// ldmatrix the address of row r of matrix m.
+__device__ __forceinline__ uint4 half_operand(const std::byte* chunk, int step, int lane) {
+  const int place = lane / 8 % 2 * kHalfRowsBytes + (2 * step + lane / 16) * kHalfPieceBytes;
+  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(chunk + place + lane % 8 * 16));
+  uint4 a;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(a.x), "=r"(a.y), "=r"(a.z), "=r"(a.w)
+               : "r"(at)
+               : "memory");
+  return a;
+}
+
+/// Four steps of 16 columns of f16 or bf16; the last chunk of a panel may have fewer that count.
 template <ActivationKind kActivations>
 class HalfChunk {
  public:
   static constexpr ActivationKind kKind = kActivations;
-  static constexpr int kStepBytes = kLanes * 16;
-  static constexpr int kSteps = 4;
-  static constexpr int kBytes = kSteps * kStepBytes;
-  static constexpr int kColumns = kSteps * 16;
+  static constexpr int kBytes = kHalfChunkBytes;
+  static constexpr int kColumns = kHalfChunkColumns;
+  static constexpr int kSteps = kColumns / 16;
   static constexpr int kPartials = 1;
 
   template <int kTiles>
@@ -219,7 +231,7 @@ class HalfChunk {
 #pragma unroll
     for (int s = 0; s < kSteps; ++s) {
       if (s >= steps) break;
-      const uint4 a = reinterpret_cast<const uint4*>(weights + s * kStepBytes)[lane];
+      const uint4 a = half_operand(weights, s, lane);
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         if (tile * kTileTokens >= x.tokens) break;

@@ -354,7 +354,7 @@ class WeightStream {
 };
 
 /// The same for f16 and bf16, whose words are the operands. A chunk is here 128 columns; where the
-/// matrix ends inside one, its last operand is repeated: the activations there are zeros. A step's
+/// panel ends inside one, its last operand is repeated: the activations there are zeros. A step's
 /// words are loaded three steps ahead, in place of those of the step before, so advance() comes
 /// when that one's products are done.
 template <base::DType kType>
@@ -371,9 +371,9 @@ requires(kType == base::DType::kF16 || kType == base::DType::kBF16) class Weight
   }
 
   __device__ __forceinline__ void start(const std::byte* panel, int cols) {
-    panel_ = panel + static_cast<int>(threadIdx.x) % kLanes * 16;
+    panel_ = panel + static_cast<int>(threadIdx.x) % kLanes * 4;
     first_ = 0;
-    last_ = (cols + 15) / 16 - 1;
+    last_ = (cols + kHalfChunkColumns - 1) / kHalfChunkColumns * 4 - 1;
 #pragma unroll
     for (int step = 0; step + 1 < kSteps; ++step) load(step);
   }
@@ -396,7 +396,13 @@ requires(kType == base::DType::kF16 || kType == base::DType::kBF16) class Weight
   __device__ __forceinline__ void load(int step) {
 #pragma unroll
     for (int i = 2 * step; i < 2 * step + 2; ++i) {
-      load_words<4>(panel_ + min(first_ + i, last_) * (kLanes * 16), words_ + 4 * i);
+      const int operand = min(first_ + i, last_);
+      const std::byte* at =
+          panel_ + operand / 4 * kHalfChunkBytes + operand % 4 * (2 * kHalfPieceBytes);
+      load_words<1>(at, words_ + 4 * i);
+      load_words<1>(at + kHalfRowsBytes, words_ + 4 * i + 1);
+      load_words<1>(at + kHalfPieceBytes, words_ + 4 * i + 2);
+      load_words<1>(at + kHalfRowsBytes + kHalfPieceBytes, words_ + 4 * i + 3);
     }
   }
 
@@ -444,35 +450,6 @@ class SharedWeights {
   __device__ __forceinline__ static int lane() { return static_cast<int>(threadIdx.x) % kLanes; }
 
   Words words_;
-  uint32_t at_ = 0;
-};
-
-/// The same for f16 and bf16, whose words are the operands. Where the matrix ends inside a chunk,
-/// its last operand is repeated: the activations there are zeros.
-template <base::DType kType>
-requires(kType == base::DType::kF16 || kType == base::DType::kBF16) class SharedWeights<kType> {
- public:
-  static constexpr int kSteps = 2;
-  static constexpr int kColumns = kSteps * kStepColumns;
-  static constexpr int kChunkBytes = kColumns * kPanelRows * 2;
-  static constexpr bool kIsBf16 = kType == base::DType::kBF16;
-
-  __device__ __forceinline__ explicit SharedWeights(int cols) : operands_((cols + 15) / 16) {}
-
-  __device__ __forceinline__ void begin_chunk(uint32_t at, int chunk) {
-    at_ = at + threadIdx.x % kLanes * 16;
-    last_ = operands_ - chunk * (2 * kSteps) - 1;
-  }
-  __device__ __forceinline__ void fragments(int step, uint32_t (&a)[8]) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      load_words<4>(at_ + min(2 * step + i, last_) * (kLanes * 16), a + 4 * i);
-    }
-  }
-
- private:
-  int operands_;  // of the panel
-  int last_ = 0;  // of the chunk, if the panel ends in it
   uint32_t at_ = 0;
 };
 

@@ -2,7 +2,7 @@
 #include "kernels/cuda/fragment_element.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/step_program.h"
+#include "kernels/cuda/pass_ops.h"
 
 #include <array>
 #include <utility>
@@ -43,7 +43,7 @@ constexpr std::array<EmbedKernel, sizeof...(kIndices)> embed_kernels(
 }  // namespace
 
 void embed(const OpContext& context, const EmbedArgs& args) {
-  if (StepProgram* step = step_program(context)) step->flush();
+  flush_pass(context);
   static const auto kernels = embed_kernels(std::make_index_sequence<base::kWeightDTypeCount>());
   if (args.ids.empty()) return;
   const auto ids = static_cast<unsigned>(args.ids.size());

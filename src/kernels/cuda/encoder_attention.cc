@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "kernels/cuda/encoder_attention_view.h"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/step_program.h"
+#include "kernels/cuda/pass_ops.h"
 
 #include <algorithm>
 #include <numbers>
@@ -11,7 +11,7 @@
 namespace neuros::kernels::cuda {
 
 void encoder_attention(const OpContext& context, const EncoderAttentionArgs& args) {
-  if (StepProgram* step = step_program(context)) step->flush();
+  flush_pass(context);
   CHECK(args.head_dim >= 1 && args.head_dim <= kEncoderHeadDimMax && args.scale > 0.0f);
   EncoderView view{.q = args.q,
                    .k = args.k,

@@ -198,10 +198,10 @@ struct Group {
     hopper::settle(scores);
     hopper::fence_registers();
     // 16 columns are 32 bytes.
-    hopper::multiply_shared_async<hopper::Sums::kZero>(scores, a, b);
+    hopper::multiply_shared_async<kTileKeys, false, hopper::Sums::kZero>(scores, a, b);
 #pragma unroll
     for (int step = 1; step < kHeadDim / 16; ++step) {
-      hopper::multiply_shared_async<hopper::Sums::kAdd>(scores, a + 2 * step, b + 2 * step);
+      hopper::multiply_shared_async<kTileKeys, false>(scores, a + 2 * step, b + 2 * step);
     }
     hopper::commit_products();
   }

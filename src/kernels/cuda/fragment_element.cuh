@@ -157,10 +157,8 @@ NEUROS_HOST_DEVICE float fragment_element(const std::byte* matrix, int64_t cols,
     const std::byte* at = panel + 4 * (in_panel * round_up(cols, 4) + col);
     return fragment_f32(fragment_u16(at) | static_cast<uint32_t>(fragment_u16(at + 2)) << 16);
   } else if constexpr (kDType == DType::kF16 || kDType == DType::kBF16) {
-    const int in_step = static_cast<int>(col % 16), in_lane = in_step % 4;
-    const int lane = 4 * (in_panel % 8) + in_step / 4;
-    const int pair = 2 * (in_lane / 2) + in_panel / 8;
-    const std::byte* at = panel + col / 16 * 512 + 16 * lane + 4 * pair + 2 * (in_lane % 2);
+    const std::byte* at =
+        panel + half_quad_place(in_panel, col / 4) + col % 4 / 2 * kHalfPieceBytes + col % 2 * 2;
     if constexpr (kDType == DType::kF16) return fragment_f16(at);
     return fragment_f32(static_cast<uint32_t>(fragment_u16(at)) << 16);
   } else {

@@ -5,16 +5,20 @@
 /// A panel is 16 rows of the matrix (the last one padded with zeros); panels follow one another, so
 /// that rows [16 i, 16 j) are a contiguous range. Inside a panel weights lie in the order in which
 /// the lanes of a warp hold the A operand of a matrix instruction (PTX ISA, "Matrix Fragments for
-/// mma.m16n8k32" and ".m16n8k16"): each lane loads 16 bytes at a time, a warp 512 contiguous ones,
-/// and nothing passes through shared memory. Lane = 4 g + t, g in [0, 8), t in [0, 4): it holds
-/// rows g and g + 8.
+/// mma.m16n8k32" and ".m16n8k16"). Of quantised types each lane loads 16 bytes at a time, a warp
+/// 512 contiguous ones. Lane = 4 g + t, g in [0, 8), t in [0, 4): it holds rows g and g + 8.
 ///
-/// 16-bit types. A step is 16 columns: 512 bytes, 16 a lane, as four pairs of halves
+/// 16-bit types. A chunk is 64 columns, 2048 bytes: for rows 0 .. 7, then for rows 8 .. 15, eight
+/// pieces of 8 columns; a piece is eight rows of 16 bytes, one after another. Such a piece is a
+/// "core matrix" of wgmma, which reads chunks from shared memory as they are, and a matrix of
+/// ldmatrix; word `lane` of its 32 is what a lane holds of it. Pieces 2s and 2s + 1 are step s, 16
+/// columns, in the order of columns below: place 2t + e of the first has column 4t + e, place 2t +
+/// e of the second column 4t + 2 + e (e < 2), so that a lane holds
 ///   {row g: columns 4t, 4t+1} {row g+8: the same} {row g: 4t+2, 4t+3} {row g+8: the same}.
 /// The instruction calls these columns 2t, 2t+1, 2t+8, 2t+9; the order of columns inside 16 does
 /// not change a sum as long as the B operand has the same order. In natural order, a lane's B
-/// operand is the four contiguous columns 4t .. 4t+3. Columns are padded with zeros to a multiple
-/// of 16.
+/// operand is the four contiguous columns 4t .. 4t+3. Columns are padded with zeros to whole
+/// chunks.
 ///
 /// f32. Rows as in the file, each padded with zeros to a multiple of 4 columns (16 bytes).
 ///
@@ -23,9 +27,10 @@
 ///   a0 {row g: columns 4t .. 4t+3}      a1 {row g+8: the same}
 ///   a2 {row g: columns 16+4t .. 16+4t+3} a3 {row g+8: the same}.
 /// (a0, a1) and (a2, a3) are the A operands of two m16n8k16 int8 instructions; expanded to halves,
-/// each is the A operand of a 16-bit step of the kind above: bytes 0, 1 of a0, then of a1, bytes 2,
-/// 3 of a0, then of a1. A chunk is 4 steps (128 columns) for types with blocks of up to 128 values,
-/// 8 steps (256 columns) for the others; columns are padded to whole chunks by codes under scale 0.
+/// each is the A operand of a 16-bit step as a lane holds it: bytes 0, 1 of a0, then of a1, bytes
+/// 2, 3 of a0, then of a1. A chunk is 4 steps (128 columns) for types with blocks of up to 128
+/// values, 8 steps (256 columns) for the others; columns are padded to whole chunks by codes under
+/// scale 0.
 ///
 /// chunk =
 ///   scales:      f16 {row g, row g+8} pairs, for g = 0 .. 7; for each g the pairs of all scales of
@@ -55,6 +60,12 @@ namespace neuros::kernels::cuda {
 inline constexpr int kPanelRows = 16;
 inline constexpr int kStepColumns = 32;  ///< of quantised types
 inline constexpr int kLanes = 32;
+
+// Of 16-bit types.
+inline constexpr int kHalfChunkColumns = 64;
+inline constexpr int kHalfPieceBytes = 8 * 16;
+inline constexpr int kHalfRowsBytes = kHalfChunkColumns / 8 * kHalfPieceBytes;  ///< of eight rows
+inline constexpr int kHalfChunkBytes = 2 * kHalfRowsBytes;
 
 enum class SubScales : uint8_t {
   kNone,     ///< only the scale
@@ -163,11 +174,21 @@ constexpr int64_t panel_count(int64_t rows) {
   return (rows + kPanelRows - 1) / kPanelRows;
 }
 
+/// Where columns 4 t .. 4 t + 3 of a row of 16-bit values lie in their panel: two at the returned
+/// place, two a piece behind it. `quad`: column / 4.
+constexpr int64_t half_quad_place(int64_t row, int64_t quad) {
+  const int64_t chunk = quad / (kHalfChunkColumns / 4), in_chunk = quad % (kHalfChunkColumns / 4);
+  return chunk * kHalfChunkBytes + row / 8 * kHalfRowsBytes + in_chunk / 4 * (2 * kHalfPieceBytes) +
+         row % 8 * 16 + in_chunk % 4 * 4;
+}
+
 /// Bytes of one panel of `cols` columns.
 constexpr int64_t panel_bytes(base::DType dtype, int64_t cols) {
   using base::DType;
   if (dtype == DType::kF32) return kPanelRows * round_up(cols, 4) * 4;
-  if (dtype == DType::kF16 || dtype == DType::kBF16) return kPanelRows * round_up(cols, 16) * 2;
+  if (dtype == DType::kF16 || dtype == DType::kBF16) {
+    return round_up(cols, kHalfChunkColumns) / kHalfChunkColumns * kHalfChunkBytes;
+  }
   const FragmentFormat format = fragment_format(dtype);
   return round_up(cols, format.columns()) / format.columns() * format.chunk_bytes();
 }

@@ -4,19 +4,14 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/prompt_pass.h"
 
 namespace neuros::kernels::cuda {
 
 void gate_up(const OpContext& context, const GateUpArgs& args) {
   CHECK(args.gate.rows == args.up.rows && args.gate.cols == args.up.cols);
-  const ActivationSource source{.x = args.x,
-                                .norm_weight = args.norm_weight,
-                                .epsilon = args.epsilon,
-                                .rows = nullptr,
-                                .tokens = args.tokens,
-                                .decode_tokens = args.decode_tokens,
-                                .cols = args.gate.cols};
-  linear_swiglu(context, source, args.gate, args.up, args.out, op_scratch(context));
+  if (PromptPass* pass = prompt_pass(context); pass != nullptr && pass->add(args)) return;
+  linear_swiglu(context, source_of(args), args.gate, args.up, args.out, op_scratch(context));
 }
 
 }  // namespace neuros::kernels::cuda

@@ -273,76 +273,77 @@ __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address, uint32_t 
   return kFixed | (uint64_t{next_tokens >> 4} << 16) | ((address & 0x3ffff) >> 4);
 }
 
+/// Descriptor of an A operand of 64 rows as 16-bit weights are packed (fragment_layout.h): no
+/// swizzle, bits 62 .. 63; a piece from 8 columns to the next 8, bits 16 .. 29; bits 32 .. 45 from
+/// 8 rows to the next. `address` is a multiple of 16, the first row's, plus 256 for every 16
+/// columns into the chunk.
+__device__ __forceinline__ uint64_t packed_operand(uint32_t address, uint32_t next_columns,
+                                                   uint32_t next_rows) {
+  return (uint64_t{next_rows >> 4} << 32) | (uint64_t{next_columns >> 4} << 16) |
+         ((address & 0x3ffff) >> 4);
+}
+
 // Sums are in-out operands of the instruction, all of them.
 #define NEUROS_SUMS_8(d, i)                                                                   \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
       "+f"(d[i + 6]), "+f"(d[i + 7])
-#define NEUROS_SUMS_32(d, i) \
-  NEUROS_SUMS_8(d, i), NEUROS_SUMS_8(d, i + 8), NEUROS_SUMS_8(d, i + 16), NEUROS_SUMS_8(d, i + 24)
-#define NEUROS_WGMMA_N64(type, d, a, b, add, transposed)                                           \
-  asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type                         \
-               " "                                                                                 \
-               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
-               "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "           \
-               "{%32, %33, %34, %35}, %36, %37, 1, 1, %38;"                                        \
-               : NEUROS_SUMS_32(d, 0)                                                              \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(add), "n"(transposed))
-#define NEUROS_WGMMA_N96(type, d, a, b)                                                            \
-  asm volatile("wgmma.mma_async.sync.aligned.m64n96k16.f32." type "." type                         \
-               " "                                                                                 \
-               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
-               "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "  \
-               "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47}, "           \
-               "{%48, %49, %50, %51}, %52, 1, 1, 1, 0;"                                            \
-               : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_8(d, 32), NEUROS_SUMS_8(d, 40)                  \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
-#define NEUROS_WGMMA_N128(type, d, a, b, transposed)                                               \
-  asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type                        \
-               " "                                                                                 \
-               "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
-               "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "  \
-               "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, "  \
-               "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "           \
-               "{%64, %65, %66, %67}, %68, 1, 1, 1, %69;"                                          \
-               : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_32(d, 32)                                       \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(transposed))
-#define NEUROS_WGMMA_N256(type, d, a, b)                                                          \
-  asm volatile(                                                                                   \
-      "wgmma.mma_async.sync.aligned.m64n256k16.f32." type "." type                                \
-      " "                                                                                         \
-      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, "         \
-      "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "          \
-      "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, "          \
-      "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, %64, %65, "          \
-      "%66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, "          \
-      "%82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, %96, %97, "          \
-      "%98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "        \
-      "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, "            \
-      "%125, %126, %127}, "                                                                       \
-      "{%128, %129, %130, %131}, %132, 1, 1, 1, 0;"                                               \
-      : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_32(d, 32), NEUROS_SUMS_32(d, 64), NEUROS_SUMS_32(d, 96) \
+#define NEUROS_SUMS_32(d) \
+  NEUROS_SUMS_8(d, 0), NEUROS_SUMS_8(d, 8), NEUROS_SUMS_8(d, 16), NEUROS_SUMS_8(d, 24)
+#define NEUROS_SUMS_48(d) NEUROS_SUMS_32(d), NEUROS_SUMS_8(d, 32), NEUROS_SUMS_8(d, 40)
+#define NEUROS_SUMS_64(d) NEUROS_SUMS_48(d), NEUROS_SUMS_8(d, 48), NEUROS_SUMS_8(d, 56)
+#define NEUROS_SUMS_128(d)                                                                      \
+  NEUROS_SUMS_64(d), NEUROS_SUMS_8(d, 64), NEUROS_SUMS_8(d, 72), NEUROS_SUMS_8(d, 80),          \
+      NEUROS_SUMS_8(d, 88), NEUROS_SUMS_8(d, 96), NEUROS_SUMS_8(d, 104), NEUROS_SUMS_8(d, 112), \
+      NEUROS_SUMS_8(d, 120)
+#define NEUROS_NAMES_32                                                  \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" \
+  ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define NEUROS_NAMES_48 \
+  NEUROS_NAMES_32       \
+  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define NEUROS_NAMES_64 \
+  NEUROS_NAMES_48       \
+  ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define NEUROS_NAMES_128                                                                         \
+  NEUROS_NAMES_64                                                                                \
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"             \
+  ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"             \
+  ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111" \
+  ", %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, " \
+  "%127"
+// Half as many sums a lane as tokens.
+#define NEUROS_WGMMA(tokens, sums, type, a_names, b_names)                                    \
+  "wgmma.mma_async.sync.aligned.m64n" tokens "k16.f32." type "." type " {" sums "}, " a_names \
+  ", " b_names
+#define NEUROS_WGMMA_N64(type, d, a, b, add, transposed)                                        \
+  asm volatile(                                                                                 \
+      NEUROS_WGMMA("64", NEUROS_NAMES_32, type, "{%32, %33, %34, %35}", "%36, %37, 1, 1, %38;") \
+      : NEUROS_SUMS_32(d)                                                                       \
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(add), "n"(transposed))
+#define NEUROS_WGMMA_N96(type, d, a, b)                                                     \
+  asm volatile(                                                                             \
+      NEUROS_WGMMA("96", NEUROS_NAMES_48, type, "{%48, %49, %50, %51}", "%52, 1, 1, 1, 0;") \
+      : NEUROS_SUMS_48(d)                                                                   \
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
-
-#define NEUROS_WGMMA_SHARED_N128(d, a, b, add)                                            \
-  asm volatile(                                                                           \
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "                              \
-      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
-      "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, "  \
-      "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, "  \
-      "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "           \
-      "%64, %65, %66, 1, 1, 0, 0;"                                                        \
-      : NEUROS_SUMS_32(d, 0), NEUROS_SUMS_32(d, 32)                                       \
-      : "l"(a), "l"(b), "n"(add))
+#define NEUROS_WGMMA_N128(type, d, a, b, transposed)                                           \
+  asm volatile(                                                                                \
+      NEUROS_WGMMA("128", NEUROS_NAMES_64, type, "{%64, %65, %66, %67}", "%68, 1, 1, 1, %69;") \
+      : NEUROS_SUMS_64(d)                                                                      \
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(transposed))
+#define NEUROS_WGMMA_N256(type, d, a, b)                                                           \
+  asm volatile(                                                                                    \
+      NEUROS_WGMMA("256", NEUROS_NAMES_128, type, "{%128, %129, %130, %131}", "%132, 1, 1, 1, 0;") \
+      : NEUROS_SUMS_128(d)                                                                         \
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+// a from shared memory; the sums start at zero if `add` is 0.
+#define NEUROS_WGMMA_SHARED(tokens, count, type, d, a, b, add, a_name, b_name, add_name) \
+  asm volatile(NEUROS_WGMMA(tokens, NEUROS_NAMES_##count, type, a_name,                  \
+                            b_name ", " add_name ", 1, 1, 0, 0;")                        \
+               : NEUROS_SUMS_##count(d)                                                  \
+               : "l"(a), "l"(b), "n"(add))
 
 /// Where the sums of a product start.
 enum class Sums { kZero, kAdd };
-
-/// d = a b or d += a b for 64 rows x 128 tokens and 16 columns of f16, asynchronously: d must not
-/// be touched before wait_for_products(). Both operands lie in shared memory: swizzled_operand().
-template <Sums kSums>
-__device__ __forceinline__ void multiply_shared_async(float (&d)[64], uint64_t a, uint64_t b) {
-  NEUROS_WGMMA_SHARED_N128(d, a, b, kSums == Sums::kAdd ? 1 : 0);
-}
 
 /// d = a b or d += a b for 64 rows x kTokens tokens and 16 columns, asynchronously: a and d must
 /// not be touched before wait_for_products(). a: this lane's operand; b: swizzled_operand() of the
@@ -377,11 +378,41 @@ __device__ __forceinline__ void multiply_async(float (&d)[kTokens / 2], const ui
   }
 }
 
-#undef NEUROS_WGMMA_SHARED_N128
+/// The same with a from shared memory as well, d += a b or d = a b: packed_operand() or
+/// swizzled_operand() of the weights.
+template <int kTokens, bool kIsBf16, Sums kSums = Sums::kAdd>
+__device__ __forceinline__ void multiply_shared_async(float (&d)[kTokens / 2], uint64_t a,
+                                                      uint64_t b) {
+  static_assert(kTokens == 64 || kTokens == 128 || kTokens == 256);
+  constexpr int kAdd = kSums == Sums::kAdd ? 1 : 0;
+  if constexpr (kTokens == 64 && kIsBf16) {
+    NEUROS_WGMMA_SHARED("64", 32, "bf16", d, a, b, kAdd, "%32", "%33", "%34");
+  } else if constexpr (kTokens == 64) {
+    NEUROS_WGMMA_SHARED("64", 32, "f16", d, a, b, kAdd, "%32", "%33", "%34");
+  } else if constexpr (kTokens == 128 && kIsBf16) {
+    NEUROS_WGMMA_SHARED("128", 64, "bf16", d, a, b, kAdd, "%64", "%65", "%66");
+  } else if constexpr (kTokens == 128) {
+    NEUROS_WGMMA_SHARED("128", 64, "f16", d, a, b, kAdd, "%64", "%65", "%66");
+  } else if constexpr (kIsBf16) {
+    NEUROS_WGMMA_SHARED("256", 128, "bf16", d, a, b, kAdd, "%128", "%129", "%130");
+  } else {
+    NEUROS_WGMMA_SHARED("256", 128, "f16", d, a, b, kAdd, "%128", "%129", "%130");
+  }
+}
+
+#undef NEUROS_WGMMA_SHARED
 #undef NEUROS_WGMMA_N64
 #undef NEUROS_WGMMA_N96
 #undef NEUROS_WGMMA_N128
 #undef NEUROS_WGMMA_N256
+#undef NEUROS_WGMMA
+#undef NEUROS_NAMES_128
+#undef NEUROS_NAMES_64
+#undef NEUROS_NAMES_48
+#undef NEUROS_NAMES_32
+#undef NEUROS_SUMS_128
+#undef NEUROS_SUMS_64
+#undef NEUROS_SUMS_48
 #undef NEUROS_SUMS_32
 #undef NEUROS_SUMS_8
 

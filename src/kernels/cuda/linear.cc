@@ -5,6 +5,7 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/panel_pack.h"
 #include "kernels/cuda/prefill.h"
+#include "kernels/cuda/prompt_pass.h"
 #include "kernels/cuda/step_program.h"
 
 #include <algorithm>
@@ -15,22 +16,10 @@ namespace {
 
 using base::DType;
 
-/// A task for the tokens from `first` on.
-LinearTask task_from(LinearTask task, int64_t first) {
-  task.y += first * task.weight.rows;
-  if (task.residual != nullptr) task.residual += first * task.weight.rows;
-  return task;
-}
-
 void run(const OpContext& context, const LinearArgs& args) {
-  const LinearTask task{args.weight, args.bias, args.residual, args.y};
-  const ActivationSource source{.x = args.x,
-                                .norm_weight = nullptr,
-                                .rows = nullptr,
-                                .tokens = args.tokens,
-                                .decode_tokens = args.decode_tokens,
-                                .cols = args.weight.cols};
-  linear_tasks(context, source, {&task, 1}, op_scratch(context));
+  if (PromptPass* pass = prompt_pass(context); pass != nullptr && pass->add(args)) return;
+  const LinearTask task = task_of(args);
+  linear_tasks(context, source_of(args), {&task, 1}, op_scratch(context));
 }
 
 /// The instruction that decode steps are made of, for the plan.
@@ -43,6 +32,35 @@ std::string kernel_name(DType dtype) {
 }
 
 }  // namespace
+
+ActivationSource source_of(const LinearArgs& args) {
+  return {.x = args.x,
+          .norm_weight = nullptr,
+          .rows = nullptr,
+          .tokens = args.tokens,
+          .decode_tokens = args.decode_tokens,
+          .cols = args.weight.cols};
+}
+
+ActivationSource source_of(const GateUpArgs& args) {
+  return {.x = args.x,
+          .norm_weight = args.norm_weight,
+          .epsilon = args.epsilon,
+          .rows = nullptr,
+          .tokens = args.tokens,
+          .decode_tokens = args.decode_tokens,
+          .cols = args.gate.cols};
+}
+
+LinearTask task_of(const LinearArgs& args) {
+  return {.weight = args.weight, .bias = args.bias, .residual = args.residual, .y = args.y};
+}
+
+LinearTask task_from(LinearTask task, int64_t first) {
+  task.y += first * task.weight.rows;
+  if (task.residual != nullptr) task.residual += first * task.weight.rows;
+  return task;
+}
 
 ActivationSource rows_of(const ActivationSource& source, int64_t first, int64_t count) {
   ActivationSource part = source;

@@ -2,6 +2,7 @@
 
 /// Matrix products on a GPU: what the fused ops share.
 
+#include "kernels/gate_up.h"
 #include "kernels/linear.h"
 #include "kernels/op_context.h"
 
@@ -23,6 +24,10 @@ struct ActivationSource {
   int64_t cols = 0;
 };
 
+/// What an op's products are of.
+ActivationSource source_of(const LinearArgs& args);
+ActivationSource source_of(const GateUpArgs& args);
+
 /// Tokens [first, first + count) of a source, all of one class.
 ActivationSource rows_of(const ActivationSource& source, int64_t first, int64_t count);
 
@@ -33,6 +38,10 @@ struct LinearTask {
   const float* residual = nullptr;  ///< [tokens, rows] or null; may be y
   float* y = nullptr;               ///< [tokens, rows]
 };
+
+LinearTask task_of(const LinearArgs& args);
+/// A task for the tokens from `first` on.
+LinearTask task_from(LinearTask task, int64_t first);
 
 inline constexpr int kTasksMax = 3;
 

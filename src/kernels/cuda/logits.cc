@@ -22,6 +22,7 @@ void logits(const OpContext& context, const LogitsArgs& args) {
   if (StepProgram* step = step_program(context); step != nullptr && step->add(source, {&task, 1})) {
     return;
   }
+  flush_pass(context);
   decode_tasks(context, source, {&task, 1}, op_scratch(context));
 }
 

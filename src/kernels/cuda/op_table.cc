@@ -3,6 +3,7 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/prompt_pass.h"
 #include "kernels/cuda/step_program.h"
 
 #include <algorithm>
@@ -33,15 +34,21 @@ uint64_t recording_key(const BatchView& view) {
   return rows | logit_rows << 8 | bucket << 16;
 }
 
+template <typename Ops>
+void run_collected(const OpContext& context, base::FunctionRef<void(const OpContext&)> ops) {
+  Ops collected(context);
+  OpContext collecting = context;
+  collecting.fusion = &collected;
+  ops(collecting);
+  collected.flush();
+}
+
 /// A pass of one decode step is one launch, where there is a kernel for it.
 void run_pass(const OpContext& context, const BatchView& view,
               base::FunctionRef<void(const OpContext&)> ops) {
-  if (!cuda::StepProgram::takes(view)) return ops(context);
-  cuda::StepProgram program(context);
-  OpContext collecting = context;
-  collecting.fusion = &program;
-  ops(collecting);
-  program.flush();
+  if (cuda::StepProgram::takes(view)) return run_collected<cuda::StepProgram>(context, ops);
+  if (cuda::PromptPass::takes(view)) return run_collected<cuda::PromptPass>(context, ops);
+  ops(context);
 }
 
 OpTable make_table() {

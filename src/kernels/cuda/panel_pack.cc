@@ -210,21 +210,14 @@ void pack_quantised_panel(const std::byte* source, int64_t rows, int64_t cols, s
   }
 }
 
-/// Where columns 4 t .. 4 t + 3 of a row lie in a step of 16-bit values: two at the returned place,
-/// two 8 bytes behind it.
-int64_t halves_place(int64_t row, int64_t quad) {
-  const int64_t lane = row % 8 * 4 + quad % 4;
-  return quad / 4 * kPanelRows * 16 * 2 + lane * 16 + row / 8 * 4;
-}
-
 /// Step by step, so that what the 16 rows write together stays in the first-level cache.
 void pack_halves_panel(const std::byte* source, int64_t rows, int64_t cols, std::byte* panel) {
   const auto copy = [&](int64_t row, int64_t column, size_t columns) {
     std::array<uint32_t, 2> quad{};
     std::memcpy(quad.data(), source + (row * cols + column) * 2, columns * 2);
-    std::byte* to = panel + halves_place(row, column / 4);
+    std::byte* to = panel + half_quad_place(row, column / 4);
     std::memcpy(to, quad.data(), 4);
-    std::memcpy(to + 8, quad.data() + 1, 4);
+    std::memcpy(to + kHalfPieceBytes, quad.data() + 1, 4);
   };
   int64_t column = 0;
   for (; column + 16 <= cols; column += 16) {
@@ -269,11 +262,12 @@ void pack(const std::byte* source, int64_t rows, int64_t cols, int64_t first, in
   CHECK(count % kPanelRows == 0 || first + count == rows);
   const int64_t bytes = panel_bytes(kType, cols);
   const int64_t row_bytes = base::bytes_of(kType, cols);
-  const bool columns_fill_steps = fragment_format(kType).block != 0 || cols % 16 == 0;
+  const bool columns_fill_chunks =
+      fragment_format(kType).block != 0 || cols % kHalfChunkColumns == 0;
   for (int64_t row = 0; row < count; row += kPanelRows) {
     std::byte* panel = packed + (first + row) / kPanelRows * bytes;
     const int64_t panel_rows = std::min<int64_t>(kPanelRows, count - row);
-    if (panel_rows < kPanelRows || !columns_fill_steps) {
+    if (panel_rows < kPanelRows || !columns_fill_chunks) {
       std::memset(panel, 0, static_cast<size_t>(bytes));
     }
     pack_panel<kType>(source + row * row_bytes, panel_rows, cols, panel);
@@ -331,7 +325,8 @@ template <DType kType>
 void unpack_halves(const std::byte* panel, int64_t cols, int64_t row, float* out) {
   for (int64_t k = 0; k < cols; ++k) {
     uint16_t bits = 0;
-    std::memcpy(&bits, panel + halves_place(row, k / 4) + k % 4 / 2 * 8 + k % 2 * 2, sizeof(bits));
+    const std::byte* quad = panel + half_quad_place(row, k / 4);
+    std::memcpy(&bits, quad + k % 4 / 2 * kHalfPieceBytes + k % 2 * 2, sizeof(bits));
     out[k] = kType == DType::kF16 ? base::f16_to_float(bits) : base::bf16_to_float(bits);
   }
 }

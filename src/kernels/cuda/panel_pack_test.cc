@@ -95,21 +95,18 @@ INSTANTIATE_TEST_SUITE_P(AllTypes, FragmentPack, ::testing::Range(0, base::kWeig
 
 /// The words that lane 4 g + t has of a step, as the layout's text says; by hand for one type of
 /// each kind of plane.
-TEST(FragmentPlaces, HalvesAreInPairsOfRows) {
-  const int64_t cols = 32;
+TEST(FragmentPlaces, HalvesAreCoreMatrices) {
+  const int64_t cols = 128;
   std::vector<uint16_t> file(16 * cols), packed(16 * cols);
   for (size_t i = 0; i < file.size(); ++i) file[i] = static_cast<uint16_t>(i);
   pack_function(DType::kF16)(reinterpret_cast<const std::byte*>(file.data()), 16, cols, 0, 16,
                              reinterpret_cast<std::byte*>(packed.data()));
-  for (int step = 0; step < 2; ++step) {
-    for (int lane = 0; lane < 32; ++lane) {
-      const int g = lane / 4, t = lane % 4;
-      const uint16_t* at = packed.data() + step * 256 + lane * 8;
-      for (int i = 0; i < 8; ++i) {
-        const int row = g + (i / 2 % 2) * 8, column = 16 * step + 4 * t + i / 4 * 2 + i % 2;
-        ASSERT_EQ(at[i], row * cols + column) << "lane " << lane << " half " << i;
-      }
-    }
+  // Chunks, halves of the rows, pieces, rows, the eight columns of a row.
+  for (int at = 0; at < 16 * cols; ++at) {
+    const int chunk = at / 1024, half = at / 512 % 2, piece = at / 64 % 8;
+    const int row = at / 8 % 8 + 8 * half, t = at / 2 % 4;
+    const int column = 64 * chunk + piece / 2 * 16 + 4 * t + piece % 2 * 2 + at % 2;
+    ASSERT_EQ(packed[static_cast<size_t>(at)], row * cols + column) << "place " << at;
   }
 }
 

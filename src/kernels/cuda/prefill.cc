@@ -4,6 +4,7 @@
 #include "kernels/cuda/fragment_layout.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prefill_product.h"
+#include "kernels/cuda/prefill_tiling.h"
 
 #include <algorithm>
 #include <array>
@@ -29,6 +30,8 @@ struct Products {
   DType dtype = DType::kF32;
   std::array<ProductTask, kTasksMax> tasks{};
   int count = 0;
+  HeadsView heads{};  ///< of tasks with roles
+  bool bf16_pages = false;
 
   void add(const ProductTask& task) { tasks.at(static_cast<size_t>(count++)) = task; }
   bool swiglu() const { return tasks[0].up != nullptr; }
@@ -46,10 +49,8 @@ struct Products {
 
 struct Card {
   int compute_capability = 0;
-  int multiprocessors = 0;
   bool wgmma = false;
-  int tile_width = 0;         ///< of wgmma; 0: the best
-  bool mixed_widths = false;  ///< half of the row tiles are halved, needed or not
+  TilingCard tiling;
 };
 
 int attribute(cudaDeviceAttr which) {
@@ -61,92 +62,33 @@ int attribute(cudaDeviceAttr which) {
 }
 
 /// NEUROS_CUDA_PATH, for tests: "generic" keeps to the instructions that every card has, "wgmma64",
-/// "wgmma128" and "wgmma256" to tiles of that width; "wgmma256+128" has both.
+/// "wgmma128" and "wgmma256" to tiles of that width; "wgmma256+128" has both, of 16-bit weights
+/// both heights. With "x4" after it 16-bit weights' tiles are in large clusters, else in small
+/// ones; "pairs" chooses everything but large clusters.
 Card this_card() {
   const char* given = std::getenv("NEUROS_CUDA_PATH");
   const std::string_view path = given == nullptr ? "" : given;
   Card card{.compute_capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
                                   attribute(cudaDevAttrComputeCapabilityMinor),
-            .multiprocessors = attribute(cudaDevAttrMultiProcessorCount)};
+            .tiling = {.multiprocessors = attribute(cudaDevAttrMultiProcessorCount)}};
   card.wgmma = card.compute_capability == 90 && path != "generic";
+  if (card.wgmma) card.tiling.large_clusters = large_clusters();
+  const bool large = path.ends_with("x4");
+  const std::string_view tiles = path.substr(0, path.size() - (large ? 2 : 0));
   for (const int width : {64, 128, 256}) {
-    if (path == "wgmma" + std::to_string(width)) card.tile_width = width;
+    if (tiles == "wgmma" + std::to_string(width)) card.tiling.width = width;
   }
-  card.mixed_widths = path == "wgmma256+128";
-  if (card.mixed_widths) card.tile_width = kWgmmaTokensMax;
+  card.tiling.mixed = tiles == "wgmma256+128";
+  if (card.tiling.mixed) card.tiling.width = kWgmmaTokensMax;
+  if (card.tiling.width > 0 || path == "pairs") {
+    card.tiling.cluster = large ? kLargeCluster : wgmma_cluster(kWgmmaTokensMax);
+  }
   return card;
 }
 
-/// How wgmma kernels cut a launch into tiles. Results do not depend on it (prefill_tile.cuh).
-struct Tiling {
-  int width = 0;
-  int64_t wide_row_tiles = 0, wide_tiles = 0, tiles = 0;  ///< ProductArgs
-  double cycles = 0.0;
-};
-
-/// Cycles that a multiprocessor needs for a tile of 128 rows while `active` of them run. For 16
-/// columns: 2048 FMA a cycle; expanding the weights; and L2, of which it has tokens shared by a
-/// cluster. Then the tile is written. Estimates: L2 gives 30 bytes a cycle and multiprocessor to
-/// all of them, at most 50 to one. `weight_bytes` are of 128 x 16.
-double tile_cycles(const Card& card, int64_t cols, double weight_bytes, int width, int cluster,
-                   int64_t active) {
-  const double bytes = 32.0 * width / cluster + weight_bytes;
-  const double share = static_cast<double>(active) / card.multiprocessors;
-  const double step = std::max({static_cast<double>(width), 80.0, bytes / 50, bytes * share / 30});
-  return step * static_cast<double>(cols) / 16 + 16.0 * width;
-}
-
-/// All tiles of one width, by rounds of as many as there are multiprocessors; where the last round
-/// is half empty and tiles can be halved, that round's tiles are.
-Tiling tiling_of_width(const Card& card, const Products& products, const ActivationSource& source,
-                       int width) {
-  const double weight_bytes =
-      static_cast<double>(panel_bytes(products.dtype, source.cols) * kTilePanels * 16) /
-      static_cast<double>(source.cols);
-  const int64_t cluster = wgmma_cluster(width);
-  const auto cycles = [&](int tile_width, int64_t clusters) {
-    return tile_cycles(card, source.cols, weight_bytes, tile_width, static_cast<int>(cluster),
-                       clusters * cluster);
-  };
-  const auto token_tiles = [&](int tile_width) { return (source.tokens - 1) / tile_width + 1; };
-  const int64_t in_round = card.multiprocessors / cluster;
-  const int64_t rows = round_up(products.row_tiles(kTileRows), cluster) / cluster;
-  const int64_t tiles = rows * token_tiles(width);
-  const int64_t rounds = tiles / in_round, rest = tiles % in_round;
-  Tiling tiling{.width = width,
-                .wide_row_tiles = products.row_tiles(kTileRows),
-                .wide_tiles = tiles,
-                .tiles = tiles,
-                .cycles = static_cast<double>(rounds) * cycles(width, in_round)};
-  const int64_t wide_rows = card.mixed_widths ? rows / 2 : rounds * in_round / token_tiles(width);
-  const int64_t wide_tiles = wide_rows * token_tiles(width);
-  const int64_t with_halves = wide_tiles + (rows - wide_rows) * token_tiles(width / 2);
-  const bool in_time = card.tile_width == 0 && rest > 0 && with_halves <= (rounds + 1) * in_round;
-  if (width < kWgmmaTokensMax || !(in_time || card.mixed_widths)) {
-    if (rest > 0) tiling.cycles += cycles(width, rest);
-    return tiling;
-  }
-  tiling.wide_row_tiles = wide_rows * cluster;
-  tiling.wide_tiles = wide_tiles;
-  tiling.tiles = with_halves;
-  tiling.cycles += cycles(width / 2, std::min(with_halves - rounds * in_round, in_round));
-  return tiling;
-}
-
-/// The one with the least time.
-Tiling choose_tiling(const Card& card, const Products& products, const ActivationSource& source) {
-  Tiling best;
-  for (const int width : {256, 128, 64}) {
-    if (card.tile_width > 0 && width != card.tile_width) continue;
-    const Tiling tiling = tiling_of_width(card, products, source, width);
-    if (best.width == 0 || tiling.cycles < best.cycles) best = tiling;
-  }
-  return best;
-}
-
+/// By wgmma, of quantised weights.
 template <DType kType>
-Kernel tensor_kernel(const Card& card, int width) {
-  if (!card.wgmma) return {.launch = launch_mma<kType>, .tokens = kMmaTokens};
+Kernel quantised_kernel(int width) {
   switch (width) {
     case 256:
       return {.launch = launch_wgmma<kType, 256>, .tokens = 256};
@@ -157,7 +99,37 @@ Kernel tensor_kernel(const Card& card, int width) {
   }
 }
 
-Kernel choose(const Card& card, const Products& products, int width) {
+/// By wgmma, of 16-bit weights.
+template <DType kType>
+Kernel halves_kernel(const Tiling& tiling) {
+  constexpr int kWide = kWgmmaTokensMax, kSmallCluster = wgmma_cluster(kWide);
+  const bool tall = tiling.tall_tiles > 0;
+  Kernel kernel{.rows = kTileRows / 2, .tokens = tiling.width};
+  if (tiling.width == 64) {
+    kernel.launch = launch_wgmma_halves<kType, kLowStrips, 64, 1>;
+  } else if (tiling.width == 128) {
+    kernel.launch = launch_wgmma_halves<kType, kLowStrips, 128, 1>;
+  } else if (tiling.cluster == kLargeCluster) {
+    kernel.launch = tall ? launch_wgmma_halves<kType, kTallStrips, kWide, kLargeCluster>
+                         : launch_wgmma_halves<kType, kLowStrips, kWide, kLargeCluster>;
+  } else {
+    kernel.launch = tall ? launch_wgmma_halves<kType, kTallStrips, kWide, kSmallCluster>
+                         : launch_wgmma_halves<kType, kLowStrips, kWide, kSmallCluster>;
+  }
+  return kernel;
+}
+
+template <DType kType>
+Kernel tensor_kernel(const Card& card, const Tiling& tiling) {
+  if (!card.wgmma) return {.launch = launch_mma<kType>, .tokens = kMmaTokens};
+  if constexpr (fragment_format(kType).block == 0) {
+    return halves_kernel<kType>(tiling);
+  } else {
+    return quantised_kernel<kType>(tiling.width);
+  }
+}
+
+Kernel choose(const Card& card, const Products& products, const Tiling& tiling) {
   constexpr Kernel kFma{.rows = kFmaRows, .tokens = kFmaTokens};
   Kernel kernel = kFma;
   switch (products.dtype) {
@@ -165,12 +137,12 @@ Kernel choose(const Card& card, const Products& products, int width) {
       kernel.launch = launch_fma<DType::kF32>;
       return kernel;
     case DType::kBF16:
-      if (card.compute_capability >= 80) return tensor_kernel<DType::kBF16>(card, width);
+      if (card.compute_capability >= 80) return tensor_kernel<DType::kBF16>(card, tiling);
       kernel.launch = launch_fma<DType::kBF16>;
       return kernel;
 #define NEUROS_TENSOR_KERNEL(type) \
   case DType::type:                \
-    return tensor_kernel<DType::type>(card, width)
+    return tensor_kernel<DType::type>(card, tiling)
       NEUROS_TENSOR_KERNEL(kF16);
       NEUROS_TENSOR_KERNEL(kQ4_0);
       NEUROS_TENSOR_KERNEL(kQ4_1);
@@ -189,7 +161,7 @@ Kernel choose(const Card& card, const Products& products, int width) {
       NEUROS_TENSOR_KERNEL(kQ2_0_128);
 #undef NEUROS_TENSOR_KERNEL
     case DType::kTQ1_0:  // packed as TQ2_0 is
-      return tensor_kernel<DType::kTQ2_0>(card, width);
+      return tensor_kernel<DType::kTQ2_0>(card, tiling);
     default:
       break;
   }
@@ -202,16 +174,25 @@ Prepared prepared_kind(const Card& card, DType dtype) {
   return card.compute_capability >= 80 ? Prepared::kBF16 : Prepared::kF32;
 }
 
-/// Where prepared activations lie in the scratch: the tokens' factors, then the activations and
-/// what tiles may read after them.
+/// Where prepared activations lie in the scratch: the tokens' factors, if they have some, then the
+/// activations and what tiles may read after them.
 struct Layout {
+  bool has_factors;
   int64_t tokens, cols, factor_bytes, bytes;
 
   Layout(Prepared kind, int64_t source_tokens, int64_t source_cols)
-      : tokens(round_up(source_tokens, kPadTokens)),
+      : has_factors(kind == Prepared::kF16),
+        tokens(round_up(source_tokens, kPadTokens)),
         cols(round_up(source_cols, kind == Prepared::kF32 ? 4 : kPadColumns)),
-        factor_bytes(round_up(tokens * 4, 256)),
+        factor_bytes(has_factors ? round_up(tokens * 4, 256) : 0),
         bytes(factor_bytes + tokens * cols * (kind == Prepared::kF32 ? 4 : 2) + kTileBytesMax) {}
+
+  float* factors(std::span<std::byte> scratch) const {
+    return has_factors ? reinterpret_cast<float*>(scratch.data()) : nullptr;
+  }
+  std::byte* activations(std::span<std::byte> scratch) const {
+    return scratch.data() + factor_bytes;
+  }
 };
 
 void prepare(const OpContext& context, Prepared kind, const ActivationSource& source,
@@ -222,8 +203,8 @@ void prepare(const OpContext& context, Prepared kind, const ActivationSource& so
                       {.source = source,
                        .padded_tokens = layout.tokens,
                        .padded_cols = layout.cols,
-                       .out = scratch.data() + layout.factor_bytes,
-                       .token_factors = reinterpret_cast<float*>(scratch.data())});
+                       .out = layout.activations(scratch),
+                       .token_factors = layout.factors(scratch)});
 }
 
 bool is_aligned(const void* pointer) {
@@ -232,23 +213,32 @@ bool is_aligned(const void* pointer) {
 
 void multiply(const OpContext& context, const Card& card, Prepared kind, const Products& products,
               const ActivationSource& source, std::span<std::byte> scratch) {
-  const Tiling tiling = choose_tiling(card, products, source);
-  const Kernel kernel = choose(card, products, tiling.width);
+  const Tiling tiling = choose_tiling(card.tiling, {.dtype = products.dtype,
+                                                    .cols = source.cols,
+                                                    .tokens = source.tokens,
+                                                    .row_tiles = products.row_tiles(kTileRows),
+                                                    .strips = products.row_tiles(kTileRows / 2)});
+  const Kernel kernel = choose(card, products, tiling);
   const Layout layout(kind, source.tokens, source.cols);
   ProductArgs args{.tasks = {},
                    .swiglu = products.swiglu(),
                    .wide_row_tiles = static_cast<int>(tiling.wide_row_tiles),
                    .wide_tiles = static_cast<int>(tiling.wide_tiles),
                    .tiles = static_cast<int>(tiling.tiles),
+                   .tall_row_groups = static_cast<int>(tiling.tall_row_groups),
+                   .tall_tiles = static_cast<int>(tiling.tall_tiles),
+                   .clusters = static_cast<int>(tiling.clusters),
                    .tokens = static_cast<int>(source.tokens),
                    .padded_tokens = static_cast<int>(layout.tokens),
                    .token_tiles = static_cast<int>((source.tokens - 1) / kernel.tokens + 1),
                    .cols = static_cast<int>(source.cols),
                    .padded_cols = static_cast<int>(layout.cols),
                    .panel_bytes = panel_bytes(products.dtype, source.cols),
-                   .activations = scratch.data() + layout.factor_bytes,
-                   .token_factors = reinterpret_cast<const float*>(scratch.data()),
-                   .multiprocessors = card.multiprocessors};
+                   .activations = layout.activations(scratch),
+                   .token_factors = layout.factors(scratch),
+                   .multiprocessors = card.tiling.multiprocessors,
+                   .heads = products.heads,
+                   .bf16_pages = products.bf16_pages};
   if (base::is_quantised(products.dtype)) args.weight_factor = 1.0f / kWeightFactor;
   for (const ProductTask& product : products.all()) {
     CHECK(product.residual == nullptr || product.gate == nullptr);
@@ -259,6 +249,29 @@ void multiply(const OpContext& context, const Card& card, Prepared kind, const P
     args.row_tiles += products.tiles_of(task, kernel.rows);
   }
   kernel.launch(context, args);
+}
+
+/// Whether products can finish the heads that `view` describes (prefill_heads.cuh).
+bool finishes(const Card& card, std::span<const LinearTask, 3> tasks, const HeadsView& view,
+              DType pages) {
+  const DType dtype = tasks[0].weight.dtype;
+  const bool halves = dtype == DType::kF16 || dtype == DType::kBF16;
+  for (const LinearTask& task : tasks) {
+    if (task.weight.dtype != dtype || !is_aligned(task.bias)) return false;
+  }
+  const bool turns_neighbours = view.rope == nullptr || view.interleaved;
+  return card.wgmma && halves && (pages == DType::kF16 || pages == DType::kBF16) &&
+         view.q_norm == nullptr && view.k_norm == nullptr && turns_neighbours &&
+         view.head_dim % 16 == 0 && view.rope_dims % 4 == 0 && is_aligned(view.rope) &&
+         is_aligned(view.q);
+}
+
+ProductTask product_of(const LinearTask& task) {
+  return {.weight = task.weight.data,
+          .bias = task.bias,
+          .residual = task.residual,
+          .y = task.y,
+          .rows = static_cast<int>(task.weight.rows)};
 }
 
 /// All tasks, activations prepared once for each kind and a launch for each type.
@@ -287,6 +300,7 @@ void multiply_all(const OpContext& context, const ActivationSource& source,
 }  // namespace prefill
 
 using namespace prefill;
+using base::DType;
 
 void prefill_tasks(const OpContext& context, const ActivationSource& source,
                    std::span<const LinearTask> tasks, std::span<std::byte> scratch) {
@@ -297,13 +311,31 @@ void prefill_tasks(const OpContext& context, const ActivationSource& source,
     const LinearTask& task = tasks[i];
     CHECK(task.weight.cols == source.cols);
     dtypes[i] = task.weight.dtype;
-    all[i] = {.weight = task.weight.data,
-              .bias = task.bias,
-              .residual = task.residual,
-              .y = task.y,
-              .rows = static_cast<int>(task.weight.rows)};
+    all[i] = product_of(task);
   }
   multiply_all(context, source, {all.data(), tasks.size()}, dtypes, scratch);
+}
+
+bool prefill_heads(const OpContext& context, const ActivationSource& source,
+                   std::span<const LinearTask, 3> tasks, const HeadsView& view, DType pages,
+                   std::span<std::byte> scratch) {
+  const Card card = this_card();
+  if (!finishes(card, tasks, view, pages)) return false;
+  Products products{
+      .dtype = tasks[0].weight.dtype, .heads = view, .bf16_pages = pages == DType::kBF16};
+  if (view.rope == nullptr) products.heads.rope_dims = 0;
+  for (const LinearTask& task : tasks) {
+    CHECK(task.weight.cols == source.cols && task.residual == nullptr);
+    products.add(product_of(task));
+  }
+  products.tasks[0].role = HeadRole::kQuery;
+  products.tasks[0].y = view.q;
+  products.tasks[1].role = HeadRole::kKey;
+  products.tasks[2].role = HeadRole::kValue;
+  const Prepared kind = prepared_kind(card, products.dtype);
+  prepare(context, kind, source, scratch);
+  multiply(context, card, kind, products, source, scratch);
+  return true;
 }
 
 void prefill_swiglu(const OpContext& context, const ActivationSource& source,
@@ -321,8 +353,48 @@ void prefill_swiglu(const OpContext& context, const ActivationSource& source,
   multiply_all(context, source, {&second, 1}, {up.dtype}, scratch);
 }
 
+PreparedRows prepared_rows(const PackedMatrix& weight, int64_t tokens,
+                           std::span<std::byte> scratch) {
+  const bool fits = weight.dtype == DType::kBF16 && weight.cols % kBlockColumns == 0;
+  if (!fits || !this_card().wgmma) return {};
+  const Layout layout(Prepared::kBF16, tokens, weight.cols);
+  CHECK(layout.bytes <= std::ssize(scratch), "scratch of products");
+  return {.data = layout.activations(scratch), .padded_tokens = layout.tokens};
+}
+
+void prefill_prepared(const OpContext& context, int64_t tokens, const LinearTask& task,
+                      std::span<std::byte> scratch) {
+  Products products{.dtype = task.weight.dtype};
+  products.add(product_of(task));
+  const ActivationSource source{.tokens = tokens, .cols = task.weight.cols};
+  multiply(context, this_card(), Prepared::kBF16, products, source, scratch);
+}
+
+bool prefill_feed_forward(const OpContext& context, const ActivationSource& source,
+                          const PackedMatrix& gate, const PackedMatrix& up, const LinearTask& down,
+                          std::span<std::byte> scratch) {
+  constexpr Prepared kKind = Prepared::kBF16;
+  if (gate.dtype != DType::kBF16 || up.dtype != DType::kBF16) return false;
+  CHECK(gate.rows == up.rows && gate.cols == source.cols && up.cols == source.cols);
+  CHECK(down.weight.cols == gate.rows);
+  const Layout layout(kKind, source.tokens, source.cols);
+  const std::span<std::byte> rest = scratch.subspan(static_cast<size_t>(layout.bytes));
+  const PreparedRows inner = prepared_rows(down.weight, source.tokens, rest);
+  if (inner.data == nullptr) return false;
+  Products products{.dtype = gate.dtype};
+  products.add({.weight = gate.data,
+                .up = up.data,
+                .prepared = inner.data,
+                .rows = static_cast<int>(gate.rows)});
+  prepare(context, kKind, source, scratch);
+  multiply(context, this_card(), kKind, products, source, scratch);
+  prefill_prepared(context, source.tokens, down, rest);
+  return true;
+}
+
 int64_t prefill_scratch_bytes(const OpLimits& limits) {
-  int64_t bytes = 0;
+  // prefill_feed_forward() has two of them.
+  int64_t bytes = 2 * Layout(Prepared::kBF16, limits.tokens, limits.cols).bytes;
   for (const Prepared kind : {Prepared::kF16, Prepared::kBF16, Prepared::kF32}) {
     bytes = std::max(bytes, Layout(kind, limits.tokens, limits.cols).bytes);
   }

@@ -39,12 +39,10 @@ __device__ float4 read_weights(const std::byte* matrix, int64_t panel_bytes, int
     return *reinterpret_cast<const float4*>(matrix + row * row_bytes + col * 4);
   } else {
     if (col >= (cols + 15) / 16 * 16) return {};
-    // Operand of 16 columns, lane 4 g + t, and there the words of row g, or of g + 8.
-    const int lane = row % 8 * 4 + col % 16 / 4;
-    const std::byte* at = matrix + row / kPanelRows * panel_bytes + col / 16 * (kLanes * 16) +
-                          lane * 16 + row % kPanelRows / 8 * 4;
+    const std::byte* at =
+        matrix + row / kPanelRows * panel_bytes + half_quad_place(row % kPanelRows, col / 4);
     const uint32_t low = *reinterpret_cast<const uint32_t*>(at);
-    const uint32_t high = *reinterpret_cast<const uint32_t*>(at + 8);
+    const uint32_t high = *reinterpret_cast<const uint32_t*>(at + kHalfPieceBytes);
     return {__uint_as_float(low << 16), __uint_as_float(low & 0xffff0000u),
             __uint_as_float(high << 16), __uint_as_float(high & 0xffff0000u)};
   }

@@ -188,8 +188,8 @@ __global__ void __launch_bounds__(kTileThreads, 2)
   }
   __syncthreads();
   let_next_start();
-  write_tile<kMmaTokens>(args, tile, sums, reinterpret_cast<float*>(shared),
-                         [] { __syncthreads(); });
+  write_tile<kMmaTokens, Stream::kIsBf16>(args, tile, sums, reinterpret_cast<float*>(shared),
+                                          [] { __syncthreads(); });
 }
 
 template <base::DType kType>

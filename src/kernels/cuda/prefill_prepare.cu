@@ -5,9 +5,7 @@
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prefill_product.h"
-
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include "kernels/cuda/prepared_halves.cuh"
 
 namespace neuros::kernels::cuda::prefill {
 namespace {
@@ -124,33 +122,15 @@ __device__ float power_of_two(int exponent) {
   return __uint_as_float(static_cast<uint32_t>(exponent + 127) << 23);
 }
 
-template <Prepared kKind>
-__device__ uint32_t round_pair(float low, float high) {
-  if constexpr (kKind == Prepared::kBF16) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<const uint32_t*>(&pair);
-  } else {
-    const __half2 pair = __floats2half2_rn(low, high);
-    return *reinterpret_cast<const uint32_t*>(&pair);
-  }
-}
-
-/// Lanes come in fours, t = 0 .. 3, with columns 4t .. 4t+3 of 16. The first piece wants the first
-/// pair of each, the second piece the second pair; neighbours swap one pair so that even lanes hold
-/// 8 bytes of the first piece and odd lanes of the second.
 template <Prepared kKind, int kHeld>
 __device__ void write_halves(const PrepareArgs& args, const Row<kHeld>& row, int token,
                              float factor) {
-  const int t = threadIdx.x % 4;
+  constexpr bool kIsBf16 = kKind == Prepared::kBF16;
   row.each(static_cast<int>(args.padded_cols), [&](int col, float4 v) {
-    const uint32_t first = round_pair<kKind>(v.x * factor, v.y * factor);
-    const uint32_t second = round_pair<kKind>(v.z * factor, v.w * factor);
-    const bool odd = t % 2 == 1;
-    const uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? first : second, 1);
-    const int piece = col % kBlockColumns / 16 * 2 + (odd ? 1 : 0);
-    std::byte* block = args.out + col / kBlockColumns * (args.padded_tokens * kBlockRowBytes);
-    std::byte* at = block + token * kBlockRowBytes + ((piece ^ (token % 8)) * 16) + t / 2 * 8;
-    *reinterpret_cast<uint2*>(at) = odd ? uint2{other, second} : uint2{first, other};
+    const int64_t place = prepared_place(args.padded_tokens, token, col);
+    const uint2 halves = prepared_halves(col, round_pair<kIsBf16>(v.x * factor, v.y * factor),
+                                         round_pair<kIsBf16>(v.z * factor, v.w * factor));
+    *reinterpret_cast<uint2*>(args.out + place) = halves;
   });
 }
 
@@ -181,10 +161,10 @@ __global__ void __launch_bounds__(kThreads) prepare(const __grid_constant__ Prep
   }
   if constexpr (kKind == Prepared::kF32) {
     write_floats(args, row, token);
-    if (threadIdx.x == 0) args.token_factors[token] = 1.0f;
+  } else if constexpr (kKind == Prepared::kBF16) {
+    write_halves<kKind>(args, row, token, 1.0f);
   } else {
-    const bool scaled = kKind == Prepared::kF16 && row.cols() > 0;
-    const int exponent = scaled ? scale_exponent(row) : 0;
+    const int exponent = row.cols() > 0 ? scale_exponent(row) : 0;
     write_halves<kKind>(args, row, token, power_of_two(exponent));
     if (threadIdx.x == 0) args.token_factors[token] = power_of_two(-exponent);
   }

@@ -1,12 +1,13 @@
 #pragma once
 
-/// Products of prompt rows on Hopper. A block is two warpgroups that multiply and one whose first
-/// warp feeds them. Each multiplying warpgroup computes 64 weight rows x kTokens tokens by wgmma,
-/// weights from registers, tokens from shared memory. Two rings in shared memory are filled by bulk
-/// copies: column blocks of the tokens, and chunks of the weights as they are packed, which warps
-/// expand for the next step of 32 columns while the tensor cores work on this one. The weights
-/// further on are on their way to L2. (Loads of weights to registers, well ahead of their use, were
-/// moved next to it by the compiler, and waited for.) Blocks stay and take tiles in turn.
+/// Products of prompt rows with quantised weights on Hopper. A block is two warpgroups that
+/// multiply and one whose first warp feeds them. Each multiplying warpgroup computes 64 weight rows
+/// x kTokens tokens by wgmma, weights from registers, tokens from shared memory. Two rings in
+/// shared memory are filled by bulk copies: column blocks of the tokens, and chunks of the weights
+/// as they are packed, which warps expand for the next step of 32 columns while the tensor cores
+/// work on this one. The weights further on are on their way to L2. (Loads of weights to registers,
+/// well ahead of their use, were moved next to it by the compiler, and waited for.) Blocks stay and
+/// take tiles in turn.
 ///
 /// Tiles of 256 tokens are computed by pairs of blocks, a cluster, one above the other: each copies
 /// half of the tokens to both, so that L2 gives them once. So that a last round of tiles that would
@@ -23,6 +24,7 @@
 #include "kernels/cuda/dequantise_fragment.cuh"
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/prefill_ring.cuh"
 #include "kernels/cuda/prefill_tile.cuh"
 #include "kernels/cuda/ring_place.cuh"
 
@@ -66,16 +68,6 @@ template <typename Shared>
 using WeightPlace = hopper::RingPlace<Shared::kWeightStages, Shared::kWeightBytes, Shared::kWeights,
                                       Shared::kWeightBarriers>;
 
-/// A barrier of all threads of the cluster.
-template <int kCluster>
-__device__ __forceinline__ void sync_blocks() {
-  if constexpr (kCluster == 1) {
-    __syncthreads();
-  } else {
-    hopper::sync_cluster();
-  }
-}
-
 /// Places of the tokens are read by the warps of the whole cluster: it is also the other block's
 /// copies that fill them.
 template <typename Shared>
@@ -88,16 +80,6 @@ __device__ __forceinline__ void init_rings(uint32_t shared) {
   sync_blocks<Shared::kCluster>();
 }
 
-/// Says that a warp is done with a place of the tokens, given its barrier `empty`.
-template <int kCluster>
-__device__ __forceinline__ void release_tokens(uint32_t empty) {
-  const uint32_t lane = threadIdx.x % 32;
-  if constexpr (kCluster == 1) {
-    if (lane == 0) hopper::arrive(empty);
-  } else {
-    if (lane < kCluster) hopper::arrive_at_block(empty, lane);
-  }
-}
 /// Starts the copies of a tile's tokens to a place in the ring: all of them, or this block's share
 /// to all blocks of the cluster. Either way the whole is expected.
 template <typename Shared>
@@ -143,21 +125,6 @@ class Tiles {
   const ProductArgs& args_;
   int index_;
 };
-
-/// Asks for what will be added to a tile's sums.
-__device__ __forceinline__ void prefetch_extras(const ProductArgs& args, const Tile& tile,
-                                                int tokens) {
-  const ProductTask& task = args.tasks[tile.task];
-  const float* extras = task.residual != nullptr ? task.residual : task.gate;
-  const int rows = min(args.tile_rows(), task.rows - tile.row);
-  if (extras == nullptr || !task.aligned || rows <= 0) return;
-  const int end = min(tile.token + tokens, args.tokens);
-  for (int token = tile.token + static_cast<int>(threadIdx.x) % 32; token < end; token += 32) {
-    const float* from = extras + static_cast<int64_t>(token) * task.rows + tile.row;
-    hopper::prefetch_to_l2(reinterpret_cast<const std::byte*>(from),
-                           static_cast<uint32_t>(rows) * 4);
-  }
-}
 
 /// One panel of a tile, for the lane that feeds it.
 template <int kChunkBytes>
@@ -235,7 +202,7 @@ __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
       }
       tokens.advance();
     }
-    prefetch_extras(args, tiles.current(), width);
+    prefetch_extras(args, tiles.current(), args.tile_rows(), width);
   }
   let_next_start();
 }
@@ -269,7 +236,7 @@ __device__ __forceinline__ void multiply_tile(int cols, TokenPlace<Shared>& toke
       if (step == Weights::kSteps - 1) hopper::release(chunks.empty());
       hopper::wait_for_products<1>();
       if (step % 2 == 0) {
-        if (previous != 0) release_tokens<Shared::kCluster>(previous);
+        if (previous != 0) release_place<Shared::kCluster>(previous);
       } else {
         previous = tokens.empty();
         tokens.advance();
@@ -278,7 +245,7 @@ __device__ __forceinline__ void multiply_tile(int cols, TokenPlace<Shared>& toke
     chunks.advance();
   }
   hopper::wait_for_products<0>();
-  release_tokens<Shared::kCluster>(previous);
+  release_place<Shared::kCluster>(previous);
 }
 
 template <typename Weights, int kTokens>
@@ -287,12 +254,12 @@ __device__ __forceinline__ void multiply(const ProductArgs& args, uint32_t share
   TokenPlace<Shared> tokens(shared);
   WeightPlace<Shared> chunks(shared);
   Tiles<kTokens> tiles(args);
-  const int half = static_cast<int>(threadIdx.x) / kHalfThreads;
-  const auto sync_half = [half] { hopper::sync_threads<kHalfThreads>(1 + half); };
+  const int strip = static_cast<int>(threadIdx.x) / kStripThreads;
+  const auto sync_strip = [strip] { hopper::sync_threads<kStripThreads>(1 + strip); };
   const auto compute = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
     float sums[kWidth / 2];
     multiply_tile<kWidth, Weights, Shared>(args.cols, tokens, chunks, sums);
-    write_tile<kWidth>(args, tiles.current(), sums, slices, sync_half);
+    write_tile<kWidth, Weights::kIsBf16>(args, tiles.current(), sums, slices, sync_strip);
     tiles.advance();
   };
   wait_for_previous();

@@ -1,4 +1,4 @@
-/// Prompt rows by wgmma: weights of 16, 8 and 2 bits.
+/// Prompt rows by wgmma: weights of 8 and 2 bits.
 
 #include "kernels/cuda/prefill_wgmma.cuh"
 
@@ -6,12 +6,6 @@ namespace neuros::kernels::cuda::prefill {
 
 using base::DType;
 
-template void launch_wgmma<DType::kF16, 64>(const OpContext&, const ProductArgs&);
-template void launch_wgmma<DType::kF16, 128>(const OpContext&, const ProductArgs&);
-template void launch_wgmma<DType::kF16, 256>(const OpContext&, const ProductArgs&);
-template void launch_wgmma<DType::kBF16, 64>(const OpContext&, const ProductArgs&);
-template void launch_wgmma<DType::kBF16, 128>(const OpContext&, const ProductArgs&);
-template void launch_wgmma<DType::kBF16, 256>(const OpContext&, const ProductArgs&);
 template void launch_wgmma<DType::kQ8_0, 64>(const OpContext&, const ProductArgs&);
 template void launch_wgmma<DType::kQ8_0, 128>(const OpContext&, const ProductArgs&);
 template void launch_wgmma<DType::kQ8_0, 256>(const OpContext&, const ProductArgs&);

@@ -4,6 +4,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/prefill.h"
 #include "kernels/cuda/step_program.h"
 
 #include <algorithm>
@@ -135,16 +136,25 @@ void launch_qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
       {{.weight = args.wq, .bias = args.bq, .residual = nullptr, .y = args.q},
        {.weight = args.wk, .bias = args.bk, .residual = nullptr, .y = k},
        {.weight = args.wv, .bias = args.bv, .residual = nullptr, .y = v}}};
-  linear_tasks(context,
-               {.x = args.x,
-                .norm_weight = args.norm_weight,
-                .epsilon = args.epsilon,
-                .rows = nullptr,
-                .tokens = args.tokens,
-                .decode_tokens = args.decode_tokens,
-                .cols = args.wq.cols},
-               tasks, scratch.subspan(static_cast<size_t>(2 * bytes)));
-  finish_heads(context, args, k, v);
+  const ActivationSource source{.x = args.x,
+                                .norm_weight = args.norm_weight,
+                                .epsilon = args.epsilon,
+                                .rows = nullptr,
+                                .tokens = args.tokens,
+                                .decode_tokens = args.decode_tokens,
+                                .cols = args.wq.cols};
+  const HeadsView view = heads_view(context, args, k, v);
+  const base::DType pages = args.kv.layout.dtype;
+  const std::span<std::byte> rest = scratch.subspan(static_cast<size_t>(2 * bytes));
+  const int64_t decode = args.decode_tokens, prompts = args.tokens - decode;
+  int64_t unfinished = args.tokens;
+  if (prompts > 0 && prefill_heads(context, rows_of(source, decode, prompts), tasks,
+                                   rows_from(view, decode), pages, rest)) {
+    unfinished = decode;
+  }
+  if (unfinished == 0) return;
+  linear_tasks(context, rows_of(source, 0, unfinished), tasks, rest);
+  finish_heads(context, pages, view, unfinished, decode);
 }
 
 }  // namespace
@@ -152,6 +162,7 @@ void launch_qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
 void qkv_rope(const OpContext& context, const QkvRopeArgs& args) {
   if (args.tokens == 0) return;
   if (StepProgram* step = step_program(context); step != nullptr && step->add(args)) return;
+  flush_pass(context);
   launch_qkv_rope(alone(context), args);
 }
 

@@ -1,7 +1,7 @@
 #include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/step_program.h"
+#include "kernels/cuda/pass_ops.h"
 
 namespace neuros::kernels::cuda {
 namespace {
@@ -25,7 +25,7 @@ __global__ void rms_norm_kernel(RmsNormArgs args) {
 }  // namespace
 
 void rms_norm(const OpContext& context, const RmsNormArgs& args) {
-  if (StepProgram* step = step_program(context)) step->flush();
+  flush_pass(context);
   if (args.tokens == 0) return;
   // By the columns alone, so that the order of the sum does not depend on the batch.
   const unsigned threads = args.cols <= 256 ? 64 : args.cols <= 2048 ? 256 : 1024;

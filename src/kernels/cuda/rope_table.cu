@@ -1,7 +1,7 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/step_program.h"
+#include "kernels/cuda/pass_ops.h"
 
 #include <algorithm>
 
@@ -45,7 +45,7 @@ __global__ void rope_table_kernel(RopeView view, const __grid_constant__ Frequen
 }  // namespace
 
 void rope_table(const OpContext& context, const RopeTableArgs& args) {
-  if (StepProgram* step = step_program(context)) step->flush();
+  flush_pass(context);
   CHECK(std::ssize(args.inverse_frequency) <= kPairsMax);
   Frequencies frequencies{};
   std::copy(args.inverse_frequency.begin(), args.inverse_frequency.end(), frequencies.of);

@@ -12,6 +12,7 @@
 #include "kernels/cuda/attention_view.h"
 #include "kernels/cuda/decode_parameters.h"
 #include "kernels/cuda/heads_view.h"
+#include "kernels/cuda/pass_ops.h"
 #include "kernels/op_context.h"
 #include "kernels/qkv_rope.h"
 
@@ -141,7 +142,7 @@ void launch_step(const OpContext& context, StepLaunch& launch);
 
 /// Collects. An op first asks add(): false means that what was added before has been launched and
 /// the op must launch itself.
-class StepProgram final : public PassFusion {
+class StepProgram final : public PassOps {
  public:
   explicit StepProgram(const OpContext& context);
 
@@ -155,7 +156,7 @@ class StepProgram final : public PassFusion {
   bool add(const QkvRopeArgs& args);
   bool add(const AttentionArgs& args);
   /// Launches what there is.
-  void flush();
+  void flush() override;
 
  private:
   void append(StepProduct product);
@@ -179,13 +180,7 @@ class StepProgram final : public PassFusion {
 
 /// The program that collects, or null.
 inline StepProgram* step_program(const OpContext& context) {
-  return static_cast<StepProgram*>(context.fusion);
-}
-
-/// The context of ops that launch themselves.
-inline OpContext alone(OpContext context) {
-  context.fusion = nullptr;
-  return context;
+  return dynamic_cast<StepProgram*>(context.fusion);
 }
 
 /// What a pass needs of the ops' scratch as one launch: keys and values of the row.

@@ -2,7 +2,7 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/step_program.h"
+#include "kernels/cuda/pass_ops.h"
 #include "kernels/cuda/top_logits_search.cuh"
 
 namespace neuros::kernels::cuda {
@@ -144,7 +144,7 @@ int64_t top_logits_scratch_bytes(const OpLimits& limits) {
 
 void top_logits(const OpContext& context, const TopLogitsArgs& args) {
   if (args.rows == 0) return;
-  if (StepProgram* step = step_program(context)) step->flush();
+  flush_pass(context);
   const int64_t groups = groups_of(args.vocabulary);
   const auto rows = static_cast<unsigned>(args.rows);
   const std::span<std::byte> scratch = op_scratch(context);
