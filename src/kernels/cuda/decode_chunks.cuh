@@ -199,11 +199,12 @@ class BlockChunk {
   }
 };
 
-/// The A operand of a step of 16-bit weights, of a chunk in shared memory. Lane 8 m + r gives
-/// ldmatrix the address of row r of matrix m.
-__device__ __forceinline__ uint4 half_operand(const std::byte* chunk, int step, int lane) {
-  const int place = lane / 8 % 2 * kHalfRowsBytes + (2 * step + lane / 16) * kHalfPieceBytes;
-  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(chunk + place + lane % 8 * 16));
+/// The A operand of a step of 16-bit weights in shared memory, `rows_bytes` from the pieces of its
+/// first eight rows to those of the others. Lane 8 m + r gives ldmatrix the address of row r of
+/// matrix m.
+__device__ __forceinline__ uint4 half_operand(const std::byte* step, int rows_bytes, int lane) {
+  const int place = lane / 8 % 2 * rows_bytes + lane / 16 * kHalfPieceBytes;
+  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(step + place + lane % 8 * 16));
   uint4 a;
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(a.x), "=r"(a.y), "=r"(a.z), "=r"(a.w)
@@ -231,7 +232,7 @@ class HalfChunk {
 #pragma unroll
     for (int s = 0; s < kSteps; ++s) {
       if (s >= steps) break;
-      const uint4 a = half_operand(weights, s, lane);
+      const uint4 a = half_operand(weights + s * kHalfStepRowsBytes, kHalfRowsBytes, lane);
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
         if (tile * kTileTokens >= x.tokens) break;

@@ -75,6 +75,7 @@ class ChunkWalk {
     }
     return chunk;
   }
+  static __device__ int offset(int at) { return at; }
   __device__ void advance() {
     if (panel_ == nullptr || ++chunk_ < last_) return;
     chunk_ = first_;

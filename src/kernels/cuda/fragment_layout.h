@@ -66,6 +66,7 @@ inline constexpr int kHalfChunkColumns = 64;
 inline constexpr int kHalfPieceBytes = 8 * 16;
 inline constexpr int kHalfRowsBytes = kHalfChunkColumns / 8 * kHalfPieceBytes;  ///< of eight rows
 inline constexpr int kHalfChunkBytes = 2 * kHalfRowsBytes;
+inline constexpr int kHalfStepRowsBytes = 2 * kHalfPieceBytes;  ///< of eight rows and 16 columns
 
 enum class SubScales : uint8_t {
   kNone,     ///< only the scale

@@ -14,8 +14,8 @@ template <ActivationKind kKind>
 class ManyHalves {
  public:
   using Chunk = HalfChunk<kKind>;
-  static constexpr int kUnitBytes = Chunk::kStepBytes;  ///< of a panel, in the ring
-  static constexpr int kUnits = Chunk::kSteps;          ///< of a chunk
+  static constexpr int kUnitBytes = 2 * kHalfStepRowsBytes;  ///< a step of a panel, in the ring
+  static constexpr int kUnits = Chunk::kSteps;               ///< of a chunk
   static constexpr int kRingSlots = 4;
   static constexpr ManyShape kShape{.warps = 16,
                                     .streams = 4,
@@ -26,6 +26,14 @@ class ManyHalves {
 
   /// Units of a row of padded columns.
   static __device__ int unit_count(int columns) { return columns / kHalfStepColumns; }
+  /// Where a unit begins in its panel, and where byte `at` of a unit lies from there: the chunk has
+  /// eight rows of all its steps before the other eight.
+  static __device__ int64_t unit_offset(int unit) {
+    return int64_t{unit / kUnits} * kHalfChunkBytes + unit % kUnits * kHalfStepRowsBytes;
+  }
+  static __device__ int offset_in_unit(int at) {
+    return at / kHalfStepRowsBytes * kHalfRowsBytes + at % kHalfStepRowsBytes;
+  }
 
   __device__ __forceinline__ void clear() {
 #pragma unroll
@@ -51,8 +59,8 @@ class ManyHalves {
   __device__ __forceinline__ void multiply_step(const std::byte* weights, const std::byte* piece,
                                                 Count tiles) {
     const int lane = threadIdx.x % kLanes;
-    const uint4 a[2]{reinterpret_cast<const uint4*>(weights)[lane],
-                     reinterpret_cast<const uint4*>(weights + kUnitBytes)[lane]};
+    const uint4 a[2]{half_operand(weights, kHalfStepRowsBytes, lane),
+                     half_operand(weights + kUnitBytes, kHalfStepRowsBytes, lane)};
 #pragma unroll
     for (int pair = 0; pair < kManyTiles / 2; ++pair) {
       if (2 * pair >= tiles) break;
@@ -87,6 +95,8 @@ class ManyBlocks {
   static __device__ int unit_count(int columns) {
     return (columns + Chunk::kColumns - 1) / Chunk::kColumns;
   }
+  static __device__ int64_t unit_offset(int unit) { return int64_t{unit} * kUnitBytes; }
+  static __device__ int offset_in_unit(int at) { return at; }
 
   __device__ __forceinline__ void clear() {
     clear_group();

@@ -47,34 +47,30 @@ class PanelWalk {
   }
 
   __device__ __forceinline__ const std::byte* chunk(int i, int& /*bytes*/) const {
-    return panels_[i];
+    return panels_[i] == nullptr ? nullptr : panels_[i] + Product::unit_offset(unit_);
   }
+  static __device__ __forceinline__ int offset(int at) { return Product::offset_in_unit(at); }
   __device__ __forceinline__ void advance() {
     if (left_ == 0) return;
-    if (--left_ == 0) {
-      ++index_;
-      return enter_tile();
-    }
-#pragma unroll
-    for (int i = 0; i < kPanels; ++i) {
-      if (panels_[i] != nullptr) panels_[i] += kUnitBytes;
-    }
+    ++unit_;
+    if (--left_ > 0) return;
+    ++index_;
+    enter_tile();
   }
 
  private:
   static constexpr int kPanels = Product::kShape.warp_panels;
-  static constexpr int kUnitBytes = Product::kUnitBytes;
 
   __device__ void enter_tile() {
     const RowTile tile = tile_at(p_, index_);
     left_ = tile.panels > 0 ? count_ : 0;
+    unit_ = first_;
 #pragma unroll
     for (int i = 0; i < kPanels; ++i) {
       panels_[i] = nullptr;
       if (first_panel_ + i >= tile.panels) continue;
       const TaskPanel at = task_panel(p_.of, tile.pass, tile.first_panel + first_panel_ + i);
-      panels_[i] =
-          p_.of.tasks[at.task].weight + at.panel * p_.of.panel_bytes + int64_t{first_} * kUnitBytes;
+      panels_[i] = p_.of.tasks[at.task].weight + at.panel * p_.of.panel_bytes;
     }
   }
 
@@ -83,6 +79,7 @@ class PanelWalk {
   int first_, count_;
   int index_ = 0;                       ///< of the tile
   int left_ = 0;                        ///< units of the tile from here on
+  int unit_ = 0;                        ///< of the panels
   const std::byte* panels_[kPanels]{};  ///< null where there is none
 };
 

@@ -1,11 +1,11 @@
 /// A decode pass of one row in one kernel: a block on every multiprocessor goes through all phases,
 /// and waits in each for the elements it needs, wherever they come from.
 ///
-/// Bound. While blocks wait (for the last one, for the row to come through L2 and be prepared:
-/// some 3 us a phase) the rings fill: 160 KB on each of 132 multiprocessors, 5 us of an H200's
-/// 4.2 TB/s. What warps spend on a chunk (decode_chunks.cuh) is three to eight times less for a
-/// single token (single_token.cuh). Measured (bench/RESULTS.md), phases are slower than that: the
-/// chains of instructions between two barriers are longer than the rings can cover.
+/// Bound. Weights: bytes over an H200's 4.2 TB/s. While a phase's elements come through L2 and are
+/// prepared, rings fill: 110 to 160 KB on each of 132 multiprocessors, 4 to 5 us. As measured
+/// (bench/RESULTS.md), what lies between the products of two phases takes longer than that, some
+/// 8 us: an element's way through a busy L2 is 0.7 to 1 us of it, the rest are chains of
+/// instructions with four warps on each scheduler.
 
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"

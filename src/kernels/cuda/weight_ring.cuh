@@ -30,8 +30,8 @@ inline constexpr int kRingSlots = ring_slots(kChunkBytes, false);
 #endif
 
 /// `Walk` gives the chunks in order, kAtOnce to a slot, each of another panel: chunk(i) returns
-/// where one lies, or null where there is none, with its bytes; advance() goes on to the next
-/// slot's.
+/// where one lies, or null where there is none, with its bytes; offset(at) where byte `at` of one
+/// lies from there, 16 bytes together; advance() goes on to the next slot's.
 template <int kChunkBytes, typename Walk, int kSlots = kRingSlots<kChunkBytes>, int kAtOnce = 1>
 class WeightRing {
  public:
@@ -78,7 +78,7 @@ class WeightRing {
 #pragma unroll
     for (int start = 0; start < kChunkBytes; start += kLanes * 16) {
       const int at = start + static_cast<int>(threadIdx.x) % kLanes * 16;
-      if (at < bytes) start_copy(to + at, from + at);
+      if (at < bytes) start_copy(to + at, from + Walk::offset(at));
     }
   }
 
