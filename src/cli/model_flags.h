@@ -14,8 +14,6 @@ namespace neuros::cli {
 /// The flags every command that boots a model shares: MODEL, --device, --threads, --memory,
 /// --context, --parallel, --batch, --kv, --kernels, --weight-cache.
 struct ModelFlags {
-  ModelFlags() { options.weight_cache = pipeline::kAutoWeightCache; }
-
   std::string path;
   std::string memory;
   pipeline::ModelOptions options;

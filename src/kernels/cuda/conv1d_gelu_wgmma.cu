@@ -52,6 +52,7 @@ constexpr int kTileBytes = kFrames * kRowBytes;
 constexpr int kTileStages = 4;
 constexpr int kPanels = kChannels / kPanelRows;
 constexpr int kPanelBytes = kPanelRows * kColumns * 2;  ///< of a panel in a place
+static_assert(kPanelBytes == kHalfChunkBytes);
 constexpr int kPlaceBytes = kPanels * kPanelBytes;
 constexpr int kStages = 12;
 constexpr int kTilesAt = kColumnBlocksMax * kFrameBlockBytes;
@@ -173,29 +174,31 @@ class Feeder {
   int chunk_ = 0, block_ = 0;
 };
 
-constexpr int kStepBytes = 512;  ///< of a panel's 16 columns
-
 /// The A operand of 16 columns from this warp's panel in shared memory. Packed weights have columns
 /// in another order than the instruction (fragment_layout.h); in the natural one, which the frames
-/// have, a lane's words are two pairs: columns 2t, 2t + 1 of rows g and g + 8 at 64 g + 8 t,
-/// columns 2t + 8, 2t + 9 of both 32 bytes further on. Half of the lanes load the second pair
-/// first, so that those of a half-warp are in different banks.
+/// have, a lane's words are columns 2t, 2t + 1 and 2t + 8, 2t + 9 of rows g and g + 8. They lie in
+/// the piece t % 2 of each row, eight bytes apart. Lanes of odd t load the second ones first, so
+/// that all are in different banks.
 __device__ __forceinline__ void load_weights(uint32_t panel_step, uint32_t* a) {
   const uint32_t lane = threadIdx.x % 32;
-  const bool swapped = lane / 8 % 2 != 0;
-  const uint32_t at = panel_step + lane / 4 * 64 + lane % 4 * 8;
-  uint32_t pairs[2][2];
+  const bool swapped = lane % 2 != 0;
+  const uint32_t at = panel_step + lane % 2 * kHalfPieceBytes + lane / 4 * 16 + lane % 4 / 2 * 4;
+  uint32_t words[2][2];
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
-    asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];"
-                 : "=r"(pairs[i][0]), "=r"(pairs[i][1])
-                 : "r"(at + ((i == 1) != swapped ? 32 : 0))
-                 : "memory");
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const uint32_t from = at + static_cast<uint32_t>(row * kHalfRowsBytes);
+      asm volatile("ld.shared.b32 %0, [%1];"
+                   : "=r"(words[i][row])
+                   : "r"(from + ((i == 1) != swapped ? 8 : 0))
+                   : "memory");
+    }
   }
 #pragma unroll
   for (int row = 0; row < 2; ++row) {
-    a[row] = swapped ? pairs[1][row] : pairs[0][row];
-    a[2 + row] = swapped ? pairs[0][row] : pairs[1][row];
+    a[row] = swapped ? words[1][row] : words[0][row];
+    a[2 + row] = swapped ? words[0][row] : words[1][row];
   }
 }
 
@@ -262,9 +265,10 @@ class Group {
       place_.wait_full();
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const uint32_t weights = place_.address() + warp() * kPanelBytes + half * (2 * kStepBytes);
+        const uint32_t weights =
+            place_.address() + warp() * kPanelBytes + half * (2 * kHalfStepRowsBytes);
         load_weights(weights, a[half]);
-        load_weights(weights + kStepBytes, a[half] + 4);
+        load_weights(weights + kHalfStepRowsBytes, a[half] + 4);
         const uint64_t b = hopper::swizzled_operand(shared_ + block * kFrameBlockBytes + half * 64);
         hopper::fence_registers();
         hopper::multiply_async<kFrames, false>(sums_, a[half], b);
