@@ -97,8 +97,9 @@ __device__ __forceinline__ StepBlock& step_block() {
   return *reinterpret_cast<StepBlock*>(shared_bytes());
 }
 
-// Phases are functions that are called, not inlined: otherwise what depends on the thread only is
-// computed once for all phases, kept in local memory, and fetched from afar each time.
+// What a phase needs lies in shared memory, and what depends on the thread alone is made of
+// thread_index() where it is used: computed once for all phases, it would lie in local memory and
+// come from afar each time, with the first-level cache as small as shared memory leaves it.
 
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void attend(int index) {
