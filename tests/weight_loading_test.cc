@@ -4,6 +4,7 @@
 #include "runtime/weight_loading.h"
 
 #include "base/cpu_features.h"
+#include "base/testing/temporary_directory.h"
 #include "far_device.h"
 #include "formats/gguf_writer.h"
 #include "tiny_model.h"
@@ -19,7 +20,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 
 namespace neuros {
@@ -46,14 +46,11 @@ constexpr size_t kMemoryBytes = size_t{512} << 20;
 class WeightLoading : public ::testing::Test {
  protected:
   WeightLoading() {
-    std::string name = (fs::temp_directory_path() / "weight_loading-XXXXXX").string();
-    CHECK(::mkdtemp(name.data()) != nullptr);
-    folder_ = name;
+    folder_ = own_.path();
     cache_ = (folder_ / "cache").string();
     model_ = (folder_ / "tiny.gguf").string();
     write_model();
   }
-  ~WeightLoading() override { fs::remove_all(folder_); }
 
   void write_model() const {
     const TinyModel tiny;
@@ -117,6 +114,7 @@ class WeightLoading : public ::testing::Test {
     EXPECT_EQ(load_near().report.from, LoadReport::From::kCache) << "it was written again";
   }
 
+  base::testing::TemporaryDirectory own_;
   fs::path folder_;
   std::string cache_, model_;
 };

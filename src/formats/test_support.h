@@ -2,6 +2,7 @@
 
 /// Helpers of this folder's tests: small files made by hand, in memory and on disk.
 
+#include "base/testing/temporary_directory.h"
 #include "formats/checkpoint.h"
 #include "formats/gguf.h"
 #include "formats/gguf_header.h"
@@ -16,7 +17,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 namespace neuros::formats::test {
 
@@ -73,31 +73,7 @@ class RawFile {
   std::string bytes_;
 };
 
-/// A directory of its own, removed with everything in it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "formats_test-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    path_ = name;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  std::string file(std::string_view name) const { return (path_ / name).string(); }
-  std::string path() const { return path_.string(); }
-  std::string write(std::string_view name, std::string_view bytes) const {
-    std::ofstream(file(name), std::ios::binary) << bytes;
-    return file(name);
-  }
-  size_t entries() const {
-    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path_), {}));
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using base::testing::TemporaryDirectory;
 
 /// Reads every byte of every tensor; the sum keeps the compiler from leaving it out.
 inline uint64_t touch(const std::map<std::string, base::TensorView, std::less<>>& tensors) {

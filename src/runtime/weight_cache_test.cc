@@ -1,12 +1,13 @@
 #include "runtime/weight_cache.h"
 
+#include "base/testing/temporary_directory.h"
+
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 namespace neuros::runtime {
 namespace {
@@ -17,13 +18,7 @@ using testing::HasSubstr;
 
 class WeightCacheTest : public testing::Test {
  protected:
-  WeightCacheTest() {
-    std::string name = (fs::temp_directory_path() / "weight_cache-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    available_ = fs::space(folder_).available;
-  }
-  ~WeightCacheTest() override { fs::remove_all(folder_); }
+  WeightCacheTest() : folder_(own_.path()), available_(fs::space(folder_).available) {}
 
   /// A file with a hole of so many bytes, last used so long ago.
   fs::path add(const std::string& name, uint64_t bytes, std::chrono::hours age) const {
@@ -34,8 +29,9 @@ class WeightCacheTest : public testing::Test {
     return path;
   }
 
+  base::testing::TemporaryDirectory own_;
   fs::path folder_;
-  uint64_t available_ = 0;
+  uint64_t available_;
 };
 
 TEST_F(WeightCacheTest, NamesAFileAfterItsModelAndKey) {
