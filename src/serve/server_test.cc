@@ -23,7 +23,11 @@ using ::testing::StartsWith;
 /// A client that says exactly what it is told.
 class Client {
  public:
-  explicit Client(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  /// `receive_bytes`: what the kernel keeps for a client that does not read; 0: its default.
+  explicit Client(uint16_t port, int receive_bytes = 0) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (receive_bytes > 0) {
+      ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+    }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
@@ -87,7 +91,7 @@ size_t count_of(const std::string& text, const std::string& part) {
 
 template <typename Condition>
 bool soon(Condition condition) {
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 4000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(milliseconds(5));
   }
@@ -268,12 +272,12 @@ TEST_F(ServerTest, CancelsWhenAWaitingClientGoes) {
 TEST_F(ServerTest, DropsAClientThatDoesNotRead) {
   ServerOptions options;
   options.write_timeout = milliseconds(200);
-  constexpr int32_t kBytes = 20'000'000;  // more than the kernel holds for a socket
-  start(options, {.context = kBytes + 10,
-                  .answer = [](const std::string&) { return std::string(kBytes, 'a'); },
-                  .tokens_per_piece = 1'000'000});
-  Client client = this->client();
-  client.send(post("/v1/completions", R"({"prompt":"hi","stream":true})"));
+  constexpr int32_t kTokens = 100'000;  // their alternatives: more than the kernel holds
+  start(options, {.context = kTokens + 10,
+                  .answer = [](const std::string&) { return std::string(kTokens, 'a'); },
+                  .tokens_per_piece = 3'000});
+  Client client(server_->port(), 4096);
+  client.send(post("/v1/completions", R"({"prompt":"hi","stream":true,"logprobs":5})"));
   EXPECT_TRUE(soon([&] {
     Client other = this->client();
     other.send("GET /metrics HTTP/1.1\r\n\r\n");
