@@ -174,6 +174,15 @@ SchedulerStats Scheduler::stats() const {
           .suspensions = s.batcher.suspensions()};
 }
 
+Demand Scheduler::demand() const {
+  Demand demand;
+  for (const auto& [id, process] : state_->processes) {
+    demand.work = true;
+    demand.top = std::max(demand.top, process->priority);
+  }
+  return demand;
+}
+
 std::string Scheduler::State::check(const Process& process) const {
   if (process.computed > process.size()) return "computed more than there is";
   if (process.owed_from >= process.size()) return "logits owed beyond the last token";

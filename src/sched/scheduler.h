@@ -3,6 +3,7 @@
 /// Who runs next, as a deterministic state machine: events in, batches out. No clock, no I/O, no
 /// threads: times are arguments, so that the executor and the simulator drive the same code.
 
+#include "sched/fleet.h"
 #include "sched/ids.h"
 
 #include <cstdint>
@@ -105,6 +106,8 @@ class Scheduler {
 
   std::optional<ProcessInfo> info(ProcessId id) const;
   SchedulerStats stats() const;
+  /// Of all processes there are.
+  Demand demand() const;
   /// Every internal invariant, as text of the first that does not hold; "" if all hold.
   std::string check_invariants() const;
 
