@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "device/cpu/cpu_device.h"
 #include "device/device.h"
+#include "device/frame_pool.h"
 
 #include <cstring>
 #include <deque>
@@ -71,8 +72,13 @@ class FarDevice final : public device::Device {
   base::Result<device::Buffer> reserve(size_t bytes, const std::string& what) override {
     return host_->reserve(bytes, what);
   }
-  base::Result<std::unique_ptr<device::Stream>> create_stream() override {
+  base::Result<std::unique_ptr<device::Stream>> create_stream(
+      device::StreamOptions /*options*/) override {
     return std::make_unique<FarStream>();
+  }
+  base::Result<std::unique_ptr<device::FramePool>> create_frame_pool(
+      device::FramePoolOptions options, const std::string& what) override {
+    return host_->create_frame_pool(options, what);
   }
 
  protected:

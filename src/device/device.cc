@@ -1,5 +1,7 @@
 #include "device/device.h"
 
+#include "device/frame_pool.h"
+
 #include <utility>
 
 namespace neuros::device {
@@ -18,6 +20,12 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 
 Buffer::~Buffer() {
   if (device_ != nullptr) device_->release(data_, bytes_);
+}
+
+base::Result<std::unique_ptr<FramePool>> Device::create_frame_pool(FramePoolOptions /*options*/,
+                                                                   const std::string& what) {
+  return base::fail(name() + ": " + what + ": no addresses without memory here",
+                    base::ErrorKind::kUnsupported);
 }
 
 }  // namespace neuros::device

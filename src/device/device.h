@@ -21,6 +21,7 @@ class ThreadPool;
 namespace neuros::device {
 
 class Device;
+class FramePool;
 
 /// Reserved device memory; returned on destruction. Move-only.
 class Buffer {
@@ -63,10 +64,24 @@ class Stream {
   }
   /// A point in this stream's work; the stream outlives it.
   virtual std::unique_ptr<Event> create_event() { return std::make_unique<Event>(); }
+  /// What this stream is given from now on begins after an event of another stream of the device.
+  /// Where streams cannot wait for each other, the caller waits.
+  virtual void wait_for(Event& event) { static_cast<void>(event.wait()); }
   /// Workers of a CPU stream; null on other devices.
   virtual base::ThreadPool* cpu_workers() { return nullptr; }
   /// The backend's own handle (cudaStream_t); null on the CPU.
   virtual void* native_handle() { return nullptr; }
+};
+
+struct StreamOptions {
+  enum class Priority { kLow, kNormal };
+  Priority priority = Priority::kNormal;  ///< low: copies beside the work of other streams
+};
+
+/// Physical memory in frames of one size (device/frame_pool.h).
+struct FramePoolOptions {
+  size_t frame_bytes = 0;  ///< a power of two; 64 KiB at least, on a GPU 2 MiB
+  size_t frames = 0;
 };
 
 class Device {
@@ -78,7 +93,12 @@ class Device {
   /// Committed and zeroed memory, aligned to 64 bytes or better. kOutOfMemory says what was asked
   /// and what is free.
   virtual base::Result<Buffer> reserve(size_t bytes, const std::string& what) = 0;
-  virtual base::Result<std::unique_ptr<Stream>> create_stream() = 0;
+  virtual base::Result<std::unique_ptr<Stream>> create_stream(StreamOptions options) = 0;
+  base::Result<std::unique_ptr<Stream>> create_stream() { return create_stream(StreamOptions{}); }
+  /// Counts against memory_bytes() as long as it lives; the device outlives it. Errors as
+  /// reserve()'s; kUnsupported where addresses cannot be had without memory.
+  virtual base::Result<std::unique_ptr<FramePool>> create_frame_pool(FramePoolOptions options,
+                                                                     const std::string& what);
   /// Whether what reserve() gives is memory that the host reads and writes like its own.
   virtual bool memory_is_host() const { return true; }
   /// Host memory for copies to and from this device: pinned where that is faster. Zeroed.

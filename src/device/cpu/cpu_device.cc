@@ -1,8 +1,10 @@
 #include "device/cpu/cpu_device.h"
 
 #include "base/thread_pool.h"
+#include "device/cpu/cpu_frame_pool.h"
 #include "device/cpu/topology.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -64,7 +66,22 @@ class CpuDevice final : public Device {
     return Buffer(this, static_cast<std::byte*>(address), bytes);
   }
 
-  base::Result<std::unique_ptr<Stream>> create_stream() override {
+  base::Result<std::unique_ptr<FramePool>> create_frame_pool(FramePoolOptions options,
+                                                             const std::string& what) override {
+    if (options.frames > (memory_bytes_ - reserved_) / std::max<size_t>(1, options.frame_bytes)) {
+      return out_of_memory(options.frames * options.frame_bytes, what);
+    }
+    const size_t bytes = options.frames * options.frame_bytes;
+    auto pool = TRY(create_cpu_frame_pool(options, [this, bytes] { reserved_ -= bytes; }));
+    reserved_ += bytes;
+    return pool;
+  }
+
+  base::Result<std::unique_ptr<Stream>> create_stream(StreamOptions options) override {
+    // Copies are made by who asks for them.
+    if (options.priority == StreamOptions::Priority::kLow) {
+      return std::make_unique<CpuStream>(base::ThreadPoolOptions{});
+    }
     return std::make_unique<CpuStream>(
         base::ThreadPoolOptions{.threads = threads_, .cpus = cpus_, .spin_us = 200});
   }

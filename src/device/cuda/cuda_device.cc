@@ -1,8 +1,10 @@
 #include "device/cuda_device.h"
 
 #include "device/cuda/cuda_error.h"
+#include "device/cuda/cuda_frame_pool.h"
 #include "device/cuda/cuda_stream.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -46,8 +48,23 @@ class CudaDevice final : public Device {
     return pinned_.reserve(bytes, what);
   }
 
-  base::Result<std::unique_ptr<Stream>> create_stream() override {
-    return CudaStream::create(info_.index);
+  base::Result<std::unique_ptr<FramePool>> create_frame_pool(FramePoolOptions options,
+                                                             const std::string& what) override {
+    if (options.frames > (memory_bytes_ - reserved_) / std::max<size_t>(1, options.frame_bytes)) {
+      return out_of_memory(options.frames * options.frame_bytes, what);
+    }
+    const size_t bytes = options.frames * options.frame_bytes;
+    auto pool = create_cuda_frame_pool(info_.index, options, [this, bytes] { reserved_ -= bytes; });
+    if (pool) {
+      reserved_ += bytes;
+    } else if (pool.error().kind == base::ErrorKind::kOutOfMemory) {
+      return out_of_memory(bytes, what);
+    }
+    return pool;
+  }
+
+  base::Result<std::unique_ptr<Stream>> create_stream(StreamOptions options) override {
+    return CudaStream::create(info_.index, options);
   }
 
  protected:
@@ -69,7 +86,7 @@ class CudaDevice final : public Device {
       std::memset(address, 0, bytes);
       return Buffer(this, static_cast<std::byte*>(address), bytes);
     }
-    base::Result<std::unique_ptr<Stream>> create_stream() override {
+    base::Result<std::unique_ptr<Stream>> create_stream(StreamOptions /*options*/) override {
       return base::fail("pinned host memory runs nothing");
     }
 

@@ -16,6 +16,8 @@ class CudaEvent final : public Event {
 
   void record() override;
   base::Result<> wait() override;
+  bool is_recorded() const { return event_ != nullptr; }
+  cudaEvent_t native_handle() const { return event_; }
 
  private:
   cudaStream_t stream_;

@@ -4,13 +4,21 @@
 #include "device/cuda/cuda_event.h"
 #include "device/cuda/cuda_stopwatch.h"
 
+#include <algorithm>
+
 namespace neuros::device {
 
-base::Result<std::unique_ptr<Stream>> CudaStream::create(int device) {
+base::Result<std::unique_ptr<Stream>> CudaStream::create(int device, StreamOptions options) {
   const std::string name = "cuda:" + std::to_string(device);
   TRY(cuda_result(cudaSetDevice(device), name));
+  int lowest = 0, highest = 0;
+  TRY(cuda_result(cudaDeviceGetStreamPriorityRange(&lowest, &highest), name));
+  const bool is_low = options.priority == StreamOptions::Priority::kLow;
+  // CUDA's default is the lowest there is; smaller numbers go first.
+  const int priority = is_low ? lowest : std::max(highest, lowest - 1);
   cudaStream_t stream = nullptr;
-  TRY(cuda_result(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), name + ": stream"));
+  TRY(cuda_result(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, priority),
+                  name + ": stream"));
   return std::unique_ptr<Stream>(new CudaStream(device, stream));
 }
 
@@ -41,6 +49,12 @@ std::unique_ptr<Stopwatch> CudaStream::create_stopwatch() {
 
 std::unique_ptr<Event> CudaStream::create_event() {
   return std::make_unique<CudaEvent>(stream_);
+}
+
+void CudaStream::wait_for(Event& event) {
+  auto* const other = dynamic_cast<CudaEvent*>(&event);
+  if (other == nullptr) return Stream::wait_for(event);
+  if (other->is_recorded()) note(cudaStreamWaitEvent(stream_, other->native_handle(), 0));
 }
 
 cudaGraphExec_t CudaStream::record(base::FunctionRef<void()> work) {

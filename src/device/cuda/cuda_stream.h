@@ -13,7 +13,7 @@ namespace neuros::device {
 /// is first seen.
 class CudaStream final : public Stream {
  public:
-  static base::Result<std::unique_ptr<Stream>> create(int device);
+  static base::Result<std::unique_ptr<Stream>> create(int device, StreamOptions options);
   ~CudaStream() override;
 
   base::Result<> synchronize() override;
@@ -21,6 +21,7 @@ class CudaStream final : public Stream {
   void run_recorded(uint64_t key, base::FunctionRef<void()> work) override;
   std::unique_ptr<Stopwatch> create_stopwatch() override;
   std::unique_ptr<Event> create_event() override;
+  void wait_for(Event& event) override;
   void* native_handle() override { return stream_; }
 
  private:
