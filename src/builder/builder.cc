@@ -6,6 +6,7 @@
 #include "kernels/kv_layout.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace neuros::builder {
 namespace {
@@ -42,6 +43,12 @@ base::Result<> check_request(const PlanRequest& request, const plan::Program& pr
   if (request.batch_tokens < 0 || request.sequences < 0 || request.full_contexts < 0 ||
       request.workers < 1) {
     return base::fail("plan: batch tokens, sequences, contexts and workers must not be negative");
+  }
+  if (request.segment_alignment < plan::kSegmentAlignment ||
+      !std::has_single_bit(static_cast<uint64_t>(request.segment_alignment))) {
+    return base::fail(
+        "plan: segments at multiples of " + std::to_string(request.segment_alignment) +
+        " bytes, expected a power of two from " + std::to_string(plan::kSegmentAlignment) + " on");
   }
   return {};
 }
@@ -139,7 +146,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   plan.op_table = ops.name;
   plan.workers = request.workers;
   plan.limits = first_limits(request, plan.program, ops);
-  TRY(lay_out_weights(checkpoint, ops, plan));
+  TRY(lay_out_weights(checkpoint, ops, request.segment_alignment, plan));
   size_kv(request, plan);
   for (;;) {
     size_for_limits(ops, plan);

@@ -23,6 +23,8 @@ struct PlanRequest {
   int32_t sequences = 0;      ///< default 64
   int32_t full_contexts = 0;  ///< that the KV pages hold, memory permitting; default 4
   base::DType kv_dtype = base::DType::kF16;
+  /// What segments begin at multiples of: of a model that is paged, the size of a frame of memory.
+  int64_t segment_alignment = plan::kSegmentAlignment;
 };
 
 /// Negotiates context, sequences and KV pages until everything fits the budget, in this order:

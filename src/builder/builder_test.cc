@@ -74,6 +74,26 @@ TEST(Builder, PlacesEveryWeightOnceWithoutOverlap) {
   EXPECT_EQ(end, plan->memory.weights);
 }
 
+TEST(Builder, BeginsSegmentsOfAPagedModelWithFrames) {
+  TinyLlama tiny;
+  constexpr int64_t kFrame = 64 << 10;
+  const auto plain = tiny.plan({.memory_bytes = 64 * kMiB});
+  const auto paged = tiny.plan({.memory_bytes = 64 * kMiB, .segment_alignment = kFrame});
+  ASSERT_TRUE(plain.has_value() && paged.has_value());
+  for (size_t i = 0; i < plain->segments.size(); ++i) {
+    EXPECT_EQ(paged->segments[i].offset % kFrame, 0);
+    EXPECT_EQ(paged->segments[i].bytes, plain->segments[i].bytes) << "the same without padding";
+  }
+  for (size_t i = 0; i < plain->weights.size(); ++i) {
+    const auto segment = static_cast<size_t>(plain->weights[i].segment);
+    EXPECT_EQ(paged->weights[i].offset - paged->segments[segment].offset,
+              plain->weights[i].offset - plain->segments[segment].offset);
+  }
+  EXPECT_EQ(paged->memory.weights % kFrame, 0);
+  EXPECT_GE(paged->memory.weights, paged->segments.back().offset + paged->segments.back().bytes);
+  EXPECT_FALSE(tiny.plan({.memory_bytes = 64 * kMiB, .segment_alignment = 3 * kFrame}).has_value());
+}
+
 TEST(Builder, ValuesThatLiveTogetherDoNotOverlap) {
   TinyLlama tiny;
   const auto plan = tiny.plan({.memory_bytes = 64 * kMiB});

@@ -59,7 +59,7 @@ base::Result<WeightPlacement> place(const formats::Checkpoint& checkpoint,
 }  // namespace
 
 base::Result<> lay_out_weights(const formats::Checkpoint& checkpoint, const kernels::OpTable& ops,
-                               plan::Plan& plan) {
+                               int64_t segment_alignment, plan::Plan& plan) {
   int64_t end = 0;
   for (size_t i = 0; i < plan.program.segments.size(); ++i) {
     const plan::Segment& segment = plan.program.segments[i];
@@ -74,8 +74,8 @@ base::Result<> lay_out_weights(const formats::Checkpoint& checkpoint, const kern
         plan.weights.push_back(std::move(weight));
       }
     }
-    end = aligned(end, plan::kSegmentAlignment);
-    placed.bytes = end - placed.offset;
+    placed.bytes = aligned(end - placed.offset, plan::kSegmentAlignment);
+    end = aligned(end, segment_alignment);
     plan.segments.push_back(std::move(placed));
   }
   plan.memory.weights = end;

@@ -38,8 +38,8 @@ inline constexpr int64_t kSegmentAlignment = 4096;
 
 struct SegmentPlacement {
   std::string name;
-  /// Contiguous part of the weight arena; both multiples of kSegmentAlignment, and each segment
-  /// begins where the one before it ends.
+  /// Contiguous part of the weight arena; both multiples of kSegmentAlignment. Each segment begins
+  /// where the one before it ends, or, of a model that is paged, with the next frame of memory.
   int64_t offset = 0, bytes = 0;
 };
 

@@ -45,11 +45,14 @@ base::Result<> add_files(const formats::Checkpoint& checkpoint, Ledger& ledger) 
 void add_plan(const plan::Plan& plan, Ledger& ledger) {
   ledger.line(plan.op_table);
   for (const WeightPlacement& weight : plan.weights) {
+    const int64_t segment = plan.segments[static_cast<size_t>(weight.segment)].offset;
     ledger.line(weight.name, static_cast<int>(weight.kind), static_cast<int>(weight.dtype),
-                weight.rows, weight.cols, weight.offset, weight.bytes, weight.kernel);
+                weight.rows, weight.cols, weight.segment, weight.offset - segment, weight.bytes,
+                weight.kernel);
   }
+  // Where segments begin is of the arena, not of the file.
   for (const plan::SegmentPlacement& segment : plan.segments) {
-    ledger.line(segment.name, segment.offset, segment.bytes);
+    ledger.line(segment.name, segment.bytes);
   }
 }
 
