@@ -2,7 +2,7 @@
 
 #include "base/xxh64.h"
 #include "runtime/part_pipeline.h"
-#include "runtime/upload_ring.h"
+#include "runtime/part_upload.h"
 
 #include <algorithm>
 #include <array>
@@ -26,33 +26,56 @@ using formats::PackedWeightsHeader;
 
 /// What is read, hashed and copied at one time.
 struct Part {
-  uint64_t offset = 0, bytes = 0;  ///< in the arena; the file has it at data_offset + offset
+  uint64_t in_file = 0;  ///< from where the first segment begins
+  std::span<std::byte> place;
 };
 
-/// The parts of all segments, in order.
-std::vector<Part> parts_of(const std::vector<PackedSegment>& segments) {
+size_t part_count(uint64_t segment_bytes) {
+  return (segment_bytes + kPackedPartBytes - 1) / kPackedPartBytes;
+}
+
+/// The parts of one segment at `place`, in order.
+void add_parts(uint64_t in_file, std::span<std::byte> place, std::vector<Part>& parts) {
+  for (uint64_t done = 0; done < place.size(); done += kPackedPartBytes) {
+    const uint64_t bytes = std::min(kPackedPartBytes, place.size() - done);
+    parts.push_back({in_file + done, place.subspan(done, bytes)});
+  }
+}
+
+/// The parts of all segments, which lie back to back in the file and have their places in the
+/// arena.
+std::vector<Part> parts_of(const std::vector<plan::SegmentPlacement>& segments,
+                           std::span<std::byte> arena) {
   std::vector<Part> parts;
-  uint64_t offset = 0;
-  for (const PackedSegment& segment : segments) {
-    for (uint64_t done = 0; done < segment.bytes; done += kPackedPartBytes) {
-      const uint64_t bytes = std::min(kPackedPartBytes, segment.bytes - done);
-      parts.push_back({offset, bytes});
-      offset += bytes;
-    }
+  uint64_t in_file = 0;
+  for (const plan::SegmentPlacement& segment : segments) {
+    const auto bytes = static_cast<size_t>(segment.bytes);
+    add_parts(in_file, arena.subspan(static_cast<size_t>(segment.offset), bytes), parts);
+    in_file += bytes;
   }
   return parts;
 }
 
 /// The hashes of the segments, from those of all parts in order.
-std::vector<uint64_t> segment_hashes(const std::vector<PackedSegment>& segments,
+std::vector<uint64_t> segment_hashes(std::span<const PackedSegment> segments,
                                      std::span<const uint64_t> part_hashes) {
   std::vector<uint64_t> hashes;
   for (const PackedSegment& segment : segments) {
-    const uint64_t parts = (segment.bytes + kPackedPartBytes - 1) / kPackedPartBytes;
+    const size_t parts = part_count(segment.bytes);
     hashes.push_back(formats::packed_segment_hash(part_hashes.first(parts)));
     part_hashes = part_hashes.subspan(parts);
   }
   return hashes;
+}
+
+base::Result<> check_hashes(const std::string& path, std::span<const PackedSegment> segments,
+                            std::span<const uint64_t> part_hashes) {
+  const std::vector<uint64_t> hashes = segment_hashes(segments, part_hashes);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (hashes[i] == segments[i].hash) continue;
+    return base::fail(path + ": segment " + segments[i].name + " is damaged: its hash differs");
+  }
+  return {};
 }
 
 PackedWeightsHeader header_for(const PackedWeightsLabel& label, const plan::Plan& plan) {
@@ -63,100 +86,72 @@ PackedWeightsHeader header_for(const PackedWeightsLabel& label, const plan::Plan
   return header;
 }
 
-/// One file and one arena, whose parts move from one to the other and are hashed.
+/// A file, and parts of an arena, which move from one to the other and are hashed.
 class Transfer {
  public:
-  Transfer(const base::DirectFile& file, uint64_t data_offset,
-           const std::vector<PackedSegment>& segments, const WeightTarget& target)
+  /// `ring` for a device with memory of its own, else null.
+  Transfer(const base::DirectFile& file, uint64_t data_offset, std::vector<Part> parts,
+           UploadRing* ring)
       : file_(file),
         data_offset_(data_offset),
-        parts_(parts_of(segments)),
+        parts_(std::move(parts)),
         hashes_(parts_.size()),
-        target_(target) {}
+        ring_(ring) {}
 
-  /// Reserves what a device with memory of its own needs.
-  base::Result<> prepare() {
-    if (target_.device.memory_is_host()) return {};
-    UploadRing ring = TRY(UploadRing::create(target_.device, target_.stream, kPackedPartBytes));
-    ring_.emplace(std::move(ring));
-    return {};
-  }
+  /// The last copies may still be on their way when it returns.
   base::Result<> read(const OnLoadProgress& on_progress);
   base::Result<> write(const OnLoadProgress& on_progress);
   std::span<const uint64_t> hashes() const { return hashes_; }
 
  private:
-  std::span<std::byte> in_arena(size_t part) const {
-    return target_.arena.subspan(parts_[part].offset, parts_[part].bytes);
-  }
-  /// Where the host has a part: in the arena, or in the ring.
+  /// Where the host has a part to be written: in the arena, or in the ring.
   std::span<std::byte> on_host(size_t part) const {
-    if (!ring_) return in_arena(part);
-    return ring_->part(part % ring_->parts()).first(parts_[part].bytes);
+    if (ring_ == nullptr) return parts_[part].place;
+    return ring_->part(part % ring_->parts()).first(parts_[part].place.size());
   }
   /// How many parts the host can hold.
-  size_t places() const { return ring_ ? ring_->parts() : parts_.size(); }
+  size_t places() const { return ring_ != nullptr ? ring_->parts() : parts_.size(); }
 
-  base::Result<> read_part(size_t part) {
-    TRY(file_.read(data_offset_ + parts_[part].offset, on_host(part)));
-    hashes_[part] = base::xxh64(on_host(part));
+  base::Result<> read_part(size_t part, std::span<std::byte> memory) {
+    TRY(file_.read(data_offset_ + parts_[part].in_file, memory));
+    hashes_[part] = base::xxh64(memory);
     return {};
   }
   base::Result<> write_part(size_t part) {
     hashes_[part] = base::xxh64(on_host(part));
-    return file_.write(data_offset_ + parts_[part].offset, on_host(part));
+    return file_.write(data_offset_ + parts_[part].in_file, on_host(part));
   }
-  /// Starts the copy of a part that was read, and allows the parts whose places are free by now.
-  base::Result<> upload(size_t part, PartPipeline& reading);
   void tell(const OnLoadProgress& on_progress, std::string_view stage, size_t part) const;
 
   const base::DirectFile& file_;
   uint64_t data_offset_;
   std::vector<Part> parts_;
   std::vector<uint64_t> hashes_;  ///< one for each part; each thread writes its own
-  const WeightTarget& target_;
-  std::optional<UploadRing> ring_;
+  UploadRing* ring_;
 };
 
-base::Result<> Transfer::upload(size_t part, PartPipeline& reading) {
-  if (!ring_) return {};
-  ring_->send(part % places(), in_arena(part).data(), parts_[part].bytes);
-  // Half of the ring is on its way to the device while the other half is read into.
-  const size_t on_the_way = places() / 2;
-  if (part < on_the_way) return {};
-  const size_t sent = part - on_the_way;
-  TRY(ring_->wait_for(sent % places()));
-  reading.allow(sent + 1 + places());
-  return {};
-}
-
 base::Result<> Transfer::read(const OnLoadProgress& on_progress) {
-  PartPipeline reading(parts_.size(), disk_threads(),
-                       [this](size_t part) { return read_part(part); });
-  reading.allow(places());
-  base::Result<> result;
-  for (size_t part = 0; part < parts_.size() && result; ++part) {
-    result = reading.wait_for(part);
-    if (result) result = upload(part, reading);
-    tell(on_progress, "reading", part);
-  }
-  // Also after an error: the ring must outlive the copies from it.
-  if (ring_) TRY(target_.stream.synchronize());
-  return result;
+  std::vector<std::span<std::byte>> places;
+  for (const Part& part : parts_) places.push_back(part.place);
+  return bring_parts(
+      places, ring_,
+      [this](size_t part, std::span<std::byte> memory) { return read_part(part, memory); },
+      [&](size_t part) { tell(on_progress, "reading", part); });
 }
 
 base::Result<> Transfer::write(const OnLoadProgress& on_progress) {
   PartPipeline writing(parts_.size(), disk_threads(),
                        [this](size_t part) { return write_part(part); });
-  if (!ring_) writing.allow(parts_.size());
+  if (ring_ == nullptr) writing.allow(parts_.size());
   for (size_t part = 0; part < parts_.size() + places(); ++part) {
     if (part >= places()) {
       TRY(writing.wait_for(part - places()));
       tell(on_progress, "caching", part - places());
     }
-    if (!ring_ || part >= parts_.size()) continue;
-    target_.stream.copy(on_host(part).data(), in_arena(part).data(), parts_[part].bytes);
-    TRY(target_.stream.synchronize());
+    if (ring_ == nullptr || part >= parts_.size()) continue;
+    ring_->stream().copy(on_host(part).data(), parts_[part].place.data(),
+                         parts_[part].place.size());
+    TRY(ring_->stream().synchronize());
     writing.allow(part + 1);
   }
   return {};
@@ -164,9 +159,17 @@ base::Result<> Transfer::write(const OnLoadProgress& on_progress) {
 
 void Transfer::tell(const OnLoadProgress& on_progress, std::string_view stage, size_t part) const {
   if (!on_progress) return;
+  const Part& last = parts_.back();
   on_progress({.stage = stage,
-               .done_bytes = static_cast<int64_t>(parts_[part].offset + parts_[part].bytes),
-               .total_bytes = std::ssize(target_.arena)});
+               .done_bytes = static_cast<int64_t>(parts_[part].in_file + parts_[part].place.size()),
+               .total_bytes = static_cast<int64_t>(last.in_file + last.place.size())});
+}
+
+/// What a device with memory of its own needs.
+base::Result<std::optional<UploadRing>> ring_for(const WeightTarget& target) {
+  if (target.device.memory_is_host()) return std::nullopt;
+  UploadRing ring = TRY(UploadRing::create(target.device, target.stream, kPackedPartBytes));
+  return std::optional<UploadRing>(std::move(ring));
 }
 
 /// A name beside `path` that nobody else takes.
@@ -175,21 +178,27 @@ std::string temporary_name(const std::string& path) {
   return path + ".part-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
 }
 
-base::Result<> check_arena(const std::string& path, const PackedWeightsHeader& header,
+base::Result<> check_arena(const std::string& path, const plan::Plan& plan,
                            std::span<const std::byte> arena) {
-  if (header.data_bytes() == arena.size()) return {};
-  return base::fail(path + ": " + std::to_string(header.data_bytes()) +
-                    " bytes of weights, the arena has " + std::to_string(arena.size()));
+  for (const plan::SegmentPlacement& segment : plan.segments) {
+    if (segment.offset + segment.bytes <= std::ssize(arena)) continue;
+    return base::fail(path + ": segment " + segment.name + " ends at " +
+                      std::to_string(segment.offset + segment.bytes) + ", the arena has " +
+                      std::to_string(arena.size()));
+  }
+  return {};
 }
 
 base::Result<> write_file(const std::string& path, PackedWeightsHeader header,
-                          const WeightTarget& target, const OnLoadProgress& on_progress) {
-  TRY(check_arena(path, header, target.arena));
+                          const plan::Plan& plan, const WeightTarget& target,
+                          const OnLoadProgress& on_progress) {
+  TRY(check_arena(path, plan, target.arena));
   const uint64_t header_bytes = formats::encode_packed_header(header).size();
   const base::DirectFile file =
       TRY(base::DirectFile::create(path, header_bytes + header.data_bytes()));
-  Transfer transfer(file, header_bytes, header.segments, target);
-  TRY(transfer.prepare());
+  std::optional<UploadRing> ring = TRY(ring_for(target));
+  Transfer transfer(file, header_bytes, parts_of(plan.segments, target.arena),
+                    ring ? &*ring : nullptr);
   TRY(transfer.write(on_progress));
   const std::vector<uint64_t> hashes = segment_hashes(header.segments, transfer.hashes());
   for (size_t i = 0; i < hashes.size(); ++i) header.segments[i].hash = hashes[i];
@@ -226,27 +235,41 @@ base::Result<> check_segments(const PackedWeightsFile& file, const plan::Plan& p
                     " segments, not those of the plan");
 }
 
-base::Result<> read_packed_weights(const PackedWeightsFile& file, const WeightTarget& target,
-                                   const OnLoadProgress& on_progress) {
-  const std::vector<PackedSegment>& segments = file.header().segments;
+base::Result<> read_packed_weights(const PackedWeightsFile& file, const plan::Plan& plan,
+                                   const WeightTarget& target, const OnLoadProgress& on_progress) {
   const std::string& path = file.file().path();
-  TRY(check_arena(path, file.header(), target.arena));
-  Transfer transfer(file.file(), file.data_offset(), segments, target);
-  TRY(transfer.prepare());
-  TRY(transfer.read(on_progress));
-  const std::vector<uint64_t> hashes = segment_hashes(segments, transfer.hashes());
-  for (size_t i = 0; i < segments.size(); ++i) {
-    if (hashes[i] == segments[i].hash) continue;
-    return base::fail(path + ": segment " + segments[i].name + " is damaged: its hash differs");
+  TRY(check_segments(file, plan));
+  TRY(check_arena(path, plan, target.arena));
+  std::optional<UploadRing> ring = TRY(ring_for(target));
+  Transfer transfer(file.file(), file.data_offset(), parts_of(plan.segments, target.arena),
+                    ring ? &*ring : nullptr);
+  const base::Result<> read = transfer.read(on_progress);
+  // Also after an error: the ring must outlive the copies from it.
+  if (ring) TRY(target.stream.synchronize());
+  TRY(read);
+  return check_hashes(path, file.header().segments, transfer.hashes());
+}
+
+base::Result<> read_packed_segment(const PackedWeightsFile& file, size_t index, std::byte* place,
+                                   UploadRing* ring) {
+  const std::span<const PackedSegment> segments = file.header().segments;
+  const PackedSegment& segment = segments[index];
+  uint64_t in_file = 0;
+  for (const PackedSegment& before : segments.first(index)) in_file += before.bytes;
+  std::vector<Part> parts;
+  add_parts(in_file, {place, segment.bytes}, parts);
+  Transfer transfer(file.file(), file.data_offset(), std::move(parts), ring);
+  if (auto read = transfer.read({}); !read) {
+    return tl::unexpected(base::with_context(std::move(read).error(), "segment " + segment.name));
   }
-  return {};
+  return check_hashes(file.file().path(), segments.subspan(index, 1), transfer.hashes());
 }
 
 base::Result<> write_packed_weights(const std::string& path, const PackedWeightsLabel& label,
                                     const plan::Plan& plan, const WeightTarget& target,
                                     const OnLoadProgress& on_progress) {
   const std::string temporary = temporary_name(path);
-  base::Result<> result = write_file(temporary, header_for(label, plan), target, on_progress);
+  base::Result<> result = write_file(temporary, header_for(label, plan), plan, target, on_progress);
   if (result && std::rename(temporary.c_str(), path.c_str()) != 0) {
     result = base::fail(path + ": cannot rename the finished file to it: " + std::strerror(errno),
                         base::ErrorKind::kIo);

@@ -7,6 +7,7 @@
 #include "formats/packed_weights.h"
 #include "plan/plan.h"
 #include "runtime/load_progress.h"
+#include "runtime/upload_ring.h"
 #include "runtime/weight_target.h"
 
 #include <cstdint>
@@ -35,11 +36,18 @@ class PackedWeightsFile {
 /// Fails unless the file has just the segments of the plan.
 base::Result<> check_segments(const PackedWeightsFile& file, const plan::Plan& plan);
 
-/// Reads all segments into the arena, several parts at a time, each hashed by the thread that read
-/// it; on a device with memory of its own, reading and copying overlap. Fails, naming the segment,
-/// where a hash differs; the arena then holds anything.
-base::Result<> read_packed_weights(const PackedWeightsFile& file, const WeightTarget& target,
-                                   const OnLoadProgress& on_progress);
+/// Reads all segments to their places in the arena, several parts at a time, each hashed by the
+/// thread that read it; on a device with memory of its own, reading and copying overlap. Fails,
+/// naming the segment, where a hash differs; the arena then holds anything. The file's segments
+/// must be the plan's.
+base::Result<> read_packed_weights(const PackedWeightsFile& file, const plan::Plan& plan,
+                                   const WeightTarget& target, const OnLoadProgress& on_progress);
+
+/// The same of one segment, to `place`; the last copies may still be on their way when it returns,
+/// also with an error. `ring`, of parts of formats::kPackedPartBytes, for a device with memory of
+/// its own, else null.
+base::Result<> read_packed_segment(const PackedWeightsFile& file, size_t index, std::byte* place,
+                                   UploadRing* ring);
 
 /// Which weights a file is to hold.
 struct PackedWeightsLabel {
@@ -47,7 +55,8 @@ struct PackedWeightsLabel {
   std::string made_for;
 };
 
-/// Writes the arena under a temporary name and renames it to `path`; on failure nothing is left.
+/// Writes the arena's segments under a temporary name and renames it to `path`; on failure nothing
+/// is left.
 base::Result<> write_packed_weights(const std::string& path, const PackedWeightsLabel& label,
                                     const plan::Plan& plan, const WeightTarget& target,
                                     const OnLoadProgress& on_progress);

@@ -1,8 +1,8 @@
 #include "runtime/weight_loading.h"
 
+#include "runtime/kept_weights.h"
 #include "runtime/packed_weights_io.h"
 #include "runtime/weight_cache.h"
-#include "runtime/weight_key.h"
 #include "runtime/weight_packing.h"
 
 #include <algorithm>
@@ -22,28 +22,11 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// One model's file in the cache.
-struct CacheEntry {
-  WeightCache cache;
-  PackedWeightsLabel label;
-  std::string path;
-};
-
-base::Result<CacheEntry> find_entry(const plan::Plan& plan, const formats::Checkpoint& checkpoint,
-                                    const kernels::OpTable& ops, const std::string& folder) {
-  WeightCache cache(folder);
-  const uint64_t key = TRY(weight_key(plan, checkpoint, ops));
-  std::string path = cache.path_of(checkpoint.path, key);
-  return CacheEntry{std::move(cache), {key, checkpoint.path + " for " + ops.name}, std::move(path)};
-}
-
-base::Result<LoadReport> read_entry(const CacheEntry& entry, const plan::Plan& plan,
+base::Result<LoadReport> read_entry(const KeptWeights& entry, const plan::Plan& plan,
                                     const WeightTarget& target, const OnLoadProgress& on_progress) {
   const Clock::time_point start = Clock::now();
-  const PackedWeightsFile file = TRY(PackedWeightsFile::open(entry.path));
-  if (file.header().key != entry.label.key) return base::fail(entry.path + ": another key");
-  TRY(check_segments(file, plan));
-  TRY(read_packed_weights(file, target, on_progress));
+  const PackedWeightsFile file = TRY(entry.open(plan));
+  TRY(read_packed_weights(file, plan, target, on_progress));
   LoadReport report;
   report.from = LoadReport::From::kCache;
   report.path = entry.path;
@@ -53,9 +36,9 @@ base::Result<LoadReport> read_entry(const CacheEntry& entry, const plan::Plan& p
   return report;
 }
 
-base::Result<> keep(const CacheEntry& entry, const plan::Plan& plan, const WeightTarget& target,
-                    const OnLoadProgress& on_progress) {
-  TRY(entry.cache.make_room(packed_weights_file_bytes(entry.label, plan)));
+base::Result<> keep(const KeptWeights& entry, const std::string& folder, const plan::Plan& plan,
+                    const WeightTarget& target, const OnLoadProgress& on_progress) {
+  TRY(WeightCache(folder).make_room(packed_weights_file_bytes(entry.label, plan)));
   return write_packed_weights(entry.path, entry.label, plan, target, on_progress);
 }
 
@@ -93,7 +76,7 @@ class Loading {
  private:
   void find() {
     if (options_.weight_cache.empty()) return;
-    auto entry = find_entry(plan_, checkpoint_, ops_, options_.weight_cache);
+    auto entry = KeptWeights::find(plan_, checkpoint_, ops_, options_.weight_cache);
     if (entry) {
       entry_ = std::move(*entry);
     } else {
@@ -111,7 +94,7 @@ class Loading {
   const kernels::OpTable& ops_;
   const WeightTarget& target_;
   const LoadOptions& options_;
-  std::optional<CacheEntry> entry_;
+  std::optional<KeptWeights> entry_;
   LoadReport report_;
   std::vector<std::string> warnings_;
 };
@@ -143,7 +126,7 @@ base::Result<> Loading::pack() {
 
 void Loading::keep_packed() {
   const Clock::time_point start = Clock::now();
-  const auto kept = keep(*entry_, plan_, target_, options_.on_progress);
+  const auto kept = keep(*entry_, options_.weight_cache, plan_, target_, options_.on_progress);
   if (!kept) return warn(kept.error().message + "; the weights are not kept");
   report_.kept_as = entry_->path;
   report_.keep_seconds = seconds_since(start);
