@@ -10,20 +10,24 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
 
 namespace neuros::testing {
 
-/// Copies when somebody waits, so that memory used again too early shows.
+/// Copies when somebody waits, so that memory used again too early shows. Several threads may give
+/// work and wait.
 class FarStream final : public device::Stream {
  public:
   ~FarStream() override { CHECK(copies_.empty(), "somebody waited for all copies"); }
 
   base::Result<> synchronize() override {
+    const std::lock_guard lock(mutex_);
     copy_until(given_);
     return {};
   }
   void copy(std::byte* to, const std::byte* from, size_t bytes) override {
+    const std::lock_guard lock(mutex_);
     copies_.push_back({to, from, bytes});
     ++given_;
   }
@@ -40,8 +44,12 @@ class FarStream final : public device::Stream {
   class FarEvent final : public device::Event {
    public:
     explicit FarEvent(FarStream& stream) : stream_(stream) {}
-    void record() override { point_ = stream_.given_; }
+    void record() override {
+      const std::lock_guard lock(stream_.mutex_);
+      point_ = stream_.given_;
+    }
     base::Result<> wait() override {
+      const std::lock_guard lock(stream_.mutex_);
       stream_.copy_until(point_);
       return {};
     }
@@ -57,6 +65,7 @@ class FarStream final : public device::Stream {
     }
   }
 
+  std::mutex mutex_;  ///< guards what follows
   std::deque<Copy> copies_;
   size_t given_ = 0, done_ = 0;
 };

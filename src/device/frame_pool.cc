@@ -97,6 +97,7 @@ std::span<uint32_t> AddressRange::part(size_t offset, size_t bytes) {
 base::Result<> AddressRange::map(size_t offset, size_t bytes) {
   const std::span<uint32_t> places = part(offset, bytes);
   CHECK(std::ranges::all_of(places, [](uint32_t id) { return id == kNoFrame; }), "mapped twice");
+  if (bytes == 0) return {};
   const std::vector<uint32_t> taken = TRY(pool_.take(places.size(), what_));
   if (auto mapped = pool_.map(data_ + offset, taken); !mapped) {
     pool_.give(taken);
@@ -110,6 +111,7 @@ base::Result<> AddressRange::map(size_t offset, size_t bytes) {
 base::Result<> AddressRange::unmap(size_t offset, size_t bytes) {
   const std::span<uint32_t> places = part(offset, bytes);
   CHECK(is_mapped(offset, bytes), "unmapped without memory");
+  if (bytes == 0) return {};
   if (auto unmapped = pool_.unmap(data_ + offset, places); !unmapped) {
     return tl::unexpected(
         base::with_context(std::move(unmapped).error(), pool_.device() + ": " + what_));

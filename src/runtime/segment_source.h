@@ -1,0 +1,68 @@
+#pragma once
+
+/// The tiers below the device: where a model's packed weights come from, segment by segment.
+
+#include "base/result.h"
+#include "device/device.h"
+#include "formats/checkpoint.h"
+#include "kernels/op_table.h"
+#include "plan/plan.h"
+#include "runtime/upload_ring.h"
+#include "runtime/weight_loading.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace neuros::runtime {
+
+enum class WeightTier : uint8_t { kPinned, kPageable, kDisk };
+inline constexpr int kWeightTiers = 3;
+/// "pinned", "pageable", "disk".
+std::string_view name(WeightTier tier);
+
+/// Where a segment goes.
+struct SegmentTarget {
+  std::byte* place = nullptr;  ///< of the device, with room for the segment
+  device::Stream& stream;
+  /// The stream's, of parts of formats::kPackedPartBytes; null where the device's memory is the
+  /// host's too.
+  UploadRing* ring = nullptr;
+};
+
+/// One model's segments as the plan has them. One thread at a time may read.
+class SegmentSource {
+ public:
+  virtual ~SegmentSource() = default;
+  virtual WeightTier tier() const = 0;
+  /// Brings a segment to its place. It is there when all is done that the stream was given, which
+  /// may be later than this returns. After an error, which names model and segment, copies may be
+  /// on their way too, and the place holds anything.
+  virtual base::Result<> read(int32_t segment, const SegmentTarget& target) = 0;
+};
+
+struct SegmentSourceOptions {
+  WeightTier tier = WeightTier::kPinned;
+  /// kDisk: of files of packed weights, one of which is made where it is not there yet. Other
+  /// tiers: the weight cache; "": none.
+  std::string folder;
+  OnLoadProgress on_progress;
+};
+
+/// A source, and how the weights came to be there.
+struct PreparedSegments {
+  std::unique_ptr<SegmentSource> source;
+  LoadReport report;
+};
+
+/// Packs a checkpoint's weights, by `ops` and on the host's processors, to where a tier has them,
+/// or finds them packed. They are on the host once while they are packed, for kDisk too.
+/// `device` outlives the source.
+base::Result<PreparedSegments> prepare_segments(const plan::Plan& plan,
+                                                const formats::Checkpoint& checkpoint,
+                                                const kernels::OpTable& ops, device::Device& device,
+                                                const SegmentSourceOptions& options);
+
+}  // namespace neuros::runtime
