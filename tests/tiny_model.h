@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "builder/builder.h"
 #include "formats/checkpoint.h"
+#include "formats/gguf_writer.h"
 #include "kernels/op_table.h"
 #include "kernels/quantise.h"
 #include "models/registry.h"
@@ -30,7 +31,7 @@ class TinyModel {
  public:
   static constexpr int32_t kVocabulary = 90;
 
-  TinyModel() {
+  explicit TinyModel(uint32_t seed = 1234) : random_(seed) {
     checkpoint_.path = "tiny.gguf";
     auto& m = checkpoint_.metadata;
     m.set("general.architecture", std::string("llama"));
@@ -57,13 +58,29 @@ class TinyModel {
 
   const formats::Checkpoint& checkpoint() const { return checkpoint_; }
 
-  plan::Plan plan(const kernels::OpTable& ops, const TinyLimits& limits, int workers = 2) const {
+  /// The model as a GGUF file.
+  void write(const std::string& path) const {
+    std::vector<formats::TensorDeclaration> declared;
+    for (const auto& [tensor, view] : checkpoint_.tensors) {
+      declared.push_back({tensor, view.dtype, view.shape});
+    }
+    auto writer = formats::GgufWriter::create(path, checkpoint_.metadata, declared);
+    CHECK(writer.has_value());
+    for (const auto& [tensor, view] : checkpoint_.tensors) {
+      CHECK(writer->append(tensor, view.bytes).has_value());
+    }
+    CHECK(writer->finish().has_value());
+  }
+
+  plan::Plan plan(const kernels::OpTable& ops, const TinyLimits& limits, int workers = 2,
+                  int64_t segment_alignment = plan::kSegmentAlignment) const {
     builder::PlanRequest request;
     request.workers = workers;
     request.memory_bytes = int64_t{64} << 20;
     request.context = limits.context;
     request.batch_tokens = limits.batch_tokens;
     request.sequences = limits.sequences;
+    request.segment_alignment = segment_alignment;
     auto program = models::make_program(checkpoint_);
     CHECK(program.has_value());
     auto plan = builder::make_plan(checkpoint_, std::move(*program), ops, request);
@@ -86,7 +103,7 @@ class TinyModel {
     checkpoint_.tensors[name] = {dtype, std::move(shape), stored};
   }
 
-  std::mt19937 random_{1234};
+  std::mt19937 random_;
   std::deque<std::vector<std::byte>> bytes_;
   formats::Checkpoint checkpoint_;
 };

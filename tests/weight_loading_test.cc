@@ -52,19 +52,7 @@ class WeightLoading : public ::testing::Test {
     write_model();
   }
 
-  void write_model() const {
-    const TinyModel tiny;
-    std::vector<formats::TensorDeclaration> declared;
-    for (const auto& [tensor, view] : tiny.checkpoint().tensors) {
-      declared.push_back({tensor, view.dtype, view.shape});
-    }
-    auto writer = formats::GgufWriter::create(model_, tiny.checkpoint().metadata, declared);
-    CHECK(writer.has_value());
-    for (const auto& [tensor, view] : tiny.checkpoint().tensors) {
-      CHECK(writer->append(tensor, view.bytes).has_value());
-    }
-    CHECK(writer->finish().has_value());
-  }
+  void write_model() const { TinyModel().write(model_); }
 
   Loaded load(device::Device& device, const kernels::OpTable& ops, const std::string& cache) const {
     const auto checkpoint = formats::open_checkpoint(model_);

@@ -91,11 +91,15 @@ int64_t vocabulary_bytes(const formats::Checkpoint& checkpoint, int64_t vocabula
 void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan) {
   const int64_t vocabulary = plan.program.vocabulary;
   plan.memory.metadata = metadata_bytes(checkpoint);
+  const SharedProcess shared = shared_process(plan);
   plan.memory.process =
-      kProgramBytes + vocabulary_bytes(checkpoint, vocabulary) + vocabulary * kCandidateBytes;
-  if (plan.memory.arenas_on_host) return;
-  plan.memory.process += kGpuDriverBytes;
-  plan.memory.staging += plan::kUploadBytes;
+      shared.process + vocabulary_bytes(checkpoint, vocabulary) + vocabulary * kCandidateBytes;
+  plan.memory.staging += shared.staging;
+}
+
+SharedProcess shared_process(const plan::Plan& plan) {
+  if (plan.memory.arenas_on_host) return {.process = kProgramBytes, .staging = 0};
+  return {.process = kProgramBytes + kGpuDriverBytes, .staging = plan::kUploadBytes};
 }
 
 }  // namespace neuros::builder

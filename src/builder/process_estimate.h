@@ -9,4 +9,11 @@ namespace neuros::builder {
 /// the sizes of the checkpoint's texts and vocabulary. tests/memory_test.cc holds it to account.
 void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan);
 
+/// What models in one process have together: the part of plan.memory.process and
+/// plan.memory.staging that counts once.
+struct SharedProcess {
+  int64_t process = 0, staging = 0;
+};
+SharedProcess shared_process(const plan::Plan& plan);
+
 }  // namespace neuros::builder

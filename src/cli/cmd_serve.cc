@@ -2,7 +2,8 @@
 #include "cli/load_report.h"
 #include "cli/memory_report.h"
 #include "cli/model_flags.h"
-#include "serve/language_model_backend.h"
+#include "pipeline/model_fleet.h"
+#include "serve/fleet_backend.h"
 #include "serve/server.h"
 
 #include <cstdio>
@@ -17,30 +18,58 @@ namespace {
 
 struct ServeFlags {
   ModelFlags model;
+  std::vector<std::string> models;  ///< FILE or NAME=FILE
   serve::ServerOptions server;
   std::string name;
   int32_t queue = 256;
 };
 
-void report_memory(const pipeline::LanguageModel& model) {
-  const std::string report = memory_report(model.plan().memory, base::process_memory());
-  std::fprintf(stderr, "%s\n", report.c_str());
+/// "NAME=FILE" names a model; a file whose name has a "=" can be given as ./FILE or named.
+pipeline::FleetModelOptions parse_model(const std::string& text) {
+  const size_t equals = text.find('=');
+  const bool named = equals != text.npos && equals > 0 && text.find('/') > equals;
+  if (!named) return {.path = text, .name = ""};
+  return {.path = text.substr(equals + 1), .name = text.substr(0, equals)};
+}
+
+base::Result<std::unique_ptr<pipeline::ModelFleet>> open_fleet(const ServeFlags& flags) {
+  std::vector<pipeline::FleetModelOptions> models;
+  for (const std::string& text : flags.models) models.push_back(parse_model(text));
+  if (!flags.name.empty()) {
+    if (models.size() > 1) return base::fail("--name is for one model; use NAME=FILE");
+    models.front().name = flags.name;
+  }
+  pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
+  options.queue_max = flags.queue;
+  return pipeline::ModelFleet::open(models, std::move(options));
+}
+
+void report(pipeline::ModelFleet& fleet, const std::string& url) {
+  for (const auto& model : fleet.models()) {
+    std::printf("%s listening on %s\n", model->id().c_str(), url.c_str());
+  }
+  std::fflush(stdout);
+  for (const auto& model : fleet.models()) {
+    tell_of_cache(model->load_report());
+    std::fprintf(stderr, "%s\n", load_report(model->load_report()).c_str());
+  }
+}
+
+void report_memory(const pipeline::ModelFleet& fleet) {
+  const std::string line = memory_report(fleet.plan().memory, base::process_memory());
+  std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 base::Result<> run_serve(ServeFlags flags) {
-  flags.model.options.name = flags.name;
-  flags.model.options.queue_max = flags.queue;
-  const auto model = TRY(flags.model.open());
-  const serve::FixedBackend backend({serve::serve_language_model(*model)});
+  const auto fleet = TRY(open_fleet(flags));
+  const serve::FleetBackend backend(*fleet);
   flags.server.handle_signals = true;
   const auto server = TRY(serve::Server::create(backend, flags.server));
-  std::printf("%s listening on %s\n", model->id().c_str(), server->url().c_str());
-  std::fflush(stdout);
-  std::fprintf(stderr, "%s\n", load_report(model->load_report()).c_str());
-  report_memory(*model);
+  report(*fleet, server->url());
+  report_memory(*fleet);
   server->run();
-  model->drain();
-  report_memory(*model);
+  for (const auto& model : fleet->models()) model->drain();
+  report_memory(*fleet);
   return {};
 }
 
@@ -48,8 +77,12 @@ base::Result<> run_serve(ServeFlags flags) {
 
 void add_serve(CLI::App& app, Action& action) {
   auto flags = std::make_shared<ServeFlags>();
-  CLI::App* command = app.add_subcommand("serve", "the OpenAI API for a model");
-  flags->model.declare(*command);
+  CLI::App* command = app.add_subcommand("serve", "the OpenAI API for models");
+  command
+      ->add_option("MODEL", flags->models,
+                   "GGUF files or Hugging Face directories; NAME=FILE gives an id")
+      ->required();
+  flags->model.declare_options(*command);
   command->add_option("--host", flags->server.host, "address to bind")->capture_default_str();
   command->add_option("--port", flags->server.port, "0: any free one")->capture_default_str();
   command->add_option("--name", flags->name, "id of the model in the API");
@@ -60,7 +93,7 @@ void add_serve(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--connections", flags->server.connections_max, "open connections at most")
       ->capture_default_str();
-  command->footer("Example: neuros serve model.gguf --port 8080 --api-key secret");
+  command->footer("Example: neuros serve small.gguf big=large.gguf --memory 24GB --port 8080");
   command->callback([flags, &action] { action = [flags] { return run_serve(*flags); }; });
 }
 

@@ -39,6 +39,10 @@ base::Result<size_t> parse_bytes(const std::string& text) {
 
 void ModelFlags::declare(CLI::App& app) {
   app.add_option("MODEL", path, "GGUF file or Hugging Face directory")->required();
+  declare_options(app);
+}
+
+void ModelFlags::declare_options(CLI::App& app) {
   app.add_option("--device", options.device, "where it runs: cpu, cuda or cuda:N")
       ->capture_default_str();
   app.add_option("-t,--threads", options.threads, "workers; 0: one per core")
@@ -65,14 +69,18 @@ base::Result<pipeline::ModelOptions> ModelFlags::resolve() const {
   return resolved;
 }
 
-base::Result<std::unique_ptr<pipeline::LanguageModel>> ModelFlags::open() const {
+base::Result<pipeline::ModelOptions> ModelFlags::resolve_with_progress() const {
   pipeline::ModelOptions resolved = TRY(resolve());
   auto progress = std::make_shared<Progress>();
   resolved.on_progress = [progress](const runtime::LoadProgress& load) {
     progress->update_bytes(load.stage, load.done_bytes, load.total_bytes);
+    if (load.done_bytes >= load.total_bytes) progress->clear();
   };
-  auto model = TRY(pipeline::LanguageModel::open(path, std::move(resolved)));
-  progress->clear();
+  return resolved;
+}
+
+base::Result<std::unique_ptr<pipeline::LanguageModel>> ModelFlags::open() const {
+  auto model = TRY(pipeline::LanguageModel::open(path, TRY(resolve_with_progress())));
   tell_of_cache(model->load_report());
   return model;
 }

@@ -19,8 +19,12 @@ struct ModelFlags {
   pipeline::ModelOptions options;
 
   void declare(CLI::App& app);
+  /// All but MODEL.
+  void declare_options(CLI::App& app);
   /// "24GB", "512MiB", "1000000" to bytes; the options with it.
   base::Result<pipeline::ModelOptions> resolve() const;
+  /// The same, with a progress bar while weights are loaded.
+  base::Result<pipeline::ModelOptions> resolve_with_progress() const;
   /// Opens with a progress bar, and tells of the weight cache. An empty path is the embedded model.
   base::Result<std::unique_ptr<pipeline::LanguageModel>> open() const;
 };

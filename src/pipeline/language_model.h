@@ -131,6 +131,7 @@ class LanguageModel {
   void drain();
 
  private:
+  friend class ModelFleet;
   struct State;
   explicit LanguageModel(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

@@ -13,7 +13,7 @@ kernels::RopeStyle rope_style(plan::RopeStyle style) {
 class Binder {
  public:
   Binder(const plan::Plan& plan, const kernels::OpTable& ops, const Arenas& arenas)
-      : plan_(plan), ops_(ops), arenas_(arenas), weights_(plan, arenas.weights.span()) {}
+      : plan_(plan), ops_(ops), arenas_(arenas), weights_(plan, arenas.weights) {}
 
   BoundOp operator()(const plan::EmbedOp& op) const;
   BoundOp operator()(const plan::RopeTableOp& op) const;

@@ -12,24 +12,12 @@ Dispatcher::Dispatcher(const sched::SchedulerLimits& limits, Executor& executor,
   publish();
 }
 
-void Dispatcher::work() {
-  auto wait = Mailbox::Wait::kForMail;
-  for (;;) {
-    Mail mail = mailbox_.collect(wait);
-    const bool stop = mail.stop;
-    accept(std::move(mail));
-    if (stop) break;
-    const auto batch = scheduler_.next_batch(now_us());
-    wait = batch ? Mailbox::Wait::kNever : Mailbox::Wait::kForMail;
-    if (batch) run(*batch);
-  }
-  while (!processes_.empty()) cancel(processes_.begin()->first);
-}
-
-void Dispatcher::accept(Mail mail) {
+bool Dispatcher::take_mail() {
+  Mail mail = mailbox_.collect();
   for (Submission& submission : mail.submissions) accept(std::move(submission));
   for (const sched::ProcessId id : mail.cancellations) cancel(id);
-  publish();
+  if (!mail.submissions.empty()) publish();
+  return !mail.stop;
 }
 
 void Dispatcher::accept(Submission submission) {
@@ -38,7 +26,8 @@ void Dispatcher::accept(Submission submission) {
   process.client = std::move(spec.client);
   process.prompt_tokens = static_cast<int32_t>(spec.prompt.size());
   process.max_new_tokens = spec.max_new_tokens;
-  process.submitted_us = submission.submitted_us;
+  // Weights it waits for from now on count; what it waited in the mailbox is the queue's.
+  process.submitted = {submission.submitted_us, swap_us_};
   processes_.emplace(submission.id, std::move(process));
   const sched::Admission admission = scheduler_.arrive({.id = submission.id,
                                                         .prompt = std::move(spec.prompt),
@@ -57,23 +46,47 @@ void Dispatcher::cancel(sched::ProcessId id) {
   tell(std::move(ending));
 }
 
-void Dispatcher::run(const sched::Batch& batch) {
+const sched::Batch& Dispatcher::begin_pass() {
+  CHECK(!batch_);
   const int64_t started_us = now_us();
-  note_start(batch, started_us);
-  const base::Result<> computed = executor_.forward(batch);
-  count(batch, now_us() - started_us);
+  batch_ = scheduler_.next_batch(started_us);
+  CHECK(batch_.has_value(), "demand without a batch");
+  note_start(*batch_, started_us);
+  return *batch_;
+}
 
+void Dispatcher::finish_pass(const base::Result<>& computed, int64_t busy_us) {
+  CHECK(batch_.has_value());
+  count(*batch_, busy_us);
   std::vector<sched::ItemResult> results;
   std::vector<Ending> endings;
   int32_t logit_row = 0;
-  for (const sched::BatchItem& item : batch.items) {
-    Outcome outcome = computed ? deliver(item, logit_row) : failed(computed.error().message);
+  for (const sched::BatchItem& item : batch_->items) {
+    const bool cancelled = !processes_.contains(item.id);
+    Outcome outcome = cancelled  ? Outcome{}
+                      : computed ? deliver(item, logit_row)
+                                 : failed(computed.error().message);
     logit_row += item.logit_rows();
     results.push_back(outcome.result);
     if (outcome.ends) endings.push_back(end(item.id, outcome.reason, std::move(outcome.error)));
   }
-  CHECK(logit_row == executor_.logit_rows());
+  batch_.reset();
   scheduler_.batch_done(results, now_us());
+  publish();
+  for (Ending& ending : endings) tell(std::move(ending));
+}
+
+void Dispatcher::end_all(EndReason reason, const std::string& error) {
+  std::vector<Ending> endings;
+  while (!processes_.empty()) {
+    const sched::ProcessId id = processes_.begin()->first;
+    endings.push_back(end(id, reason, error));
+    CHECK(scheduler_.cancel(id));
+  }
+  if (batch_) {
+    scheduler_.batch_done(std::vector<sched::ItemResult>(batch_->items.size()), now_us());
+    batch_.reset();
+  }
   publish();
   for (Ending& ending : endings) tell(std::move(ending));
 }
@@ -81,8 +94,8 @@ void Dispatcher::run(const sched::Batch& batch) {
 void Dispatcher::note_start(const sched::Batch& batch, int64_t started_us) {
   for (const sched::BatchItem& item : batch.items) {
     LiveProcess& process = processes_.at(item.id);
-    if (process.started()) continue;
-    process.started_us = started_us;
+    if (process.has_started()) continue;
+    process.started = {started_us, swap_us_};
     mailbox_.left_queue();
   }
 }
@@ -124,7 +137,7 @@ base::Result<Dispatcher::Outcome> Dispatcher::hand_over(const sched::BatchItem& 
     if (scored) outcome = {.result = {}, .ends = true, .reason = EndReason::kLength, .error = ""};
     return outcome;
   }
-  if (process.answering_us < 0) process.answering_us = now_us();
+  if (process.answering.us < 0) process.answering = {now_us(), swap_us_};
   const NextToken next = TRY(next_token(*process.client, last_row));
   const size_t vocabulary = executor_.vocabulary();
   if (next.stop) {
@@ -158,7 +171,7 @@ Dispatcher::Ending Dispatcher::end(sched::ProcessId id, EndReason reason, std::s
   processes_.erase(id);
   ProcessEnd end{.reason = reason,
                  .error = std::move(error),
-                 .times = process.times(now_us()),
+                 .times = process.times({now_us(), swap_us_}),
                  .prompt_tokens = process.prompt_tokens,
                  .generated_tokens = process.generated_tokens,
                  .cached_tokens = info->cached_tokens};
@@ -166,7 +179,7 @@ Dispatcher::Ending Dispatcher::end(sched::ProcessId id, EndReason reason, std::s
 }
 
 void Dispatcher::tell(Ending ending) {
-  if (!ending.process.started()) mailbox_.left_queue();
+  if (!ending.process.has_started()) mailbox_.left_queue();
   try {
     ending.process.client->on_end(ending.end);
   } catch (...) {  // It asked for nothing more; the engine goes on.
@@ -179,8 +192,7 @@ void Dispatcher::count(const sched::Batch& batch, int64_t busy_us) {
   ++stats_.batches;
   stats_.busy_us += busy_us;
   for (const sched::BatchItem& item : batch.items) {
-    const bool decodes = item.first_position >= processes_.at(item.id).prompt_tokens;
-    (decodes ? stats_.tokens_decoded : stats_.tokens_prefilled) += item.tokens.size();
+    (item.decodes ? stats_.tokens_decoded : stats_.tokens_prefilled) += item.tokens.size();
   }
 }
 

@@ -9,21 +9,33 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace neuros::runtime {
 
-/// The engine's own thread, as an object: takes mail, asks the scheduler for batches, runs them and
+/// The processes of one model, on the engine's thread: takes mail, gives passes their batches, and
 /// hands logits to their owners. Only stats() may be called from another thread.
 class Dispatcher {
  public:
   /// `executor` and `mailbox` outlive the dispatcher.
   Dispatcher(const sched::SchedulerLimits& limits, Executor& executor, Mailbox& mailbox);
 
-  /// Works until the mailbox says stop; then cancels what is left.
-  void work();
+  /// Takes what came. False once the mailbox says stop.
+  bool take_mail();
+  sched::Demand demand() const { return scheduler_.demand(); }
+
+  /// The batch of a new pass, which stays until finish_pass(). There is demand, and no pass.
+  const sched::Batch& begin_pass();
+  /// The executor computed the batch, or failed to; what it took.
+  void finish_pass(const base::Result<>& computed, int64_t busy_us);
+  /// Ends every process; a pass goes no further.
+  void end_all(EndReason reason, const std::string& error);
+
+  /// Of late the processes waited so long for the model's weights.
+  void add_swap(int64_t us) { swap_us_ += us; }
 
   EngineStats stats() const;
 
@@ -40,10 +52,8 @@ class Dispatcher {
     ProcessEnd end;
   };
 
-  void accept(Mail mail);
   void accept(Submission submission);
   void cancel(sched::ProcessId id);
-  void run(const sched::Batch& batch);
   void note_start(const sched::Batch& batch, int64_t started_us);
   static Outcome failed(const std::string& error);
   Outcome deliver(const sched::BatchItem& item, int32_t logit_row);
@@ -60,6 +70,8 @@ class Dispatcher {
   Executor& executor_;
   Mailbox& mailbox_;
   std::map<sched::ProcessId, LiveProcess> processes_;
+  std::optional<sched::Batch> batch_;  ///< of the pass
+  int64_t swap_us_ = 0;  ///< that there were processes and they waited for weights, in all
   EngineStats stats_;
   mutable std::mutex published_mutex_;
   EngineStats published_;  ///< guarded by published_mutex_

@@ -25,8 +25,9 @@ enum class EndReason { kFinished, kLength, kCancelled, kFailed };
 /// Where the time of a process went; the parts add up to end - submit.
 struct ProcessTimes {
   int64_t queue_us = 0;    ///< waiting for pages or a place in a batch, before the first batch
-  int64_t prefill_us = 0;  ///< from the first batch to the first new token
-  int64_t decode_us = 0;   ///< from there to the end
+  int64_t swap_us = 0;     ///< waiting for the model's weights, at any time
+  int64_t prefill_us = 0;  ///< from the first batch to the first new token, without swap_us
+  int64_t decode_us = 0;   ///< from there to the end, without swap_us
 };
 
 struct ProcessEnd {

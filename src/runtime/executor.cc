@@ -37,7 +37,12 @@ Executor::Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::
   ids_.reserve(static_cast<size_t>(limits_.batch_tokens));
   sequences_.reserve(static_cast<size_t>(limits_.sequences));
   logit_rows_.reserve(static_cast<size_t>(limits_.logit_rows));
+  scored_.reserve(static_cast<size_t>(limits_.logit_rows));
   on_host_.reserve(static_cast<size_t>(limits_.logit_rows));
+  for (const plan::Segment& segment : plan.program.segments) {
+    step_ends_.push_back((step_ends_.empty() ? 0 : step_ends_.back()) + segment.ops.size());
+  }
+  for (auto& event : step_done_) event = stream.create_event();
   CHECK(ops.scratch_bytes(context_.limits) <= std::ssize(context_.scratch));
   for (const BoundOp& op : bound_) {
     if (const auto* args = std::get_if<kernels::LogitsArgs>(&op)) logits_ = args->logits;
@@ -77,19 +82,54 @@ base::Result<> Executor::forward(const sched::Batch& batch) {
 
 base::Result<> Executor::pass(const sched::Batch& batch) {
   lay_out(batch);
-  const kernels::BatchView view{.ids = ids_, .sequences = sequences_, .logit_rows = logit_rows_};
   mark();
-  if (device_has_own_memory()) ops_.stage_batch(context_, view);
+  if (device_has_own_memory()) ops_.stage_batch(context_, view());
   mark();
   const bool records = ops_.recording_key != nullptr && !watched_;
-  const uint64_t key = records ? ops_.recording_key(view) : 0;
+  const uint64_t key = records ? ops_.recording_key(view()) : 0;
   if (key == 0) {
-    run_pass(view);
+    run_pass(view());
   } else {
-    context_.stream.run_recorded(key, [&] { run_pass(view); });
+    context_.stream.run_recorded(key, [&] { run_pass(view()); });
   }
-  copy_logits(batch);
+  copy_logits();
   mark();
+  return context_.stream.synchronize();
+}
+
+base::Result<> Executor::begin_pass(const sched::Batch& batch) {
+  watched_ = false;
+  lay_out(batch);
+  if (device_has_own_memory()) ops_.stage_batch(context_, view());
+  return context_.stream.synchronize();
+}
+
+base::Result<int32_t> Executor::run_steps(int32_t first, int32_t end,
+                                          base::FunctionRef<bool()> go_on) {
+  CHECK(first >= 0 && first < end && end <= steps());
+  int32_t step = first;
+  do {
+    device::Event& done = *step_done_[static_cast<size_t>(step % 2)];
+    if (step >= first + 2) TRY(done.wait());
+    run_step(step);
+    done.record();
+  } while (++step < end && go_on());
+  TRY(context_.stream.synchronize());
+  return step;
+}
+
+/// What a table makes of whole decode steps needs all of their ops; the results are the same.
+void Executor::run_step(int32_t step) {
+  const auto index = static_cast<size_t>(step);
+  const size_t first = index == 0 ? 0 : step_ends_[index - 1], end = step_ends_[index];
+  if (ops_.run_pass == nullptr || only_decodes()) return run_ops(context_, first, end);
+  ops_.run_pass(context_, view(),
+                [&](const kernels::OpContext& context) { run_ops(context, first, end); });
+}
+
+base::Result<> Executor::finish_pass() {
+  run_top_logits(context_);
+  copy_logits();
   return context_.stream.synchronize();
 }
 
@@ -113,14 +153,15 @@ void Executor::report(int64_t started_us) {
 }
 
 /// What the greatest logits cannot stand for: scored prompts, or everything where there are none.
-void Executor::copy_logits(const sched::Batch& batch) {
+void Executor::copy_logits() {
   on_host_.assign(logit_rows_.size(), !device_has_own_memory());
   if (!device_has_own_memory()) return;
   if (top_logits_ == nullptr) return copy_logits(0, logit_rows());
-  int32_t row = 0;
-  for (const sched::BatchItem& item : batch.items) {
-    if (item.logits_all) copy_logits(row, item.logit_rows());
-    row += item.logit_rows();
+  for (int32_t row = 0; row < logit_rows();) {
+    int32_t end = row;
+    while (end < logit_rows() && scored_[static_cast<size_t>(end)]) ++end;
+    if (end > row) copy_logits(row, end - row);
+    row = std::max(end, row + 1);
   }
 }
 
@@ -152,20 +193,24 @@ void Executor::run_pass(const kernels::BatchView& view) {
 }
 
 void Executor::run_ops(const kernels::OpContext& context) {
-  for (BoundOp& op : bound_) {
-    std::visit([&](auto& bound) { run(context, bound); }, op);
-    mark();
-  }
+  run_ops(context, 0, bound_.size());
   run_top_logits(context);
   mark();
+}
+
+void Executor::run_ops(const kernels::OpContext& context, size_t first, size_t end) {
+  for (size_t i = first; i < end; ++i) {
+    std::visit([&](auto& bound) { run(context, bound); }, bound_[i]);
+    mark();
+  }
 }
 
 void Executor::run_top_logits(const kernels::OpContext& context) {
   if (top_logits_ == nullptr || logit_rows_.empty()) return;
   ops_.top_logits(context, {.logits = logits_,
-                             .rows = logit_rows(),
-                             .vocabulary = static_cast<int64_t>(vocabulary_),
-                             .out = top_logits_});
+                            .rows = logit_rows(),
+                            .vocabulary = static_cast<int64_t>(vocabulary_),
+                            .out = top_logits_});
 }
 
 base::Result<std::span<float>> Executor::logits(int32_t row) {
@@ -185,6 +230,7 @@ const kernels::TopLogits* Executor::top_logits(int32_t row) const {
 void Executor::lay_out(const sched::Batch& batch) {
   sequences_.clear();
   logit_rows_.clear();
+  scored_.clear();
   decode_tokens_ = 0;
   for (const sched::BatchItem& item : batch.items) decode_tokens_ += item.decodes ? 1 : 0;
   ids_.resize(static_cast<size_t>(batch.tokens()));
@@ -209,6 +255,7 @@ void Executor::lay_out(const sched::BatchItem& item, int32_t first_row) {
   if (!item.logits_all && !item.logits_last) return;
   for (int32_t row = item.logits_all ? 0 : rows - 1; row < rows; ++row) {
     logit_rows_.push_back(first_row + row);
+    scored_.push_back(item.logits_all);
   }
 }
 

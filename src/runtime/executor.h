@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/function_ref.h"
 #include "device/device.h"
 #include "kernels/op_table.h"
 #include "plan/plan.h"
@@ -8,6 +9,7 @@
 #include "runtime/pass_observer.h"
 #include "sched/scheduler.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -30,7 +32,18 @@ class Executor {
   /// within plan.limits and stays until the call returns. An error is the device's, and final.
   base::Result<> forward(const sched::Batch& batch);
 
-  /// Tells of every pass from the next on; null: nobody.
+  /// The same in parts: begin_pass(), then run_steps() until it came to steps(), then
+  /// finish_pass(). Passes of other executors may run between two parts.
+  base::Result<> begin_pass(const sched::Batch& batch);
+  /// Runs the program's segments [first, end); returns where it stopped, which is after at least
+  /// one of them, and where `go_on` says no. What was run is done when this returns.
+  base::Result<int32_t> run_steps(int32_t first, int32_t end, base::FunctionRef<bool()> go_on);
+  base::Result<> finish_pass();
+  int32_t steps() const { return static_cast<int32_t>(step_ends_.size()); }
+  /// Whether all rows of the pass are decode steps.
+  bool only_decodes() const { return decode_tokens_ == tokens(); }
+
+  /// Tells of every pass from the next on that is run by forward(); null: nobody.
   void observe(PassObserver* observer);
 
   /// Logits of the last forward(), rows in the order of items and of positions inside one:
@@ -45,8 +58,13 @@ class Executor {
  private:
   void lay_out(const sched::Batch& batch);
   void lay_out(const sched::BatchItem& item, int32_t first_row);
+  kernels::BatchView view() const {
+    return {.ids = ids_, .sequences = sequences_, .logit_rows = logit_rows_};
+  }
+  void run_step(int32_t step);
   void run_pass(const kernels::BatchView& view);
   void run_ops(const kernels::OpContext& context);
+  void run_ops(const kernels::OpContext& context, size_t first, size_t end);
   void run(const kernels::OpContext& context, kernels::EmbedArgs& args);
   void run(const kernels::OpContext& context, kernels::RopeTableArgs& args);
   void run(const kernels::OpContext& context, kernels::QkvRopeArgs& args);
@@ -55,7 +73,7 @@ class Executor {
   void run(const kernels::OpContext& context, kernels::GateUpArgs& args);
   void run(const kernels::OpContext& context, kernels::LogitsArgs& args);
   void place_host_memory();
-  void copy_logits(const sched::Batch& batch);
+  void copy_logits();
   void copy_logits(int32_t first_row, int32_t rows);
   base::Result<> pass(const sched::Batch& batch);
   void mark();
@@ -68,6 +86,9 @@ class Executor {
   const kernels::OpTable& ops_;
   kernels::OpContext context_;
   std::vector<BoundOp> bound_;
+  std::vector<size_t> step_ends_;  ///< of each segment of the program, in bound_
+  /// So that the host is no more than two steps ahead of the device.
+  std::array<std::unique_ptr<device::Event>, 2> step_done_;
   float* logits_ = nullptr;       ///< [limits.logit_rows, vocabulary], where the ops write them
   float* host_logits_ = nullptr;  ///< the same where the host reads them
   kernels::TopLogits* top_logits_ = nullptr;  ///< [limits.logit_rows]; null: none are made
@@ -79,6 +100,7 @@ class Executor {
   std::vector<int32_t> ids_;
   std::vector<kernels::SequenceSlice> sequences_;
   std::vector<int32_t> logit_rows_;  ///< which rows of the batch get logits, in the order of items
+  std::vector<bool> scored_;         ///< of logit_rows_, those of items with logits_all
   std::vector<bool> on_host_;        ///< of logit_rows_, those whose logits were copied
   int64_t decode_tokens_ = 0;        ///< rows of decode steps; they come first
 };

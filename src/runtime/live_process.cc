@@ -9,12 +9,16 @@ int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(since_boot).count();
 }
 
-ProcessTimes LiveProcess::times(int64_t end_us) const {
-  const int64_t started = started_us >= 0 ? started_us : end_us;
-  const int64_t answering = answering_us >= 0 ? answering_us : end_us;
-  return {.queue_us = started - submitted_us,
-          .prefill_us = answering - started,
-          .decode_us = end_us - answering};
+ProcessTimes LiveProcess::times(Moment end) const {
+  const Moment begin = started.us >= 0 ? started : end;
+  const Moment answer = answering.us >= 0 ? answering : end;
+  const auto without_swap = [](Moment from, Moment to) {
+    return to.us - from.us - (to.swap_us - from.swap_us);
+  };
+  return {.queue_us = without_swap(submitted, begin),
+          .swap_us = end.swap_us - submitted.swap_us,
+          .prefill_us = without_swap(begin, answer),
+          .decode_us = without_swap(answer, end)};
 }
 
 }  // namespace neuros::runtime

@@ -15,13 +15,18 @@ struct LiveProcess {
   std::shared_ptr<ProcessClient> client;
   int32_t prompt_tokens = 0, max_new_tokens = 0;
   int32_t generated_tokens = 0;
-  int64_t submitted_us = 0;
-  int64_t started_us = -1;    ///< begin of its first batch
-  int64_t answering_us = -1;  ///< when the logits of its first new token were there
+  /// A moment, and how long its model had waited for weights until then, in all.
+  struct Moment {
+    int64_t us = -1;  ///< -1: not yet
+    int64_t swap_us = 0;
+  };
+  Moment submitted;
+  Moment started;    ///< begin of its first batch
+  Moment answering;  ///< when the logits of its first new token were there
 
-  bool started() const { return started_us >= 0; }
-  /// The parts of end_us - submitted_us.
-  ProcessTimes times(int64_t end_us) const;
+  bool has_started() const { return started.us >= 0; }
+  /// The parts of end.us - submitted.us.
+  ProcessTimes times(Moment end) const;
 };
 
 }  // namespace neuros::runtime

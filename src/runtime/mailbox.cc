@@ -22,14 +22,14 @@ base::Result<sched::ProcessId> Mailbox::submit(ProcessSpec spec) {
   mail_.submissions.push_back({id, std::move(spec), now_us()});
   ++waiting_;
   ++processes_;
-  came_.notify_one();
+  doorbell_.ring();
   return id;
 }
 
 void Mailbox::cancel(sched::ProcessId id) {
   const std::lock_guard lock(mutex_);
   mail_.cancellations.push_back(id);
-  came_.notify_one();
+  doorbell_.ring();
 }
 
 void Mailbox::close() {
@@ -40,7 +40,7 @@ void Mailbox::close() {
 void Mailbox::stop() {
   const std::lock_guard lock(mutex_);
   closed_ = mail_.stop = true;
-  came_.notify_one();
+  doorbell_.ring();
 }
 
 void Mailbox::wait_until_idle() {
@@ -48,13 +48,8 @@ void Mailbox::wait_until_idle() {
   idle_.wait(lock, [this] { return processes_ == 0; });
 }
 
-Mail Mailbox::collect(Wait wait) {
-  std::unique_lock lock(mutex_);
-  if (wait == Wait::kForMail) {
-    came_.wait(lock, [this] {
-      return mail_.stop || !mail_.submissions.empty() || !mail_.cancellations.empty();
-    });
-  }
+Mail Mailbox::collect() {
+  const std::lock_guard lock(mutex_);
   return std::exchange(mail_, {.submissions = {}, .cancellations = {}, .stop = mail_.stop});
 }
 

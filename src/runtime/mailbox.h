@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "runtime/doorbell.h"
 #include "runtime/engine.h"
 #include "sched/ids.h"
 
@@ -24,11 +25,12 @@ struct Mail {
   bool stop = false;  ///< end every process and the thread
 };
 
-/// Between the threads that submit and the engine's own: the one thing both touch. Every process
-/// is counted from submit() to ended(), and as waiting until left_queue().
+/// Of one model, between the threads that submit and the engine's own: the one thing both touch.
+/// Every process is counted from submit() to ended(), and as waiting until left_queue().
 class Mailbox {
  public:
-  explicit Mailbox(int32_t queue_max) : queue_max_(queue_max) {}
+  /// `doorbell` is rung when there is mail; it outlives the mailbox.
+  Mailbox(int32_t queue_max, Doorbell& doorbell) : queue_max_(queue_max), doorbell_(doorbell) {}
 
   // From any thread:
 
@@ -44,16 +46,15 @@ class Mailbox {
 
   // From the engine's thread:
 
-  enum class Wait { kForMail, kNever };
-  Mail collect(Wait wait);
+  Mail collect();
   /// A process is in its first batch, or ended without one. Once for each.
   void left_queue();
   void ended();
 
  private:
   const int32_t queue_max_;
+  Doorbell& doorbell_;
   std::mutex mutex_;
-  std::condition_variable came_;  ///< mail
   std::condition_variable idle_;  ///< processes_ is 0
   // All guarded by mutex_:
   Mail mail_;

@@ -11,47 +11,53 @@ namespace neuros::runtime {
 namespace {
 
 TEST(Mailbox, RefusesBeyondTheQueueAndTakesMoreWhenSomeLeftIt) {
-  Mailbox mailbox(2);
+  Doorbell doorbell;
+  Mailbox mailbox(2, doorbell);
   ASSERT_TRUE(mailbox.submit({}).has_value());
   ASSERT_TRUE(mailbox.submit({}).has_value());
   const auto third = mailbox.submit({});
   ASSERT_FALSE(third.has_value());
   EXPECT_EQ(third.error().kind, base::ErrorKind::kUnavailable);
   EXPECT_EQ(third.error().message, "engine: queue full: 2 waiting, limit 2");
-  EXPECT_EQ(mailbox.collect(Mailbox::Wait::kNever).submissions.size(), 2U);
+  EXPECT_EQ(mailbox.collect().submissions.size(), 2U);
   EXPECT_FALSE(mailbox.submit({}).has_value()) << "collected ones still wait";
   mailbox.left_queue();
   EXPECT_TRUE(mailbox.submit({}).has_value());
 }
 
 TEST(Mailbox, MailComesInOrderAndOnce) {
-  Mailbox mailbox(8);
+  Doorbell doorbell;
+  Mailbox mailbox(8, doorbell);
   const auto a = mailbox.submit({}), b = mailbox.submit({});
   mailbox.cancel(*a);
-  const Mail mail = mailbox.collect(Mailbox::Wait::kForMail);
+  const Mail mail = mailbox.collect();
   ASSERT_EQ(mail.submissions.size(), 2U);
   EXPECT_EQ(mail.submissions[0].id, *a);
   EXPECT_EQ(mail.submissions[1].id, *b);
   ASSERT_EQ(mail.cancellations.size(), 1U);
   EXPECT_FALSE(mail.stop);
-  EXPECT_TRUE(mailbox.collect(Mailbox::Wait::kNever).submissions.empty());
+  EXPECT_TRUE(mailbox.collect().submissions.empty());
 }
 
 TEST(Mailbox, StopWakesTheWaitingEngineAndStays) {
-  Mailbox mailbox(8);
+  Doorbell doorbell;
+  Mailbox mailbox(8, doorbell);
   std::thread stopper([&] { mailbox.stop(); });
-  EXPECT_TRUE(mailbox.collect(Mailbox::Wait::kForMail).stop);
+  doorbell.wait();
+  EXPECT_TRUE(mailbox.collect().stop);
   stopper.join();
-  EXPECT_TRUE(mailbox.collect(Mailbox::Wait::kForMail).stop);
+  EXPECT_TRUE(mailbox.collect().stop);
   EXPECT_EQ(mailbox.submit({}).error().kind, base::ErrorKind::kUnavailable);
 }
 
 TEST(Mailbox, WaitUntilIdleReturnsWhenTheLastEnded) {
-  Mailbox mailbox(8);
+  Doorbell doorbell;
+  Mailbox mailbox(8, doorbell);
   ASSERT_TRUE(mailbox.submit({}).has_value());
   std::atomic<bool> ended = false;
   std::thread engine([&] {
-    mailbox.collect(Mailbox::Wait::kForMail);
+    doorbell.wait();
+    mailbox.collect();
     mailbox.left_queue();
     ended = true;
     mailbox.ended();
@@ -64,17 +70,20 @@ TEST(Mailbox, WaitUntilIdleReturnsWhenTheLastEnded) {
 
 TEST(LiveProcess, TimesAddUp) {
   LiveProcess process;
-  process.submitted_us = 10;
-  EXPECT_EQ(process.times(15).queue_us, 5) << "ended in the queue";
-  process.started_us = 20;
-  ProcessTimes times = process.times(50);
-  EXPECT_EQ(times.queue_us, 10);
+  process.submitted = {10, 100};
+  EXPECT_EQ(process.times({15, 100}).queue_us, 5) << "ended in the queue";
+  process.started = {20, 104};
+  ProcessTimes times = process.times({50, 104});
+  EXPECT_EQ(times.queue_us, 6);
+  EXPECT_EQ(times.swap_us, 4);
   EXPECT_EQ(times.prefill_us, 30) << "no new token yet";
   EXPECT_EQ(times.decode_us, 0);
-  process.answering_us = 40;
-  times = process.times(70);
-  EXPECT_EQ(times.prefill_us, 20);
-  EXPECT_EQ(times.decode_us, 30);
+  process.answering = {40, 105};
+  times = process.times({70, 110});
+  EXPECT_EQ(times.swap_us, 10);
+  EXPECT_EQ(times.prefill_us, 19);
+  EXPECT_EQ(times.decode_us, 25);
+  EXPECT_EQ(times.queue_us + times.swap_us + times.prefill_us + times.decode_us, 60);
 }
 
 }  // namespace

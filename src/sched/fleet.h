@@ -55,6 +55,7 @@ std::string check_feasible(const FleetFacts& facts);
 struct Demand {
   bool work = false;              ///< a process waits or runs, or a pass was suspended
   Priority top = Priority::kLow;  ///< the highest of any of them
+  bool operator==(const Demand&) const = default;
 };
 
 }  // namespace neuros::sched

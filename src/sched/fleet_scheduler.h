@@ -72,6 +72,11 @@ class FleetScheduler {
 
   /// The model whose weights come first; -1: nobody wants to run.
   ModelId turn() const { return turn_.model; }
+  /// Whether it has work and could not run because weights are not there.
+  bool waits_for_weights(ModelId model) const {
+    return at(model).wants_to_run() && !in_flight(model) &&
+           !residency_.ready(model, at(model).step);
+  }
   const Residency& residency() const { return residency_; }
   const FleetStats& stats() const { return stats_; }
   std::string check_invariants() const;

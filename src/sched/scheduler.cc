@@ -18,6 +18,10 @@ int32_t Batch::tokens() const {
   return static_cast<int32_t>(sum);
 }
 
+bool Batch::only_decodes() const {
+  return std::ranges::all_of(items, &BatchItem::decodes);
+}
+
 int64_t pages_worst_case(int64_t prompt_tokens, int64_t max_new_tokens, int32_t page_tokens) {
   const int64_t tokens = prompt_tokens + std::max<int64_t>(max_new_tokens - 1, 0);
   return (tokens + page_tokens - 1) / page_tokens;

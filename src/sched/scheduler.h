@@ -59,6 +59,7 @@ struct BatchItem {
 struct Batch {
   std::vector<BatchItem> items;
   int32_t tokens() const;
+  bool only_decodes() const;
 };
 
 /// What the executor learned from a batch, one per item in order.

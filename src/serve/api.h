@@ -35,6 +35,7 @@ void ready(Api& api, const Request& request, WriterPtr writer);
 void metrics_page(Api& api, const Request& request, WriterPtr writer);
 void list_models(Api& api, const Request& request, WriterPtr writer);
 void show_model(Api& api, const Request& request, WriterPtr writer);
+void residency(Api& api, const Request& request, WriterPtr writer);
 void chat_completions(Api& api, const Request& request, WriterPtr writer);
 void completions(Api& api, const Request& request, WriterPtr writer);
 void tokenize(Api& api, const Request& request, WriterPtr writer);

@@ -76,11 +76,35 @@ class ServedModel {
   virtual void cancel(uint64_t generation) = 0;
 };
 
+/// Where the weights of models that share a device are, a snapshot.
+struct FleetResidency {
+  struct Model {
+    std::string id;
+    /// Of each segment, in the order of execution: 'r' resident, 'l' on its way, '-' absent.
+    std::string segments;
+    int64_t resident_bytes = 0;
+    int64_t swap_us = 0;  ///< that its processes waited for weights, in all
+  };
+  struct Transfer {
+    std::string job;   ///< "load" or "drop"
+    std::string tier;  ///< "pinned", "pageable" or "disk": where from
+    int64_t count = 0, failures = 0, bytes = 0, map_us = 0, copy_us = 0;
+  };
+  int64_t frame_bytes = 0;
+  int64_t frames = 0, frames_free = 0;
+  std::string turn;  ///< the model whose weights come first; "": none has work
+  uint64_t turns = 0, passes_suspended = 0;
+  std::vector<Model> models{};
+  std::vector<Transfer> transfers{};
+};
+
 /// Every model this server answers for, in the order they were given; the first is the default.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::vector<std::shared_ptr<ServedModel>> models() const = 0;
+  /// nullopt: all weights stay where they are.
+  virtual std::optional<FleetResidency> residency() const { return std::nullopt; }
 };
 
 /// By id; "" and "default" mean the first. nullptr: unknown.

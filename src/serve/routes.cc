@@ -30,6 +30,7 @@ constexpr std::array kRoutes = {
     Route{"GET", "/metrics", metrics_page},
     Route{"GET", "/v1/models", list_models},
     Route{"GET", "/v1/models/*", show_model},
+    Route{"GET", "/v1/residency", residency},
     Route{"POST", "/v1/chat/completions", chat_completions, Access::kKey, Work::kGeneration},
     Route{"POST", "/v1/completions", completions, Access::kKey, Work::kGeneration},
     Route{"POST", "/tokenize", tokenize},

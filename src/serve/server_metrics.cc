@@ -70,6 +70,39 @@ void write_states(MetricsText& out, const std::vector<std::pair<std::string, Mod
   }
 }
 
+void write_residency(MetricsText& out, const FleetResidency& residency) {
+  const auto frame = static_cast<double>(residency.frame_bytes);
+  out.family("neuros_weight_frames_bytes", "gauge", "Device memory for weights that are paged.");
+  out.sample("", {{"state", "free"}}, static_cast<double>(residency.frames_free) * frame);
+  out.sample("", {{"state", "used"}},
+             static_cast<double>(residency.frames - residency.frames_free) * frame);
+  out.family("neuros_resident_weights_bytes", "gauge", "Weights on the device, by model.");
+  for (const auto& model : residency.models) {
+    out.sample("", {{"model", model.id}}, static_cast<double>(model.resident_bytes));
+  }
+  out.family("neuros_pager_bytes_total", "counter", "Weights loaded and dropped, by lower tier.");
+  for (const auto& transfer : residency.transfers) {
+    out.sample("", {{"job", transfer.job}, {"tier", transfer.tier}},
+               static_cast<double>(transfer.bytes));
+  }
+  out.family("neuros_pager_seconds_total", "counter", "Time of copies and of giving memory.");
+  for (const auto& transfer : residency.transfers) {
+    out.sample("", {{"job", transfer.job}, {"tier", transfer.tier}},
+               static_cast<double>(transfer.copy_us + transfer.map_us) / 1e6);
+  }
+  out.family("neuros_pager_failures_total", "counter", "Loads that failed.");
+  for (const auto& transfer : residency.transfers) {
+    out.sample("", {{"job", transfer.job}, {"tier", transfer.tier}},
+               static_cast<double>(transfer.failures));
+  }
+  out.family("neuros_memory_turns_total", "counter",
+             "Times that memory for weights went to another model.");
+  out.sample("", {}, static_cast<double>(residency.turns));
+  out.family("neuros_passes_suspended_total", "counter",
+             "Passes that stopped between two layers for a critical request.");
+  out.sample("", {}, static_cast<double>(residency.passes_suspended));
+}
+
 void write_totals(ModelFamilies families) {
   families.write("neuros_batches_total", "counter", "Forward passes.",
                  [](const ModelStats& s) { return s.batches; });
@@ -100,6 +133,8 @@ ServerMetrics::ServerMetrics()
       request_s_("neuros_http_request_seconds", "From a request's last byte to its answer's.",
                  kRequestSeconds),
       queue_s_("neuros_queue_wait_seconds", "Waiting before the first batch.", kWaitSeconds),
+      swap_s_("neuros_swap_wait_seconds", "Waiting for weights, at any time of a choice.",
+              kWaitSeconds),
       first_token_s_("neuros_time_to_first_token_seconds", "From the request to its first token.",
                      kWaitSeconds),
       inter_token_s_("neuros_inter_token_seconds", "Between two tokens of one answer.",
@@ -128,6 +163,7 @@ void ServerMetrics::generation_done(const std::string& model, const pipeline::Ge
   generated_tokens_.add(labels, end.completion_tokens);
   cached_tokens_.add(labels, end.cached_tokens);
   queue_s_.observe(labels, static_cast<double>(end.times.queue_us) / 1e6);
+  swap_s_.observe(labels, static_cast<double>(end.times.swap_us) / 1e6);
 }
 
 void ServerMetrics::answer_done(const std::string& model, double seconds) {
@@ -148,11 +184,13 @@ std::string ServerMetrics::text(const Backend& backend) const {
        {&generations_, &prompt_tokens_, &generated_tokens_, &cached_tokens_}) {
     counter->write(out);
   }
-  for (const Histogram* histogram : {&queue_s_, &first_token_s_, &inter_token_s_, &answer_s_}) {
+  for (const Histogram* histogram :
+       {&queue_s_, &swap_s_, &first_token_s_, &inter_token_s_, &answer_s_}) {
     histogram->write(out);
   }
   write_states(out, models);
   write_totals({out, models});
+  if (const auto residency = backend.residency()) write_residency(out, *residency);
   out.family("process_resident_memory_bytes", "gauge", "Resident memory of the process.");
   const base::ProcessMemory memory = base::process_memory();
   out.sample("", {}, static_cast<double>(memory.resident));

@@ -34,7 +34,7 @@ class ServerMetrics {
  private:
   double started_unix_s_;
   Counter requests_, generations_, prompt_tokens_, generated_tokens_, cached_tokens_;
-  Histogram request_s_, queue_s_, first_token_s_, inter_token_s_, answer_s_;
+  Histogram request_s_, queue_s_, swap_s_, first_token_s_, inter_token_s_, answer_s_;
 };
 
 }  // namespace neuros::serve

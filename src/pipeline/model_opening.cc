@@ -1,0 +1,103 @@
+#include "pipeline/model_opening.h"
+
+#include "base/cpu_features.h"
+#include "device/cpu/cpu_device.h"
+#include "device/open_device.h"
+#include "models/registry.h"
+#include "pipeline/sampling_defaults.h"
+#include "pipeline/tokenizer_loading.h"
+#include "runtime/weight_cache.h"
+
+#include <filesystem>
+
+namespace neuros::pipeline {
+namespace {
+
+std::string model_id(const ModelOptions& options, const std::string& path) {
+  if (!options.name.empty()) return options.name;
+  std::filesystem::path file = std::filesystem::path(path).lexically_normal();
+  if (!file.has_filename()) file = file.parent_path();
+  return file.extension() == ".gguf" || file.extension() == ".safetensors"
+             ? file.stem().string()
+             : file.filename().string();
+}
+
+base::Result<std::optional<text::ChatTemplate>> load_chat_template(
+    const text::Tokenizer& tokenizer) {
+  const std::string& source = tokenizer.vocabulary().chat_template;
+  if (source.empty()) return std::optional<text::ChatTemplate>();
+  auto parsed = text::ChatTemplate::parse(source);
+  if (!parsed) return tl::unexpected(with_context(parsed.error(), "chat template"));
+  return std::optional<text::ChatTemplate>(std::move(*parsed));
+}
+
+base::Result<> check_vocabulary(const OpenedModel& model) {
+  const int64_t rows = model.program.vocabulary;
+  if (model.tokenizer->size() <= rows) return {};
+  return base::fail(model.checkpoint.path + ": the tokenizer has " +
+                    std::to_string(model.tokenizer->size()) + " tokens, the embedding table " +
+                    std::to_string(rows));
+}
+
+}  // namespace
+
+base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions& options) {
+  OpenedModel model;
+  model.checkpoint = TRY(formats::open_checkpoint(path));
+  model.program = TRY(models::make_program(model.checkpoint));
+  model.tokenizer = TRY(load_tokenizer(model.checkpoint));
+  TRY(check_vocabulary(model));
+  model.chat_template = TRY(load_chat_template(*model.tokenizer));
+  model.default_sampling = read_sampling_defaults(model.checkpoint);
+  model.id = model_id(options, path);
+  return model;
+}
+
+base::Result<const kernels::OpTable*> choose_ops(const ModelOptions& options) {
+  const std::string& name = options.op_table;
+  if (options.device != "cpu") {
+    const kernels::OpTable* cuda = kernels::cuda_ops();
+    if (cuda != nullptr && (name.empty() || name == cuda->name)) return cuda;
+    return base::fail("kernels " + name + " on " + options.device + ": expected " +
+                          (cuda == nullptr ? "a program built with CUDA" : cuda->name),
+                      base::ErrorKind::kUnsupported);
+  }
+  const base::CpuFeatures features = TRY(base::chosen_cpu());
+  if (name == "ref") return &kernels::ref_ops();
+  const kernels::OpTable& best = kernels::cpu_ops(features);
+  if (name.empty() || name == best.name) return &best;
+  if (name == kernels::llama_cpp_ops().name) return &kernels::llama_cpp_ops();
+  return base::fail("kernels " + name + ": expected ref or " + best.name,
+                    base::ErrorKind::kUnsupported);
+}
+
+base::Result<std::unique_ptr<device::Device>> open_device(const ModelOptions& options) {
+  return device::open_device(options.device,
+                             {.threads = options.threads, .memory_bytes = options.memory_bytes});
+}
+
+base::Result<builder::PlanRequest> plan_request(const ModelOptions& options,
+                                                const device::Device& device) {
+  const auto kv_dtype = base::dtype_from_name(options.kv_dtype);
+  if (!kv_dtype) return base::fail("kv type " + options.kv_dtype + ", expected f16, bf16 or f32");
+  const size_t workers =
+      options.threads > 0 ? static_cast<size_t>(options.threads) : device::physical_cores().size();
+  return builder::PlanRequest{.device = device.name(),
+                              .workers = static_cast<int32_t>(workers),
+                              .memory_bytes = static_cast<int64_t>(device.memory_bytes()),
+                              .context = options.context,
+                              .batch_tokens = options.batch_tokens,
+                              .sequences = options.parallel,
+                              .full_contexts = options.full_contexts,
+                              .kv_dtype = *kv_dtype};
+}
+
+std::string weight_cache_folder(const ModelOptions& options, const plan::Plan& plan) {
+  constexpr int64_t kWorthKeeping = int64_t{1} << 30;
+  if (options.weight_cache == kNoWeightCache) return "";
+  if (options.weight_cache != kAutoWeightCache) return options.weight_cache;
+  const bool pays = !plan.memory.arenas_on_host && plan.memory.weights >= kWorthKeeping;
+  return pays ? runtime::default_weight_cache() : "";
+}
+
+}  // namespace neuros::pipeline

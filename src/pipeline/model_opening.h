@@ -1,0 +1,40 @@
+#pragma once
+
+/// What happens to a model's files and to its options before it is booted, alone or in a fleet.
+
+#include "base/result.h"
+#include "builder/builder.h"
+#include "device/device.h"
+#include "formats/checkpoint.h"
+#include "kernels/op_table.h"
+#include "pipeline/language_model.h"
+#include "text/chat_template.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace neuros::pipeline {
+
+/// A model's files, read but for the weights.
+struct OpenedModel {
+  formats::Checkpoint checkpoint;
+  plan::Program program;
+  std::string id;
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::optional<text::ChatTemplate> chat_template;
+  SamplingParams default_sampling;
+};
+
+/// Errors name the file.
+base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions& options);
+
+base::Result<const kernels::OpTable*> choose_ops(const ModelOptions& options);
+base::Result<std::unique_ptr<device::Device>> open_device(const ModelOptions& options);
+/// What is asked of the builder; memory_bytes: all that the device has.
+base::Result<builder::PlanRequest> plan_request(const ModelOptions& options,
+                                                const device::Device& device);
+/// ModelOptions::weight_cache as a folder; "": nothing is kept.
+std::string weight_cache_folder(const ModelOptions& options, const plan::Plan& plan);
+
+}  // namespace neuros::pipeline

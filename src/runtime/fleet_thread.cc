@@ -1,0 +1,209 @@
+#include "runtime/fleet_thread.h"
+
+#include "base/check.h"
+#include "runtime/live_process.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace neuros::runtime {
+
+FleetThread::FleetThread(sched::FleetFacts facts, std::vector<Model> models, Pager* pager,
+                         Doorbell& doorbell)
+    : facts_(std::move(facts)), pager_(pager), doorbell_(doorbell), scheduler_(facts_) {
+  CHECK(models.size() == facts_.models.size());
+  for (const Model& model : models) {
+    members_.emplace_back().model = model;
+    CHECK(model.executor->steps() == facts_.models[members_.size() - 1].step_count());
+  }
+}
+
+void FleetThread::work() {
+  while (take_mail()) {
+    take_reports();
+    end_broken();
+    tell_demands();
+    if (const auto next = decide()) {
+      run(*next);
+    } else {
+      doorbell_.wait();
+    }
+  }
+  for (Member& member : members_) member.model.dispatcher->end_all(EndReason::kCancelled, "");
+}
+
+bool FleetThread::take_mail() {
+  for (Member& member : members_) {
+    if (!member.model.dispatcher->take_mail()) stopping_ = true;
+  }
+  return !stopping_;
+}
+
+void FleetThread::report(const PagerReport& report) {
+  {
+    const std::lock_guard lock(mutex_);
+    reports_.push_back(report);
+  }
+  doorbell_.ring();
+}
+
+void FleetThread::expect(int32_t model, bool expected) {
+  {
+    const std::lock_guard lock(mutex_);
+    expectations_.emplace_back(model, expected);
+  }
+  doorbell_.ring();
+}
+
+void FleetThread::take_reports() {
+  const std::lock_guard lock(mutex_);
+  const int64_t now = now_us();
+  for (const auto& [model, expected] : std::exchange(expectations_, {})) {
+    scheduler_.expect(model, expected, now);
+  }
+  for (const PagerReport& report : std::exchange(reports_, {})) {
+    const sched::SegmentId segment{report.model, report.segment};
+    if (report.job == PagerJob::kDrop) {
+      CHECK(report.result.has_value(), "memory that cannot be given back");
+    } else if (report.result) {
+      scheduler_.loaded(segment, now);
+    } else {
+      scheduler_.load_failed(segment, now);
+      at(report.model).load_error = report.result.error().message;
+    }
+  }
+}
+
+/// The processes of a model whose weights cannot be loaded end; later ones try again.
+void FleetThread::end_broken() {
+  for (size_t i = 0; i < members_.size(); ++i) {
+    Member& member = members_[i];
+    const auto model = static_cast<int32_t>(i);
+    if (member.load_error.empty() || model == running_) continue;
+    member.model.dispatcher->end_all(EndReason::kFailed, std::exchange(member.load_error, ""));
+    member.pass_busy_us = 0;
+    const std::lock_guard lock(mutex_);
+    scheduler_.abandon_pass(model);
+  }
+}
+
+void FleetThread::tell_demands() {
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const sched::Demand demand = members_[i].model.dispatcher->demand();
+    if (demand == members_[i].told) continue;
+    members_[i].told = demand;
+    const std::lock_guard lock(mutex_);
+    scheduler_.set_demand(static_cast<int32_t>(i), demand, now_us());
+  }
+}
+
+/// A model that has work, does not run and could not: since when, until now.
+void FleetThread::count_swap(int64_t now_us) {
+  if (pager_ == nullptr) return;
+  for (size_t i = 0; i < members_.size(); ++i) {
+    Member& member = members_[i];
+    if (member.blocked_since_us >= 0) {
+      const int64_t us = now_us - member.blocked_since_us;
+      member.swap_us += us;
+      member.model.dispatcher->add_swap(us);
+    }
+    const bool blocked = scheduler_.waits_for_weights(static_cast<int32_t>(i));
+    member.blocked_since_us = blocked ? now_us : -1;
+  }
+}
+
+std::optional<sched::PassRun> FleetThread::decide() {
+  const std::lock_guard lock(mutex_);
+  const int64_t now = now_us();
+  const sched::Decision decision = scheduler_.decide(now);
+  carry_out(decision.moves);
+  count_swap(now);
+  return decision.run;
+}
+
+void FleetThread::carry_out(std::span<const sched::PagerMove> moves) {
+  for (const sched::PagerMove& move : moves) {
+    const auto [model, segment] = move.segment;
+    if (pager_ == nullptr) {
+      CHECK(move.kind == sched::PagerMove::Kind::kLoad, "all of it stays");
+      scheduler_.loaded(move.segment, now_us());
+    } else if (move.kind == sched::PagerMove::Kind::kLoad) {
+      pager_->load(model, segment);
+    } else {
+      pager_->drop(model, segment);
+    }
+  }
+  if (pager_ == nullptr && !moves.empty()) doorbell_.ring();  // what was decided without them
+}
+
+void FleetThread::run(const sched::PassRun& run) {
+  Member& member = at(run.model);
+  const int64_t started = now_us();
+  running_ = run.model;
+  const base::Result<int32_t> came_to = compute(run);
+  running_ = -1;
+  member.pass_busy_us += now_us() - started;
+  const bool ends = !came_to || *came_to == member.model.executor->steps();
+  {
+    const std::lock_guard lock(mutex_);
+    scheduler_.ran(came_to ? *came_to : run.end_step, now_us());
+    if (!came_to) scheduler_.abandon_pass(run.model);
+  }
+  if (!ends) return;
+  const int64_t busy_us = std::exchange(member.pass_busy_us, 0);
+  member.model.dispatcher->finish_pass(came_to ? base::Result<>() : tl::unexpected(came_to.error()),
+                                       busy_us);
+}
+
+base::Result<int32_t> FleetThread::compute(const sched::PassRun& run) {
+  Executor& executor = *at(run.model).model.executor;
+  if (run.first_step > 0) return compute_steps(executor, run);
+  const sched::Batch& batch = at(run.model).model.dispatcher->begin_pass();
+  // A decode step is short; alone there is nobody to stop for.
+  const bool in_one_go = members_.size() == 1 || batch.only_decodes();
+  if (in_one_go && run.end_step == executor.steps()) {
+    TRY(executor.forward(batch));
+    return run.end_step;
+  }
+  TRY(executor.begin_pass(batch));
+  return compute_steps(executor, run);
+}
+
+base::Result<int32_t> FleetThread::compute_steps(Executor& executor, const sched::PassRun& run) {
+  const int32_t came_to =
+      TRY(executor.run_steps(run.first_step, run.end_step, [this] { return go_on(); }));
+  if (came_to == executor.steps()) TRY(executor.finish_pass());
+  return came_to;
+}
+
+/// Between two steps: hears of what came meanwhile, which may be somebody more urgent.
+bool FleetThread::go_on() {
+  if (!take_mail()) return false;
+  take_reports();
+  end_broken();
+  tell_demands();
+  CHECK(!decide().has_value());
+  const std::lock_guard lock(mutex_);
+  return !scheduler_.should_stop(now_us());
+}
+
+FleetSnapshot FleetThread::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  FleetSnapshot snapshot{.frames = facts_.frames,
+                         .free_frames = scheduler_.residency().free_frames(),
+                         .turn = scheduler_.turn(),
+                         .stats = scheduler_.stats(),
+                         .pager = pager_ != nullptr ? pager_->stats() : PagerStats{},
+                         .models = {}};
+  for (size_t i = 0; i < members_.size(); ++i) {
+    ModelResidency& model = snapshot.models.emplace_back();
+    model.swap_us = members_[i].swap_us;
+    const auto count = static_cast<int32_t>(facts_.models[i].segments.size());
+    for (int32_t s = 0; s < count; ++s) {
+      model.segments.push_back(scheduler_.residency().state({static_cast<int32_t>(i), s}));
+    }
+  }
+  return snapshot;
+}
+
+}  // namespace neuros::runtime

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "runtime/dispatcher.h"
+#include "runtime/doorbell.h"
+#include "runtime/executor.h"
+#include "runtime/pager.h"
+#include "sched/fleet_scheduler.h"
+
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace neuros::runtime {
+
+/// Where the segments of a model are now.
+struct ModelResidency {
+  std::vector<sched::Residency::State> segments;
+  int64_t swap_us = 0;  ///< that its processes waited for weights, in all
+};
+
+struct FleetSnapshot {
+  int32_t frames = 0, free_frames = 0;
+  int32_t turn = -1;  ///< the model whose weights come first; -1: nobody has work
+  sched::FleetStats stats;
+  PagerStats pager;
+  std::vector<ModelResidency> models;
+};
+
+/// The thread of all models of a device, as an object: takes mail, asks the fleet's scheduler what
+/// runs and what weights come and go, has executors and the pager do it. Only report(), expect()
+/// and snapshot() may be called from other threads.
+class FleetThread {
+ public:
+  struct Model {
+    Executor* executor = nullptr;
+    Dispatcher* dispatcher = nullptr;
+  };
+
+  /// `pager` is null where all weights are there from boot on; else it numbers the models alike.
+  /// Everything outlives the thread.
+  FleetThread(sched::FleetFacts facts, std::vector<Model> models, Pager* pager, Doorbell& doorbell);
+
+  /// Works until a mailbox says stop; then cancels what is left.
+  void work();
+
+  void report(const PagerReport& report);
+  void expect(int32_t model, bool expected);
+  FleetSnapshot snapshot() const;
+
+ private:
+  struct Member {
+    Model model;
+    sched::Demand told;
+    int64_t pass_busy_us = 0;  ///< of the pass, up to now
+    int64_t blocked_since_us = -1;
+    int64_t swap_us = 0;
+    std::string load_error;  ///< its processes end with it as soon as it does not run
+  };
+
+  /// False once a mailbox says stop.
+  bool take_mail();
+  void take_reports();
+  void end_broken();
+  void tell_demands();
+  void count_swap(int64_t now_us);
+  std::optional<sched::PassRun> decide();
+  void carry_out(std::span<const sched::PagerMove> moves);
+
+  void run(const sched::PassRun& run);
+  base::Result<int32_t> compute(const sched::PassRun& run);
+  base::Result<int32_t> compute_steps(Executor& executor, const sched::PassRun& run);
+  bool go_on();
+  Member& at(int32_t model) { return members_.at(static_cast<size_t>(model)); }
+
+  const sched::FleetFacts facts_;
+  Pager* const pager_;
+  Doorbell& doorbell_;
+  std::vector<Member> members_;
+  int32_t running_ = -1;
+  bool stopping_ = false;
+
+  mutable std::mutex mutex_;  ///< guards what follows, and swap_us of members
+  sched::FleetScheduler scheduler_;
+  std::vector<PagerReport> reports_;
+  std::vector<std::pair<int32_t, bool>> expectations_;
+};
+
+}  // namespace neuros::runtime

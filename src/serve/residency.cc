@@ -1,0 +1,84 @@
+/// GET /v1/residency: where the weights of every model are, and what moved.
+
+#include "serve/api.h"
+#include "serve/api_error.h"
+#include "serve/json_body.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+namespace neuros::serve {
+namespace {
+
+double seconds(int64_t us) {
+  return static_cast<double>(us) / 1e6;
+}
+
+Json model_json(const FleetResidency::Model& model) {
+  const auto count = [&](char state) { return std::ranges::count(model.segments, state); };
+  Json out;
+  out["id"] = model.id;
+  out["segments"] = model.segments.size();
+  out["resident"] = count('r');
+  out["loading"] = count('l');
+  out["map"] = model.segments;
+  out["resident_bytes"] = model.resident_bytes;
+  out["swap_wait_seconds"] = seconds(model.swap_us);
+  return out;
+}
+
+Json transfer_json(const FleetResidency::Transfer& transfer) {
+  Json out;
+  out["job"] = transfer.job;
+  out["tier"] = transfer.tier;
+  out["count"] = transfer.count;
+  out["failures"] = transfer.failures;
+  out["bytes"] = transfer.bytes;
+  out["map_seconds"] = seconds(transfer.map_us);
+  out["copy_seconds"] = seconds(transfer.copy_us);
+  return out;
+}
+
+/// Of models whose weights stay.
+Json all_resident(const Backend& backend) {
+  Json out;
+  out["object"] = "residency";
+  out["paged"] = false;
+  out["models"] = Json::array();
+  for (const auto& model : backend.models()) {
+    Json entry;
+    entry["id"] = model->facts().id;
+    entry["resident_bytes"] = model->facts().weight_bytes;
+    out["models"].push_back(std::move(entry));
+  }
+  return out;
+}
+
+Json paged(const FleetResidency& residency) {
+  Json out;
+  out["object"] = "residency";
+  out["paged"] = true;
+  out["frame_bytes"] = residency.frame_bytes;
+  out["frames"] = residency.frames;
+  out["frames_free"] = residency.frames_free;
+  out["turn"] = residency.turn.empty() ? Json() : Json(residency.turn);
+  out["turns"] = residency.turns;
+  out["passes_suspended"] = residency.passes_suspended;
+  out["models"] = Json::array();
+  for (const auto& model : residency.models) out["models"].push_back(model_json(model));
+  out["transfers"] = Json::array();
+  for (const auto& transfer : residency.transfers) {
+    out["transfers"].push_back(transfer_json(transfer));
+  }
+  return out;
+}
+
+}  // namespace
+
+void residency(Api& api, const Request&, WriterPtr writer) {
+  const auto snapshot = api.backend.residency();
+  writer->send(json_response(snapshot ? paged(*snapshot) : all_resident(api.backend)));
+}
+
+}  // namespace neuros::serve

@@ -1,0 +1,235 @@
+/// Models that share less memory than their weights take: what they answer, and what goes wrong.
+
+#include "runtime/fleet.h"
+
+#include "base/testing/temporary_directory.h"
+#include "device/cpu/cpu_device.h"
+#include "runtime/op_tables.h"
+#include "tiny_model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <map>
+#include <random>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace neuros {
+namespace {
+
+using runtime::EndReason;
+using runtime::NextToken;
+using ::testing::HasSubstr;
+using testing::TinyModel;
+
+constexpr size_t kFrameBytes = 64 << 10;
+
+class Greedy : public runtime::ProcessClient {
+ public:
+  NextToken on_logits(std::span<float> logits) override {
+    const auto best = std::ranges::max_element(logits);
+    tokens.push_back(static_cast<int32_t>(best - logits.begin()));
+    return {.id = tokens.back(), .stop = false};
+  }
+  void on_end(const runtime::ProcessEnd& end) override { ended.set_value(end); }
+  runtime::ProcessEnd wait() { return ended.get_future().get(); }
+
+  std::vector<int32_t> tokens;
+  std::promise<runtime::ProcessEnd> ended;
+};
+
+/// Tiny models of different weights, all on one device.
+class FleetTest : public ::testing::Test {
+ protected:
+  static constexpr size_t kModels = 3;
+
+  FleetTest() {
+    for (size_t i = 0; i < kModels; ++i) {
+      models_.push_back(std::make_unique<TinyModel>(static_cast<uint32_t>(100 + i)));
+      const std::string file = files_.file("model-" + std::to_string(i) + ".gguf");
+      models_.back()->write(file);
+      auto checkpoint = formats::open_checkpoint(file);
+      CHECK(checkpoint.has_value());
+      checkpoints_.push_back(std::move(*checkpoint));
+    }
+  }
+
+  /// Weights of one model take `frames_per_model` frames: one for each of its segments.
+  static constexpr size_t kFramesPerModel = 4;
+
+  base::Result<> boot(size_t frames, runtime::WeightTier home) {
+    device_ = std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}));
+    std::vector<runtime::FleetMember> members;
+    for (size_t i = 0; i < kModels; ++i) {
+      members.push_back({.plan = plan(*models_[i]), .checkpoint = &checkpoints_[i], .home = home});
+      members.back().plan.model_path = checkpoints_[i].path;
+    }
+    runtime::FleetOptions options;
+    options.weights = {.frame_bytes = frames > 0 ? kFrameBytes : 0, .frames = frames};
+    options.dwell_us = 500;
+    options.folder = folder_.path();
+    fleet_ = TRY(runtime::Fleet::boot(std::move(members), *device_, std::move(options)));
+    return {};
+  }
+
+  static plan::Plan plan(const TinyModel& model) {
+    return model.plan(*runtime::find_op_table("ref"), {}, 2, kFrameBytes);
+  }
+
+  std::shared_ptr<Greedy> start(size_t model, uint32_t seed,
+                                sched::Priority priority = sched::Priority::kMedium) {
+    auto client = std::make_shared<Greedy>();
+    std::mt19937 random(seed);
+    std::vector<int32_t> prompt(1 + random() % 40);
+    for (int32_t& id : prompt) id = static_cast<int32_t>(random() % 90);
+    const auto id = fleet_->engine(model).submit({.prompt = std::move(prompt),
+                                                  .max_new_tokens = 1 + int32_t(random() % 12),
+                                                  .priority = priority,
+                                                  .prompt_logits = false,
+                                                  .client = client});
+    CHECK(id.has_value());
+    return client;
+  }
+
+  /// Answers to `count` requests, spread over the models.
+  std::vector<std::vector<int32_t>> answers(uint32_t count) {
+    std::vector<std::shared_ptr<Greedy>> clients;
+    for (uint32_t i = 0; i < count; ++i) {
+      clients.push_back(start(i % kModels, i, static_cast<sched::Priority>(i / 3 % 3)));
+    }
+    std::vector<std::vector<int32_t>> tokens;
+    for (const auto& client : clients) {
+      const runtime::ProcessEnd end = client->wait();
+      EXPECT_EQ(end.reason, EndReason::kLength) << end.error;
+      tokens.push_back(client->tokens);
+    }
+    return tokens;
+  }
+
+  std::vector<std::unique_ptr<TinyModel>> models_;
+  base::testing::TemporaryDirectory files_, folder_;
+  std::vector<formats::Checkpoint> checkpoints_;
+  std::unique_ptr<device::Device> device_;
+  std::unique_ptr<runtime::Fleet> fleet_;
+};
+
+TEST_F(FleetTest, AnswersAsModelsThatStayDo) {
+  ASSERT_TRUE(boot(0, runtime::WeightTier::kPageable));
+  const auto expected = answers(60);
+  EXPECT_EQ(fleet_->snapshot().stats.drops, 0U);
+  for (const runtime::WeightTier home :
+       {runtime::WeightTier::kPinned, runtime::WeightTier::kPageable, runtime::WeightTier::kDisk}) {
+    for (const size_t frames : {2 * kFramesPerModel, kFramesPerModel, kFramesPerModel - 1}) {
+      fleet_.reset();
+      const auto booted = boot(frames, home);
+      ASSERT_TRUE(booted) << booted.error().message;
+      EXPECT_EQ(answers(60), expected) << name(home) << ", " << frames << " frames";
+      const runtime::FleetSnapshot snapshot = fleet_->snapshot();
+      EXPECT_GT(snapshot.stats.drops, 0U);
+      EXPECT_GT(snapshot.pager.of(runtime::PagerJob::kLoad, home).bytes, 0);
+    }
+  }
+}
+
+TEST_F(FleetTest, TimesOfAProcessAddUpAndSwapIsOneOfThem) {
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+  std::vector<std::shared_ptr<Greedy>> clients;
+  for (uint32_t i = 0; i < 30; ++i) clients.push_back(start(i % kModels, i));
+  int64_t swap_us = 0;
+  for (const auto& client : clients) {
+    const runtime::ProcessTimes times = client->wait().times;
+    for (const int64_t part : {times.queue_us, times.swap_us, times.prefill_us, times.decode_us}) {
+      EXPECT_GE(part, 0);
+    }
+    swap_us += times.swap_us;
+  }
+  EXPECT_GT(swap_us, 0);
+}
+
+/// The packed file of one model, as the pager reads it.
+std::filesystem::path any_packed_file(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  CHECK(!files.empty());
+  return *std::ranges::max_element(files);
+}
+
+TEST_F(FleetTest, ADamagedSegmentEndsItsModelsRequestsAndNoOthers) {
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+  const std::filesystem::path damaged = any_packed_file(folder_.path());
+  {
+    std::fstream file(damaged, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-1, std::ios::end);
+    file.put('\x5a');
+  }
+  std::map<size_t, std::string> errors;
+  for (size_t model = 0; model < kModels; ++model) {
+    const runtime::ProcessEnd end = start(model, 7)->wait();
+    if (end.reason == EndReason::kFailed) errors[model] = end.error;
+  }
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_THAT(errors.begin()->second, HasSubstr("segment"));
+  for (size_t model = 0; model < kModels; ++model) {
+    const auto again = start(model, 8)->wait();
+    EXPECT_EQ(again.reason == EndReason::kFailed, errors.contains(model)) << "tried again";
+  }
+}
+
+TEST_F(FleetTest, CancelsWhileWeightsAreOnTheirWay) {
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+  for (uint32_t round = 0; round < 20; ++round) {
+    auto client = std::make_shared<Greedy>();
+    const auto id = fleet_->engine(round % kModels)
+                        .submit({.prompt = {1, 2, 3},
+                                 .max_new_tokens = 100,
+                                 .priority = sched::Priority::kMedium,
+                                 .prompt_logits = false,
+                                 .client = client});
+    ASSERT_TRUE(id);
+    fleet_->engine(round % kModels).cancel(*id);
+    const EndReason reason = client->wait().reason;
+    EXPECT_TRUE(reason == EndReason::kCancelled || reason == EndReason::kLength);
+  }
+  EXPECT_EQ(start(0, 1)->wait().reason, EndReason::kLength);
+}
+
+TEST_F(FleetTest, EndsWhileEverybodyWorks) {
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+  std::vector<std::shared_ptr<Greedy>> clients;
+  for (uint32_t i = 0; i < 30; ++i) clients.push_back(start(i % kModels, i));
+  fleet_.reset();
+  for (const auto& client : clients) {
+    const EndReason reason = client->wait().reason;
+    EXPECT_TRUE(reason == EndReason::kCancelled || reason == EndReason::kLength);
+  }
+}
+
+TEST_F(FleetTest, RefusesLessMemoryThanALayerNeeds) {
+  const auto booted = boot(1, runtime::WeightTier::kDisk);
+  ASSERT_FALSE(booted);
+  EXPECT_THAT(booted.error().message, HasSubstr("frames"));
+}
+
+TEST_F(FleetTest, WhoIsExpectedIsThere) {
+  ASSERT_TRUE(boot(2 * kFramesPerModel, runtime::WeightTier::kDisk));
+  fleet_->expect(1, true);
+  const auto all_there = [&] {
+    const auto segments = fleet_->snapshot().models[1].segments;
+    return std::ranges::all_of(
+        segments, [](auto state) { return state == sched::Residency::State::kResident; });
+  };
+  for (int i = 0; i < 2000 && !all_there(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_TRUE(all_there());
+  EXPECT_EQ(start(1, 3)->wait().times.swap_us, 0);
+}
+
+}  // namespace
+}  // namespace neuros
