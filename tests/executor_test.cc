@@ -50,9 +50,9 @@ struct Machine {
         plan(model.plan(ops, {})),
         stream(std::move(*device->create_stream())),
         arenas(std::move(*runtime::Arenas::reserve(plan.memory, *device))) {
-    CHECK(runtime::pack_weights(plan, model.checkpoint(), ops,
-                                {*device, stream, arenas.weights}, {})
-              .has_value());
+    CHECK(
+        runtime::pack_weights(plan, model.checkpoint(), ops, {*device, stream, arenas.weights}, {})
+            .has_value());
     executor.emplace(plan, ops, stream, arenas);
     stream.bytes_copied = 0;
   }
