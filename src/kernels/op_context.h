@@ -21,6 +21,8 @@ struct OpLimits {
   int workers = 1;         ///< workers of a CPU stream
 };
 
+class KernelChoices;
+
 /// What a table keeps while it collects the ops of a pass (OpTable::run_pass).
 class PassFusion {
  public:
@@ -35,6 +37,9 @@ struct OpContext {
   std::span<std::byte> host{};   ///< of the host: OpTable::host_bytes
   OpLimits limits{};
   PassFusion* fusion = nullptr;  ///< null: ops run when they are called
+  /// How to run what a table could run in several ways (kernel_choices.h); null, and what is not in
+  /// there: by the table's own estimates.
+  const KernelChoices* choices = nullptr;
 };
 
 }  // namespace neuros::kernels

@@ -10,6 +10,7 @@
 #include "kernels/embed.h"
 #include "kernels/encoder_attention.h"
 #include "kernels/gate_up.h"
+#include "kernels/kernel_choices.h"
 #include "kernels/linear.h"
 #include "kernels/logits.h"
 #include "kernels/qkv_rope.h"
@@ -19,6 +20,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace neuros::kernels {
@@ -43,6 +45,13 @@ struct OpTable {
   /// Calls `ops`, which runs the ops of a pass with the context it is given: the table may collect
   /// them and run them together, with the same results. Null: ops(context).
   RunPassFn run_pass = nullptr;
+
+  /// The ways in which this table can run a launch on a device of some kind (Device::kind()), that
+  /// of its own estimate first; empty: there is nothing to choose. Null: of no launch.
+  std::vector<int32_t> (*choice_values)(std::string_view device_kind,
+                                        const ChoiceKey& key) = nullptr;
+  /// Which of them were measured to be the fastest (choice_table.h): text. Null: nobody measured.
+  std::string_view (*shipped_choices)() = nullptr;
 
   EmbedFn embed = nullptr;
   RmsNormFn rms_norm = nullptr;
