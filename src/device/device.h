@@ -88,6 +88,9 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual std::string name() const = 0;  ///< "cpu", "cuda:0"
+  /// What measurements of it hold for, as in "sm_90/132": architecture and multiprocessors of a
+  /// GPU. "": nobody keeps any.
+  virtual std::string kind() const { return ""; }
   /// Memory this device may use for models, bytes.
   virtual size_t memory_bytes() const = 0;
   /// Committed and zeroed memory, aligned to 64 bytes or better. kOutOfMemory says what was asked

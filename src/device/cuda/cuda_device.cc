@@ -23,6 +23,10 @@ class CudaDevice final : public Device {
       : info_(std::move(info)), memory_bytes_(memory_bytes) {}
 
   std::string name() const override { return "cuda:" + std::to_string(info_.index); }
+  std::string kind() const override {
+    return "sm_" + std::to_string(info_.compute_capability) + "/" +
+           std::to_string(info_.multiprocessors);
+  }
   size_t memory_bytes() const override { return memory_bytes_; }
   bool memory_is_host() const override { return false; }
 
