@@ -2,6 +2,7 @@
 
 #include "kernels/quantise.h"
 #include "kernels/testing/bench.h"
+#include "kernels/testing/cuda_table.h"
 #include "kernels/testing/every_table.h"
 
 #include <algorithm>
@@ -66,7 +67,7 @@ struct Rows {
 
 /// Some tokens of the product, alone.
 Floats multiply(const OpTable& table, const PackedWeight& packed, const Product& product,
-                int workers, Rows part) {
+                int workers, Rows part, const KernelChoices* choices = nullptr) {
   Bench bench(table, product.limits(workers));
   const int64_t rows = product.weight.rows;
   Floats y(part.count * rows);
@@ -80,7 +81,9 @@ Floats multiply(const OpTable& table, const PackedWeight& packed, const Product&
     std::copy_n(product.residual.data() + part.first * rows, part.count * rows, y.data());
     args.residual = y.data();
   }
-  table.linear_for(product.weight.dtype).run(bench.context(), args);
+  OpContext context = bench.context();
+  context.choices = choices;
+  table.linear_for(product.weight.dtype).run(context, args);
   EXPECT_TRUE(y.guards_are_intact());
   return y;
 }
@@ -196,6 +199,31 @@ TEST_P(EveryLinear, DecodeStepsAgreeWithTheReference) {
     const Floats y = multiply(table(), PackedWeight(table(), product.weight), product, decode);
     expect_close(product, y, expected(product), false);
     if (HasFatalFailure()) return;
+  }
+}
+
+/// The ways to run a launch differ in time, in nothing else.
+TEST_P(EveryLinear, ItsBitsDoNotDependOnChoices) {
+  SCOPED_TRACE(random_.trace());
+  if (table().choice_values == nullptr) GTEST_SKIP() << table().name << " has no choices";
+  for (const ChoiceOp op : {ChoiceOp::kPrompt, ChoiceOp::kDecodeMany}) {
+    const int64_t tokens = op == ChoiceOp::kPrompt ? random_.between(500, 700) : 50;
+    const int64_t cols = testing::random_cols(random_, dtype(), 600);
+    const Product product =
+        random_product(random_, dtype(), random_.between(2000, 3000), cols, tokens);
+    const PackedWeight packed(table(), product.weight);
+    const Rows all{0, tokens, op == ChoiceOp::kPrompt ? 0 : tokens};
+    const Floats estimated = multiply(table(), packed, product, 1, all);
+    ChoiceKey key{op, dtype(), product.weight.rows, product.weight.cols, tokens};
+    const auto values = table().choice_values(testing::test_gpu()->kind(), key);
+    key.tokens = token_bucket(op, tokens);
+    for (const int32_t value : values) {
+      const KernelChoices choices({{key, value}});
+      const Floats chosen = multiply(table(), packed, product, 1, all, &choices);
+      ASSERT_TRUE(testing::same_bits(chosen.span(), estimated.span()))
+          << name(op) << " " << value << ", rows " << product.weight.rows << ", cols " << cols
+          << ", tokens " << tokens;
+    }
   }
 }
 

@@ -127,6 +127,20 @@ struct Model {
     if (of.prompt_rows > 0) parts.push_back({of.prompt_rows, 0});
     return parts;
   }
+  /// All matrices in the kernel of a decode step, or by launches.
+  KernelChoices steps(int32_t value) const {
+    std::vector<KernelChoice> choices;
+    const auto add = [&](const PackedWeight& weight) {
+      const PackedMatrix& of = weight.matrix();
+      choices.push_back({{ChoiceOp::kDecodeStep, of.dtype, of.rows, of.cols, 1}, value});
+    };
+    for (const LayerWeights& layer : layers) {
+      for (const auto* weight : {&layer.q, &layer.k, &layer.v, &layer.o}) add(*weight);
+      for (const auto* weight : {&layer.gate, &layer.up, &layer.down}) add(*weight);
+    }
+    add(head);
+    return KernelChoices(std::move(choices));
+  }
   int64_t logits() const { return std::ssize(logit_rows) * shape.vocabulary; }
 };
 
@@ -238,10 +252,12 @@ const OpTable& serving(const OpTable& table) {
 
 /// Runs the model's pass `times` times from the same state, as the table would while serving.
 /// `bench_table` is the table as other tests have it, which decides the stream.
-std::vector<Outcome> run(Model& model, const OpTable& bench_table, bool as_pass, int times) {
+std::vector<Outcome> run(Model& model, const OpTable& bench_table, bool as_pass, int times,
+                         const KernelChoices* choices = nullptr) {
   const OpTable& table = serving(bench_table);
   Bench bench(bench_table, limits_of(model.shape));
   OpContext context = bench.context();
+  context.choices = choices;
   device::Buffer scratch;  // where GPUs have their atomics
   if (table.stage_batch != nullptr) {
     scratch = testing::test_gpu()->reserve(context.scratch.size(), "scratch").value();
@@ -327,6 +343,26 @@ TEST_P(EveryPass, HasTheBitsOfItsOpsWithAPrompt) {
       if (random_.coin()) shape.other = dtype;
       check(table(), random_, shape);
       if (HasFailure()) return;
+    }
+  }
+}
+
+/// By launches, and as one kernel matrices that would go by launches otherwise.
+TEST_P(EveryPass, HasTheBitsOfItsOpsAsChosen) {
+  SCOPED_TRACE(random_.trace());
+  if (table().choice_values == nullptr) GTEST_SKIP() << table().name << " has no choices";
+  for (const DType dtype : {DType::kQ4_K, DType::kQ8_0}) {
+    Shape shape = random_shape(random_, dtype, 100);
+    shape.other = dtype;
+    if (dtype == DType::kQ8_0) shape.hidden = 3072, shape.ffn = 4608;  // more than 12M elements
+    Model model(table(), random_, shape);
+    const std::vector<Outcome> ops = run(model, table(), false, 1);
+    for (const int32_t value : {0, 1}) {
+      const KernelChoices choices = model.steps(value);
+      for (const Outcome& pass : run(model, table(), true, 2, &choices)) {
+        expect_same(pass, ops.front(), shape);
+        if (HasFailure()) return;
+      }
     }
   }
 }

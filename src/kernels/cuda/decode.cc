@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "kernels/cuda/activation_pieces.h"
+#include "kernels/cuda/choice_values.h"
 #include "kernels/cuda/decode_parameters.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/prepare.h"
@@ -31,6 +32,15 @@ constexpr std::array<LaunchFn, sizeof...(i)> make_launches(std::index_sequence<i
 }
 constexpr auto kLaunches = make_launches(std::make_index_sequence<base::kWeightDTypeCount>());
 
+ChoiceKey key_of(DType dtype, const DecodeBatch& batch) {
+  ChoiceKey key{.op = batch.gated ? ChoiceOp::kDecodeManyGated : ChoiceOp::kDecodeMany,
+                .dtype = dtype,
+                .cols = batch.source.cols,
+                .tokens = batch.source.tokens};
+  for (int i = 0; i < batch.task_count; ++i) key.rows += batch.tasks[i].rows;
+  return key;
+}
+
 /// The launches of one batch of tokens. Activations are prepared once for each kind, in the same
 /// scratch: launches follow one another.
 class BatchLauncher {
@@ -42,7 +52,10 @@ class BatchLauncher {
   void run(DType dtype, DecodeBatch batch) {
     batch.source = source_;
     const bool alone = prepares_itself(dtype, source_);
-    if (!alone) prepare_for(activation_kind(dtype));
+    if (!alone) {
+      prepare_for(activation_kind(dtype));
+      batch.tile_panels = chosen_or(context_, key_of(dtype, batch), 0);
+    }
     kLaunches.at(static_cast<size_t>(dtype))(context_, batch, alone ? nullptr : &prepared_);
   }
 

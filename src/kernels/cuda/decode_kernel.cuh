@@ -275,11 +275,11 @@ void launch_own(const OpContext& context, const DecodeParameters& p) {
 
 template <typename Many>
 void launch_chunks(const OpContext& context, DecodeParameters p,
-                   const PreparedActivations* prepared) {
+                   const PreparedActivations* prepared, int tile_panels) {
   using Chunk = typename Many::Chunk;
   if (prepared == nullptr) return launch_own<Chunk>(context, p);
   p.prepared = *prepared;
-  if (prepared->piece_bytes != 0) return launch_many<Many>(context, p);
+  if (prepared->piece_bytes != 0) return launch_many<Many>(context, p, tile_panels);
   launch_kernel<Chunk, 4, false, kBlockWarps>(context, p);
 }
 
@@ -287,7 +287,7 @@ template <base::DType kType>
 void launch_decode(const OpContext& context, const DecodeBatch& batch,
                    const PreparedActivations* prepared) {
   launch_chunks<ManyBlocks<fragment_format(kType)>>(context, decode_parameters(batch, kType),
-                                                    prepared);
+                                                    prepared, batch.tile_panels);
 }
 
 }  // namespace neuros::kernels::cuda

@@ -292,7 +292,7 @@ __global__ void __launch_bounds__(Product::kShape.warps* kLanes, 1)
 }
 
 template <typename Product>
-void launch_many(const OpContext& context, const DecodeParameters& of) {
+void launch_many(const OpContext& context, const DecodeParameters& of, int chosen_panels) {
   static Residency residency;
   constexpr auto kKernel = decode_many_kernel<Product>;
   constexpr ManyShape kShape = Product::kShape;
@@ -309,7 +309,8 @@ void launch_many(const OpContext& context, const DecodeParameters& of) {
   p.token_tiles = token_tiles(of.tokens);
   const int clusters =
       residency.clusters(reinterpret_cast<const void*>(kKernel), kThreads, shared_max, kManyBlocks);
-  p.tile_panels = tile_panels(of.panels, clusters, kShape.equal_panels);
+  p.tile_panels = chosen_panels > 0 ? std::min(chosen_panels, kManyTilePanels)
+                                    : tile_panels(of.panels, clusters, kShape.equal_panels);
   p.tiles = (of.panels + p.tile_panels - 1) / p.tile_panels;
   launch(context,
          {.grid = dim3(static_cast<unsigned>(std::min(clusters, p.tiles) * kManyBlocks)),

@@ -28,6 +28,7 @@ struct DecodeBatch {
   int task_count = 0;
   /// tasks[0] and tasks[1] are gate and up: the only result is y of tasks[1] = silu(gate) * up.
   bool gated = false;
+  int tile_panels = 0;      ///< of a tile of decode_many.cuh; 0: by tile_panels() of many_plan.h
   ActivationSource source;  ///< its tokens are those of this launch
 };
 

@@ -76,14 +76,14 @@ template <>
 void launch_decode<DType::kF16>(const OpContext& context, const DecodeBatch& batch,
                                 const PreparedActivations* prepared) {
   launch_chunks<ManyHalves<ActivationKind::kF16>>(context, decode_parameters(batch, DType::kF16),
-                                                  prepared);
+                                                  prepared, batch.tile_panels);
 }
 
 template <>
 void launch_decode<DType::kBF16>(const OpContext& context, const DecodeBatch& batch,
                                  const PreparedActivations* prepared) {
   launch_chunks<ManyHalves<ActivationKind::kBF16>>(context, decode_parameters(batch, DType::kBF16),
-                                                   prepared);
+                                                   prepared, batch.tile_panels);
 }
 
 }  // namespace neuros::kernels::cuda

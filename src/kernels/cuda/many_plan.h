@@ -52,6 +52,9 @@ constexpr int stream_chunks_max(const ManyColumns& columns, int streams) {
   return most;
 }
 
+/// ManyShape::equal_panels: of 16-bit weights, and of quantised ones, a panel for each scheduler.
+inline constexpr int kEqualPanelsOfHalves = 1, kEqualPanelsOfBlocks = 4;
+
 /// Panels of a tile: so many that the clusters are busy to the end, and as many as then possible.
 /// A tile costs its panels and, for its start and end, about one more.
 constexpr int tile_panels(int panels, int clusters, int equal_panels) {

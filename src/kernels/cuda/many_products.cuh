@@ -20,7 +20,7 @@ class ManyHalves {
   static constexpr ManyShape kShape{.warps = 16,
                                     .streams = 4,
                                     .warp_panels = 2,
-                                    .equal_panels = 1,
+                                    .equal_panels = kEqualPanelsOfHalves,
                                     .ring_bytes = kRingSlots * 2 * kUnitBytes,
                                     .chunk_pieces = 1};
 
@@ -88,7 +88,7 @@ class ManyBlocks {
   static constexpr ManyShape kShape{.warps = 8,
                                     .streams = 1,
                                     .warp_panels = 1,
-                                    .equal_panels = 4,  // one for each scheduler
+                                    .equal_panels = kEqualPanelsOfBlocks,
                                     .ring_bytes = kRingSlots * kUnitBytes,
                                     .chunk_pieces = Chunk::kParts};
 

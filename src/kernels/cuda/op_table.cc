@@ -1,5 +1,6 @@
 #include "kernels/op_table.h"
 
+#include "kernels/cuda/choice_values.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/ops.h"
@@ -59,6 +60,8 @@ OpTable make_table() {
   table.stage_batch = cuda::stage_batch;
   table.recording_key = recording_key;
   table.run_pass = run_pass;
+  table.choice_values = cuda::choice_values;
+  table.shipped_choices = cuda::shipped_choices;
   table.embed = cuda::embed;
   table.rms_norm = cuda::rms_norm;
   table.rope_table = cuda::rope_table;

@@ -1,6 +1,7 @@
 #include "kernels/cuda/prefill.h"
 
 #include "base/check.h"
+#include "kernels/cuda/choice_values.h"
 #include "kernels/cuda/fragment_layout.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prefill_product.h"
@@ -36,6 +37,14 @@ struct Products {
   void add(const ProductTask& task) { tasks.at(static_cast<size_t>(count++)) = task; }
   bool swiglu() const { return tasks[0].up != nullptr; }
   std::span<const ProductTask> all() const { return {tasks.data(), static_cast<size_t>(count)}; }
+  ChoiceKey key(const ActivationSource& source) const {
+    ChoiceKey key{.op = swiglu() ? ChoiceOp::kPromptGated : ChoiceOp::kPrompt,
+                  .dtype = dtype,
+                  .cols = source.cols,
+                  .tokens = source.tokens};
+    for (const ProductTask& task : all()) key.rows += swiglu() ? 2 * task.rows : task.rows;
+    return key;
+  }
   /// In tiles of so many rows, of which SwiGLU has half from either matrix.
   int row_tiles(int tile_rows) const {
     int tiles = 0;
@@ -207,17 +216,23 @@ void prepare(const OpContext& context, Prepared kind, const ActivationSource& so
                        .token_factors = layout.factors(scratch)});
 }
 
+Tiling tiling_for(const OpContext& context, TilingCard card, const Products& products,
+                  const ActivationSource& source) {
+  card.chosen = chosen_or(context, products.key(source), 0);
+  return choose_tiling(card, {.dtype = products.dtype,
+                              .cols = source.cols,
+                              .tokens = source.tokens,
+                              .row_tiles = products.row_tiles(kTileRows),
+                              .strips = products.row_tiles(kTileRows / 2)});
+}
+
 bool is_aligned(const void* pointer) {
   return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
 }
 
 void multiply(const OpContext& context, const Card& card, Prepared kind, const Products& products,
               const ActivationSource& source, std::span<std::byte> scratch) {
-  const Tiling tiling = choose_tiling(card.tiling, {.dtype = products.dtype,
-                                                    .cols = source.cols,
-                                                    .tokens = source.tokens,
-                                                    .row_tiles = products.row_tiles(kTileRows),
-                                                    .strips = products.row_tiles(kTileRows / 2)});
+  const Tiling tiling = tiling_for(context, card.tiling, products, source);
   const Kernel kernel = choose(card, products, tiling);
   const Layout layout(kind, source.tokens, source.cols);
   ProductArgs args{.tasks = {},

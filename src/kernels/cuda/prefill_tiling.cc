@@ -2,8 +2,10 @@
 
 #include "kernels/cuda/fragment_layout.h"
 #include "kernels/cuda/prefill_product.h"
+#include "kernels/kernel_choices.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace neuros::kernels::cuda::prefill {
 namespace {
@@ -16,6 +18,21 @@ int64_t divide_up(int64_t value, int64_t unit) {
 /// give 30 bytes a cycle and multiprocessor to all of them, at most 50 to one.
 double l2_cycles(double bytes, double share) {
   return std::max(bytes / 50, bytes * share / 30);
+}
+
+/// Which launches of tiles of the largest width have both kinds of them.
+enum class Mix {
+  kInTime,  ///< where the estimate takes no longer for it
+  kNone,
+  kBest,  ///< all, in the best proportion
+  kHalf,  ///< all, half of either
+};
+
+Mix mix_of(const TilingCard& card) {
+  if (card.mixed) return Mix::kHalf;
+  if (card.width > 0) return Mix::kNone;
+  if (card.chosen == kMixedTiles) return Mix::kBest;
+  return card.chosen > 0 ? Mix::kNone : Mix::kInTime;
 }
 
 double steps_of(const TilingShape& shape) {
@@ -35,7 +52,7 @@ double tile_cycles(const TilingCard& card, const TilingShape& shape, int width, 
 }
 
 /// All tiles of one width, by rounds of as many as there are multiprocessors; where the last round
-/// is half empty and tiles can be halved, that round's tiles are.
+/// is half empty and tiles can be halved, that round's tiles are (Mix).
 Tiling tiling_of_width(const TilingCard& card, const TilingShape& shape, int width) {
   const int64_t cluster = wgmma_cluster(width);
   const auto cycles = [&](int tile_width, int64_t clusters) {
@@ -53,11 +70,13 @@ Tiling tiling_of_width(const TilingCard& card, const TilingShape& shape, int wid
                 .wide_tiles = tiles,
                 .tiles = tiles,
                 .cycles = static_cast<double>(rounds) * cycles(width, in_round)};
-  const int64_t wide_rows = card.mixed ? rows / 2 : rounds * in_round / token_tiles(width);
+  const Mix mix = mix_of(card);
+  const int64_t wide_rows = mix == Mix::kHalf ? rows / 2 : rounds * in_round / token_tiles(width);
   const int64_t wide_tiles = wide_rows * token_tiles(width);
   const int64_t with_halves = wide_tiles + (rows - wide_rows) * token_tiles(width / 2);
-  const bool in_time = card.width == 0 && rest > 0 && with_halves <= (rounds + 1) * in_round;
-  if (width < kWgmmaTokensMax || !(in_time || card.mixed)) {
+  const bool in_time = mix == Mix::kInTime && rest > 0 && with_halves <= (rounds + 1) * in_round;
+  const bool mixed = in_time || mix == Mix::kHalf || (mix == Mix::kBest && rest > 0);
+  if (width < kWgmmaTokensMax || !mixed) {
     if (rest > 0) tiling.cycles += cycles(width, rest);
     return tiling;
   }
@@ -112,12 +131,14 @@ Tiling tiling_of_strips(const TilingCard& card, const TilingShape& shape, const 
 
 /// With as many tall tiles as serve best: none, all, or what fills some rounds.
 Tiling best_of_strips(const TilingCard& card, const TilingShape& shape, const StripGrid& grid) {
+  const Mix mix = mix_of(card);
   const Tiling low = tiling_of_strips(card, shape, grid, 0);
-  if (grid.width < kWgmmaTokensMax || (card.width > 0 && !card.mixed)) return low;
+  if (grid.width < kWgmmaTokensMax || mix == Mix::kNone) return low;
   const int64_t all = divide_up(shape.strips, grid.cluster * kTallStrips);
-  if (card.mixed) return tiling_of_strips(card, shape, grid, divide_up(all, 2));
+  if (mix == Mix::kHalf) return tiling_of_strips(card, shape, grid, divide_up(all, 2));
   const int64_t token_tiles = divide_up(shape.tokens, grid.width);
   Tiling best = low;
+  if (mix == Mix::kBest) best.cycles = std::numeric_limits<double>::infinity();
   for (int64_t rounds = 1;; ++rounds) {
     const int64_t tall = std::min(all, rounds * grid.clusters / token_tiles);
     const Tiling tiling = tiling_of_strips(card, shape, grid, tall);
@@ -143,14 +164,21 @@ Tiling best_of_strips(const TilingCard& card, const TilingShape& shape, int widt
 }  // namespace
 
 Tiling choose_tiling(const TilingCard& card, const TilingShape& shape) {
+  const int wanted = card.width > 0 ? card.width : std::min(card.chosen, kWgmmaTokensMax);
   Tiling best;
   for (const int width : {256, 128, 64}) {
-    if (card.width > 0 && width != card.width) continue;
+    if (wanted > 0 && width != wanted) continue;
     const Tiling tiling = base::is_quantised(shape.dtype) ? tiling_of_width(card, shape, width)
                                                           : best_of_strips(card, shape, width);
     if (best.width == 0 || tiling.cycles < best.cycles) best = tiling;
   }
   return best;
+}
+
+int choice_of(const TilingShape& shape, const Tiling& tiling) {
+  const bool mixed =
+      base::is_quantised(shape.dtype) ? tiling.wide_tiles < tiling.tiles : tiling.tall_tiles > 0;
+  return mixed ? kMixedTiles : tiling.width;
 }
 
 }  // namespace neuros::kernels::cuda::prefill

@@ -1,7 +1,7 @@
 #pragma once
 
-/// How the wgmma kernels cut a launch of products into tiles: by estimates of the time that each
-/// way takes. Results do not depend on it (prefill_tile.cuh).
+/// How the wgmma kernels cut a launch of products into tiles: as was chosen for it, else by
+/// estimates of the time that each way takes. Results do not depend on it (prefill_tile.cuh).
 
 #include "base/dtype.h"
 
@@ -23,6 +23,7 @@ struct TilingCard {
   int width = 0;           ///< tokens of a tile; 0: the best
   int cluster = 0;         ///< of 16-bit weights' tiles of the largest width; 0: the best
   bool mixed = false;      ///< both kinds of tiles of the largest width, needed or not
+  int chosen = 0;          ///< ChoiceOp::kPrompt of this launch, where width is 0; 0: by estimate
 };
 
 struct Tiling {
@@ -37,5 +38,8 @@ struct Tiling {
 };
 
 Tiling choose_tiling(const TilingCard& card, const TilingShape& shape);
+
+/// The choice that gives this tiling: ChoiceOp::kPrompt.
+int choice_of(const TilingShape& shape, const Tiling& tiling);
 
 }  // namespace neuros::kernels::cuda::prefill

@@ -1,6 +1,7 @@
 #include "kernels/cuda/step_program.h"
 
 #include "base/check.h"
+#include "kernels/cuda/choice_values.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/fragment_layout.h"
@@ -81,12 +82,14 @@ bool is_aligned(const ActivationSource& source) {
   return source.cols % 4 == 0 && address % 16 == 0 && norm % 16 == 0;
 }
 
-/// Quantised types. 16-bit floats, and matrices of q8_0 that are not small, stream faster by
-/// launches, as measured. Wider rows would leave no room for the rings.
-bool has_kernel(const PackedMatrix& weight) {
-  constexpr int64_t kColsMax = 32768, kSmallElements = int64_t{12} << 20;
-  if (activation_kind(weight.dtype) != ActivationKind::kQ8 || weight.cols > kColsMax) return false;
-  return weight.dtype != DType::kQ8_0 || weight.rows * weight.cols <= kSmallElements;
+/// Whether the kernel takes a matrix, and is to.
+bool takes_matrix(const OpContext& context, const PackedMatrix& weight) {
+  const ChoiceKey key{.op = ChoiceOp::kDecodeStep,
+                      .dtype = weight.dtype,
+                      .rows = weight.rows,
+                      .cols = weight.cols,
+                      .tokens = 1};
+  return fits_step(key) && chosen_or(context, key, prefers_step(key) ? 1 : 0) != 0;
 }
 
 /// What the phases of a launch have in common.
@@ -152,7 +155,7 @@ bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask
   if (heads_pending_ || !has_words_for(2 * context_.limits.cols)) flush();
   StepProduct product = step_product(source);
   for (const LinearTask& task : tasks) {
-    const bool fits = is_aligned(source) && has_kernel(task.weight) &&
+    const bool fits = is_aligned(source) && takes_matrix(context_, task.weight) &&
                       (task.residual == nullptr || tasks.size() == 1);
     if (!fits) {
       flush();
@@ -169,7 +172,7 @@ bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask
 bool StepProgram::add_gated(const ActivationSource& source, const PackedMatrix& gate,
                             const PackedMatrix& up, float* out) {
   if (heads_pending_ || !has_words_for(2 * context_.limits.cols)) flush();
-  if (!is_aligned(source) || !has_kernel(gate) || !has_kernel(up)) {
+  if (!is_aligned(source) || !takes_matrix(context_, gate) || !takes_matrix(context_, up)) {
     flush();
     return false;
   }

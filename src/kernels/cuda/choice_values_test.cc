@@ -1,0 +1,103 @@
+#include "kernels/cuda/choice_values.h"
+
+#include "kernels/choice_table.h"
+#include "kernels/cuda/prefill_product.h"
+#include "kernels/cuda/prefill_tiling.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace neuros::kernels::cuda {
+namespace {
+
+using base::DType;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr const char* kKind = "sm_90/132";
+
+ChoiceKey key_of(ChoiceOp op, DType dtype, int64_t rows, int64_t tokens) {
+  return {.op = op, .dtype = dtype, .rows = rows, .cols = 4096, .tokens = tokens};
+}
+
+TEST(ChoiceValues, ShippedTableIsOneThatIsRead) {
+  const auto rows = parse_choice_table(shipped_choices());
+  ASSERT_TRUE(rows.has_value()) << rows.error().message;
+  for (const ChoiceRow& row : *rows) {
+    EXPECT_THAT(choice_values(row.device, row.choice.key), testing::Contains(row.choice.value));
+    EXPECT_LT(row.time_us, row.default_us);
+  }
+}
+
+TEST(ChoiceValues, OnlyHopperHasAChoice) {
+  const ChoiceKey key = key_of(ChoiceOp::kPrompt, DType::kQ4_K, 6144, 512);
+  EXPECT_THAT(choice_values("sm_80/108", key), IsEmpty());
+  EXPECT_THAT(choice_values("", key), IsEmpty());
+  EXPECT_THAT(choice_values("sm_90/", key), IsEmpty());
+  EXPECT_THAT(choice_values("sm_90/1x", key), IsEmpty());
+  EXPECT_THAT(choice_values(kKind, key_of(ChoiceOp::kPrompt, DType::kF32, 6144, 512)), IsEmpty());
+}
+
+TEST(ChoiceValues, TheEstimateComesFirstAndEveryValueOnce) {
+  for (const DType dtype : {DType::kBF16, DType::kQ4_K, DType::kQ8_0}) {
+    for (const int64_t tokens : {64, 128, 512, 2048}) {
+      const auto values = choice_values(kKind, key_of(ChoiceOp::kPrompt, dtype, 6144, tokens));
+      EXPECT_THAT(values, testing::IsSupersetOf({64, 128, 256}));
+      EXPECT_EQ(std::set(values.begin(), values.end()).size(), values.size());
+    }
+  }
+  EXPECT_THAT(choice_values(kKind, key_of(ChoiceOp::kDecodeMany, DType::kBF16, 14336, 64)),
+              testing::UnorderedElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+  EXPECT_THAT(choice_values(kKind, key_of(ChoiceOp::kDecodeMany, DType::kBF16, 32, 64)),
+              testing::UnorderedElementsAre(1, 2));
+}
+
+TEST(ChoiceValues, StepsOfWideQ80GoByLaunches) {
+  const auto values = [](DType dtype, int64_t rows) {
+    return choice_values(kKind, key_of(ChoiceOp::kDecodeStep, dtype, rows, 1));
+  };
+  EXPECT_THAT(values(DType::kQ4_K, 14336), ElementsAre(1, 0));
+  EXPECT_THAT(values(DType::kQ8_0, 1024), ElementsAre(1, 0));
+  EXPECT_THAT(values(DType::kQ8_0, 14336), ElementsAre(0, 1));
+  EXPECT_THAT(values(DType::kBF16, 1024), IsEmpty());
+}
+
+/// A launch has the tiles that were chosen for it, and covers all its rows with them.
+TEST(ChoiceValues, ATilingIsAsChosen) {
+  using namespace prefill;
+  for (const DType dtype : {DType::kBF16, DType::kQ4_K}) {
+    for (const int64_t rows : {1024, 4096, 6144, 28672}) {
+      for (const int64_t tokens : {40, 320, 1024, 2000}) {
+        const TilingShape shape{.dtype = dtype,
+                                .cols = 4096,
+                                .tokens = tokens,
+                                .row_tiles = rows / 128,
+                                .strips = rows / 64};
+        TilingCard card{.multiprocessors = 132, .large_clusters = 32};
+        const Tiling estimate = choose_tiling(card, shape);
+        for (const int32_t value :
+             choice_values(kKind, {ChoiceOp::kPrompt, dtype, rows, 4096, tokens})) {
+          card.chosen = value;
+          const Tiling tiling = choose_tiling(card, shape);
+          EXPECT_EQ(choice_of(shape, tiling), value);
+          EXPECT_EQ(tiling.width, std::min(value, 256));
+          if (choice_of(shape, estimate) != value) continue;
+          EXPECT_EQ(tiling.tiles, estimate.tiles);
+          EXPECT_EQ(tiling.wide_tiles, estimate.wide_tiles);
+          EXPECT_EQ(tiling.tall_tiles, estimate.tall_tiles);
+        }
+      }
+    }
+  }
+}
+
+TEST(ChoiceValues, AForcedWidthIsStronger) {
+  using namespace prefill;
+  const TilingShape shape{
+      .dtype = DType::kQ4_K, .cols = 4096, .tokens = 1024, .row_tiles = 48, .strips = 96};
+  const TilingCard card{.multiprocessors = 132, .width = 128, .chosen = 64};
+  EXPECT_EQ(choose_tiling(card, shape).width, 128);
+}
+
+}  // namespace
+}  // namespace neuros::kernels::cuda
