@@ -1,6 +1,7 @@
 #include "sched/fleet_simulator.h"
 
 #include "sched/fleet_scheduler.h"
+#include "sched/fleet_workload.h"
 #include "sched/scheduler.h"
 
 #include <algorithm>
@@ -8,40 +9,19 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <utility>
 #include <vector>
 
 namespace neuros::sched {
 namespace {
 
-class Random {
- public:
-  explicit Random(uint64_t seed) : engine_(seed * 2 + 1) {}
-  int32_t between(int32_t low, int32_t high) {
-    return low + static_cast<int32_t>(engine_() % static_cast<uint64_t>(high - low + 1));
-  }
-  bool one_in(int32_t n) { return between(1, n) == 1; }
-
- private:
-  std::mt19937_64 engine_;
-};
-
 constexpr int32_t kPageTokens = 4;
-
-struct FleetArrival {
-  ModelId model = 0;
-  Arrival process;
-  int64_t time_us = 0;
-  std::optional<int64_t> cancel_us;
-};
 
 /// What the simulator knows of a model, kept apart from what the schedulers know.
 struct SimModel {
   std::unique_ptr<Scheduler> scheduler;
   std::optional<Batch> batch;  ///< of its pass
   int32_t step = 0;            ///< that its pass comes to next
-  int32_t step_us = 0, load_us_per_frame = 0;
   std::map<ProcessId, Priority> processes;
   int64_t unserved_since_us = 0;
   int64_t rescued_until_us = -1;
@@ -61,15 +41,15 @@ class FleetSimulation {
   FleetReport run();
 
  private:
-  void draw_models();
-  void draw_frames();
-  void draw_arrivals();
   FleetFacts told_facts() const;
 
   SimModel& at(ModelId model) { return models_.at(static_cast<size_t>(model)); }
   const SimModel& at(ModelId model) const { return models_.at(static_cast<size_t>(model)); }
   const ModelFacts& facts(ModelId model) const {
     return facts_.models.at(static_cast<size_t>(model));
+  }
+  const ModelCosts& costs(ModelId model) const {
+    return workload_.costs.at(static_cast<size_t>(model));
   }
   ModelId count() const { return static_cast<ModelId>(models_.size()); }
 
@@ -119,7 +99,8 @@ class FleetSimulation {
 
   Random random_;
   const FleetBug bug_;
-  FleetFacts facts_;
+  const FleetWorkload workload_;
+  const FleetFacts& facts_ = workload_.facts;
   std::vector<SimModel> models_;
   std::deque<FleetArrival> coming_;
   std::vector<std::pair<int64_t, std::pair<ModelId, ProcessId>>> cancels_;
@@ -131,33 +112,16 @@ class FleetSimulation {
   int32_t run_step_ = 0;
   ModelId turn_ = -1;
   int64_t turn_ran_us_ = -1;
-  int32_t failures_one_in_ = 0;
-  int64_t wait_bound_us_ = 0;
   int64_t now_us_ = 0;
   FleetReport report_;
 };
 
-FleetSimulation::FleetSimulation(uint64_t seed, FleetBug bug) : random_(seed), bug_(bug) {
-  draw_models();
-  draw_frames();
-  draw_arrivals();
-  fleet_ = std::make_unique<FleetScheduler>(told_facts());
-}
-
-void FleetSimulation::draw_models() {
-  const int32_t count = random_.between(1, 6);
-  for (int32_t m = 0; m < count; ++m) {
-    ModelFacts facts;
-    SimModel model;
-    const int32_t layers = random_.between(1, 7);
-    for (int32_t i = 0; i < layers; ++i) {
-      facts.segments.push_back({.frames = random_.between(1, 8), .pinned = random_.one_in(12)});
-      facts.steps.push_back({i});
-    }
-    if (layers > 1 && random_.one_in(2)) facts.steps.back().push_back(0);  // a tied head
+FleetSimulation::FleetSimulation(uint64_t seed, FleetBug bug)
+    : random_(seed), bug_(bug), workload_(draw_fleet(random_)), coming_(workload_.arrivals) {
+  report_.streamed = workload_.streams ? 1 : 0;
+  for (const ModelFacts& facts : facts_.models) {
+    SimModel& model = models_.emplace_back();
     model.there.resize(facts.segments.size());
-    model.step_us = random_.between(5, 300);
-    model.load_us_per_frame = random_.between(10, 500);
     model.scheduler = std::make_unique<Scheduler>(SchedulerLimits{.context = 60,
                                                                   .batch_tokens = 12,
                                                                   .sequences = 4,
@@ -165,58 +129,8 @@ void FleetSimulation::draw_models() {
                                                                   .pages = 30,
                                                                   .page_tokens = kPageTokens,
                                                                   .queue = 100});
-    facts_.models.push_back(std::move(facts));
-    models_.push_back(std::move(model));
   }
-  facts_.loads_in_flight = random_.between(1, 3);
-  facts_.dwell_us = random_.between(0, 20) * 1000;
-  facts_.wait_us_max = random_.between(20, 100) * 1000;
-  failures_one_in_ = random_.one_in(3) ? random_.between(10, 60) : 0;
-}
-
-/// Between the least that is feasible and a little more than all.
-void FleetSimulation::draw_frames() {
-  int32_t all = 0;
-  for (const ModelFacts& model : facts_.models) {
-    for (const SegmentFacts& segment : model.segments) all += segment.frames;
-  }
-  int32_t least = 1;
-  for (facts_.frames = least; !check_feasible(facts_).empty();) facts_.frames = ++least;
-  facts_.frames = random_.between(least, std::max(least, all + 2));
-  bool streams = false;
-  for (const ModelFacts& model : facts_.models) {
-    int32_t frames = 0;
-    for (const SegmentFacts& segment : model.segments) frames += segment.frames;
-    streams = streams || frames > facts_.frames;
-  }
-  report_.streamed = streams ? 1 : 0;
-}
-
-/// In bursts, or evenly.
-void FleetSimulation::draw_arrivals() {
-  const int32_t count_of_processes = random_.between(1, 40);
-  const int32_t pause_us = random_.between(0, 20000), burst = random_.one_in(2) ? 6 : 1;
-  int64_t time_us = 0;
-  for (int32_t i = 0; i < count_of_processes; ++i) {
-    if (random_.one_in(burst)) time_us += random_.between(0, burst * pause_us);
-    FleetArrival arrival;
-    arrival.model = random_.between(0, count() - 1);
-    arrival.time_us = time_us;
-    arrival.process.id = static_cast<ProcessId>(i);
-    arrival.process.prompt.assign(static_cast<size_t>(random_.between(1, 30)), i);
-    arrival.process.max_new_tokens = random_.between(0, 25);
-    arrival.process.priority = static_cast<Priority>(random_.between(0, 2));
-    if (random_.one_in(8)) arrival.cancel_us = time_us + random_.between(0, 30000);
-    coming_.push_back(std::move(arrival));
-  }
-  for (ModelId m = 0; m < count(); ++m) {
-    const ModelFacts& model = facts(m);
-    int64_t frames = 0;
-    for (const SegmentFacts& segment : model.segments) frames += segment.frames;
-    const int64_t pass_us = int64_t{at(m).step_us} * model.step_count() * 2;
-    wait_bound_us_ += 3 * (2 * frames * at(m).load_us_per_frame + pass_us) + facts_.dwell_us;
-  }
-  wait_bound_us_ = 2 * wait_bound_us_ + facts_.wait_us_max;
+  fleet_ = std::make_unique<FleetScheduler>(told_facts());
 }
 
 FleetFacts FleetSimulation::told_facts() const {
@@ -449,11 +363,12 @@ void FleetSimulation::load(SegmentId id) {
   used_frames_ += frames;
   require(used_frames_ <= facts_.frames, "memory is over-committed", id.model);
   const int64_t takes_us =
-      int64_t{frames} * model.load_us_per_frame * random_.between(80, 120) / 100;
+      int64_t{frames} * costs(id.model).load_us_per_frame * random_.between(80, 120) / 100;
   pager_free_us_ = std::max(pager_free_us_, now_us_) + takes_us;
-  loads_.push_back({.segment = id,
-                    .done_us = pager_free_us_,
-                    .fails = failures_one_in_ > 0 && random_.one_in(failures_one_in_)});
+  loads_.push_back(
+      {.segment = id,
+       .done_us = pager_free_us_,
+       .fails = workload_.failures_one_in > 0 && random_.one_in(workload_.failures_one_in)});
   ++report_.loads;
 }
 
@@ -531,7 +446,7 @@ void FleetSimulation::step_to(int32_t step) {
     const bool critical = wants(m) && top(m) == Priority::kCritical && m != id;
     if (critical && all_there(m, at(m).step, facts(m).step_count())) urgent.push_back(m);
   }
-  const int32_t us = at(id).step_us;
+  const int32_t us = costs(id).step_us;
   advance_to(now_us_ + us + us * at(id).batch->tokens() / 12);
   if (!report_.error.empty()) return;
   run_step_ = step + 1;
@@ -580,7 +495,7 @@ void FleetSimulation::finish_pass(SimModel& model) {
 void FleetSimulation::check_waits() {
   for (ModelId m = 0; m < count(); ++m) {
     if (!wants(m) || (run_ && run_->model == m)) continue;
-    require(now_us_ - at(m).unserved_since_us <= wait_bound_us_, "starves", m);
+    require(now_us_ - at(m).unserved_since_us <= workload_.wait_bound_us, "starves", m);
   }
 }
 

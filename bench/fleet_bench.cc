@@ -1,0 +1,334 @@
+/// What sharing a device costs models whose weights do not fit it together:
+///
+///   fleet_bench [--device cuda|cpu] [--memory 24GB] [--context 1024] [--tokens 64]
+///               [--requests 200] [--folder DIR] SPEC|FILE...
+///
+/// SPECs like llama-8b:bf16 are made in DIR where they are not there yet. In this order:
+///   swap      a request to each model while another has the memory, and one right behind it: the
+///             time to the first token of either, what the first waited for weights
+///   overlap   the first model generates; the second is announced and then asked: what it waits,
+///             of what it waits unannounced, and what the first is slowed by meanwhile
+///   preempt   the first model generates for low-priority requests, batch after batch; critical
+///             requests come to the last one: time to the first token, against an idle device
+///   mixed     random greedy requests to all, many at a time: tokens per second, and a hash of all
+///             answers, which must be the same for any --memory
+///
+/// The last line says how much device memory the plan has and how much is taken.
+
+#include "builder/synth.h"
+#include "pipeline/model_fleet.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace neuros;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string device = "cuda", folder = ".";
+  int64_t memory = 0;
+  int32_t context = 1024, tokens = 64, requests = 200;
+  std::vector<std::string> models;
+};
+
+double ms_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+/// A greedy process that knows when its tokens came.
+class Greedy final : public runtime::ProcessClient {
+ public:
+  std::optional<runtime::NextToken> on_top_logits(const kernels::TopLogits& top) override {
+    return take(top.best[0].id);
+  }
+  runtime::NextToken on_logits(std::span<float> logits) override {
+    return take(static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin()));
+  }
+  void on_end(const runtime::ProcessEnd& end) override {
+    const std::lock_guard lock(mutex_);
+    end_ = end;
+    changed_.notify_all();
+  }
+  runtime::ProcessEnd wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return end_.has_value(); });
+    if (end_->reason == runtime::EndReason::kFailed) {
+      std::printf("FAILED: %s\n", end_->error.c_str());
+      ++failures;
+    }
+    return *end_;
+  }
+  void wait_for_tokens(size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return times_.size() >= count || end_; });
+  }
+  double first_token_ms() const {
+    return std::chrono::duration<double, std::milli>(times_.at(0) - begin_).count();
+  }
+  /// Tokens from the first one in [from, to), per second.
+  double rate(Clock::time_point from, Clock::time_point to) const {
+    const auto inside =
+        std::ranges::count_if(times_, [&](auto time) { return time >= from && time < to; });
+    return static_cast<double>(inside) / std::chrono::duration<double>(to - from).count();
+  }
+  const std::vector<int32_t>& tokens() const { return tokens_; }
+
+  static inline int failures = 0;
+
+ private:
+  runtime::NextToken take(int32_t id) {
+    const std::lock_guard lock(mutex_);
+    times_.push_back(Clock::now());
+    tokens_.push_back(id);
+    changed_.notify_all();
+    return {.id = id, .stop = false};
+  }
+
+  const Clock::time_point begin_ = Clock::now();
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Clock::time_point> times_;
+  std::vector<int32_t> tokens_;
+  std::optional<runtime::ProcessEnd> end_;
+};
+
+using Client = std::shared_ptr<Greedy>;
+
+Client start(runtime::Engine& engine, uint64_t seed, int32_t prompt, int32_t tokens,
+             sched::Priority priority = sched::Priority::kMedium) {
+  std::mt19937_64 random(seed);
+  std::vector<int32_t> ids(static_cast<size_t>(prompt));
+  for (int32_t& id : ids) {
+    id = static_cast<int32_t>(random() % static_cast<uint64_t>(engine.plan().program.vocabulary));
+  }
+  auto client = std::make_shared<Greedy>();
+  const auto id = engine.submit({.prompt = std::move(ids),
+                                 .max_new_tokens = tokens,
+                                 .priority = priority,
+                                 .prompt_logits = false,
+                                 .client = client});
+  if (!id) {
+    std::printf("FAILED: %s\n", id.error().message.c_str());
+    std::exit(1);
+  }
+  return client;
+}
+
+class Bench {
+ public:
+  Bench(pipeline::ModelFleet& fleet, const Options& options) : fleet_(fleet), options_(options) {}
+
+  void swap() {
+    std::printf("swap       %-22s %10s %10s %10s %10s\n", "model", "GB", "first ms", "swap ms",
+                "warm ms");
+    for (int round = 0; round < 2; ++round) {
+      for (size_t m = 0; m < size(); ++m) {
+        fill_with_others(m);
+        const Client cold = start(engine(m), 1, 16, 4);
+        const runtime::ProcessTimes times = cold->wait().times;
+        const Client warm = start(engine(m), 2, 16, 4);
+        warm->wait();
+        if (round == 0) continue;  // passes are recorded in the first
+        std::printf("           %-22s %10.2f %10.1f %10.1f %10.1f\n", id(m).c_str(),
+                    static_cast<double>(engine(m).plan().memory.weights) / 1e9,
+                    cold->first_token_ms(), static_cast<double>(times.swap_us) / 1e3,
+                    warm->first_token_ms());
+      }
+    }
+  }
+
+  void overlap() {
+    if (size() < 2) return;
+    const size_t second = 1;
+    fill_with_others(second);
+    const double cold_ms =
+        static_cast<double>(start(engine(second), 3, 16, 4)->wait().times.swap_us) / 1e3;
+    fill_with_others(second);
+    start(engine(0), 4, 16, 4)->wait();
+    const Client running = start(engine(0), 5, 16, options_.context / 2);
+    running->wait_for_tokens(20);
+    const auto begin = Clock::now();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    const auto announced = Clock::now();
+    fleet_.fleet().expect(second, true);
+    while (!is_there(second) && ms_since(announced) < 3000) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    const auto there = Clock::now();
+    const Client asked = start(engine(second), 6, 16, 4);
+    const double waits_ms = static_cast<double>(asked->wait().times.swap_us) / 1e3;
+    fleet_.fleet().expect(second, false);
+    running->wait();
+    const double alone = running->rate(begin, announced);
+    const double beside = running->rate(announced, there);
+    std::printf(
+        "overlap    %s waits %.1f ms unannounced, %.1f ms announced; staged in %.1f ms, "
+        "meanwhile %s gives %.1f tokens/s, before %.1f (%.1f %%)\n",
+        id(second).c_str(), cold_ms, waits_ms,
+        std::chrono::duration<double, std::milli>(there - announced).count(), id(0).c_str(), beside,
+        alone, 100 * beside / alone);
+  }
+
+  void preempt() {
+    if (size() < 2) return;
+    const size_t urgent = size() - 1;
+    start(engine(urgent), 7, 16, 4)->wait();
+    const std::vector<double> idle = critical_requests(urgent, 20);
+    std::vector<Client> load;
+    for (uint64_t i = 0; i < 48; ++i) {
+      load.push_back(
+          start(engine(0), 100 + i, options_.context / 2, options_.tokens, sched::Priority::kLow));
+    }
+    load.front()->wait_for_tokens(1);
+    const std::vector<double> busy = critical_requests(urgent, 20);
+    for (const Client& client : load) client->wait();
+    std::printf(
+        "preempt    first token of a critical request: idle p50 %.1f p99 %.1f ms, under "
+        "load p50 %.1f p99 %.1f ms (%.2f); %lu passes suspended\n",
+        idle[idle.size() / 2], idle.back(), busy[busy.size() / 2], busy.back(),
+        busy.back() / idle.back(), fleet_.fleet().snapshot().stats.suspensions);
+  }
+
+  void mixed() {
+    std::mt19937_64 random(42);
+    std::vector<Client> clients;
+    const auto begin = Clock::now();
+    int64_t tokens = 0;
+    uint64_t hash = 0;
+    const auto finish = [&](const Client& client) {
+      client->wait();
+      for (const int32_t token : client->tokens()) {
+        hash = (hash ^ static_cast<uint64_t>(token + 1)) * 0x9e3779b97f4a7c15U;
+        ++tokens;
+      }
+    };
+    constexpr size_t kInFlight = 64;
+    for (int32_t i = 0; i < options_.requests; ++i) {
+      if (clients.size() >= kInFlight) finish(clients[clients.size() - kInFlight]);
+      const auto prompt = static_cast<int32_t>(16 + random() % 200);
+      const auto priority = static_cast<sched::Priority>(random() % 3);
+      clients.push_back(start(engine(random() % size()), 1000 + static_cast<uint64_t>(i), prompt,
+                              options_.tokens, priority));
+    }
+    const size_t rest = std::min(clients.size(), kInFlight);
+    for (size_t i = clients.size() - rest; i < clients.size(); ++i) finish(clients[i]);
+    const double s = ms_since(begin) / 1e3;
+    const auto stats = fleet_.fleet().snapshot().stats;
+    std::printf(
+        "mixed      %d requests, %.1f s, %.1f tokens/s, %lu turns, %lu segments loaded, %d "
+        "failed, hash %016lx\n",
+        options_.requests, s, static_cast<double>(tokens) / s, stats.turns, stats.loads,
+        Greedy::failures, hash);
+  }
+
+ private:
+  size_t size() const { return fleet_.models().size(); }
+  runtime::Engine& engine(size_t model) { return fleet_.models()[model]->engine(); }
+  const std::string& id(size_t model) const { return fleet_.models()[model]->id(); }
+  /// The others' weights come in, as far as there is memory for them.
+  void fill_with_others(size_t model) {
+    for (size_t m = 0; m < size(); ++m) {
+      if (m != model) start(engine(m), 9, 4, 2)->wait();
+    }
+  }
+  bool is_there(size_t model) const {
+    const auto segments = fleet_.fleet().snapshot().models[model].segments;
+    return std::ranges::all_of(
+        segments, [](auto state) { return state == sched::Residency::State::kResident; });
+  }
+  /// Sorted times to the first token, ms; every 25 ms one.
+  std::vector<double> critical_requests(size_t model, int count) {
+    std::vector<double> ms;
+    for (int i = 0; i < count; ++i) {
+      const Client client = start(engine(model), 50, 16, 4, sched::Priority::kCritical);
+      client->wait();
+      ms.push_back(client->first_token_ms());
+      std::this_thread::sleep_for(std::chrono::milliseconds(25));
+    }
+    std::ranges::sort(ms);
+    return ms;
+  }
+
+  pipeline::ModelFleet& fleet_;
+  const Options options_;
+};
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (!flag.starts_with("--")) {
+      options.models.push_back(flag);
+      continue;
+    }
+    if (i + 1 == argc) break;
+    const std::string value = argv[++i];
+    if (flag == "--device") options.device = value;
+    if (flag == "--folder") options.folder = value;
+    if (flag == "--memory") options.memory = static_cast<int64_t>(std::stod(value) * 1e9);
+    if (flag == "--context") options.context = std::stoi(value);
+    if (flag == "--tokens") options.tokens = std::stoi(value);
+    if (flag == "--requests") options.requests = std::stoi(value);
+  }
+  return options;
+}
+
+base::Result<> run(const Options& options) {
+  std::vector<pipeline::FleetModelOptions> models;
+  for (const std::string& model : options.models) {
+    std::string path = model;
+    if (builder::is_synth_spec(model)) {
+      std::string file = model;
+      std::ranges::replace(file, ':', '-');
+      path = options.folder + "/" + file + ".gguf";
+      if (!std::filesystem::exists(path)) TRY(builder::synthesise(model, path, nullptr));
+    }
+    models.push_back({.path = path, .name = model});
+  }
+  pipeline::ModelOptions open;
+  open.device = options.device;
+  open.memory_bytes = static_cast<size_t>(options.memory);
+  open.context = options.context;
+  open.parallel = 64;
+  const auto begin = Clock::now();
+  const auto fleet = TRY(pipeline::ModelFleet::open(models, open));
+  std::printf("%s", plan::describe(fleet->plan()).c_str());
+  std::printf("boot       %.1f s\n", ms_since(begin) / 1e3);
+  Bench bench(*fleet, options);
+  bench.swap();
+  bench.overlap();
+  bench.preempt();
+  bench.mixed();
+  std::printf("memory     the plan has %.1f MiB on the device\n",
+              static_cast<double>(fleet->plan().device_bytes()) / (1 << 20));
+  std::fflush(stdout);
+  if (std::system("nvidia-smi --query-compute-apps=used_memory --format=csv,noheader 2>&1") != 0) {
+    std::printf("           (no nvidia-smi)\n");
+  }
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = parse(argc, argv);
+  if (options.models.empty()) {
+    std::fprintf(stderr, "usage: fleet_bench [--device D] [--memory GB] SPEC|FILE...\n");
+    return 2;
+  }
+  const auto done = run(options);
+  if (!done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
+  return done && Greedy::failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,54 @@
+#pragma once
+
+/// Random models that share a device, and who comes to them, from one seed.
+
+#include "sched/fleet.h"
+#include "sched/scheduler.h"
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <random>
+#include <vector>
+
+namespace neuros::sched {
+
+class Random {
+ public:
+  explicit Random(uint64_t seed) : engine_(seed * 2 + 1) {}
+  int32_t between(int32_t low, int32_t high) {
+    return low + static_cast<int32_t>(engine_() % static_cast<uint64_t>(high - low + 1));
+  }
+  bool one_in(int32_t n) { return between(1, n) == 1; }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+/// A process that arrives.
+struct FleetArrival {
+  ModelId model = 0;
+  Arrival process;
+  int64_t time_us = 0;
+  std::optional<int64_t> cancel_us;
+};
+
+struct ModelCosts {
+  int32_t step_us = 0;  ///< of one step, with few rows
+  int32_t load_us_per_frame = 0;
+};
+
+struct FleetWorkload {
+  FleetFacts facts;
+  std::vector<ModelCosts> costs;      ///< of each model
+  std::deque<FleetArrival> arrivals;  ///< by time
+  int32_t failures_one_in = 0;        ///< loads; 0: none fails
+  int64_t wait_bound_us = 0;          ///< no model with work waits longer for its next run
+  bool streams = false;               ///< a model is larger than the memory
+};
+
+/// One to six models, between the least memory that is feasible and a little more than all need;
+/// arrivals in bursts, or evenly.
+FleetWorkload draw_fleet(Random& random);
+
+}  // namespace neuros::sched

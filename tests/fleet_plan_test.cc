@@ -1,0 +1,108 @@
+/// Plans of models that share a device: what stays, what is paged, what is made smaller.
+
+#include "plan/fleet_plan.h"
+
+#include "builder/fleet_builder.h"
+#include "kernels/op_table.h"
+#include "tiny_model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace neuros {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TinyModel;
+
+constexpr int64_t kFrame = 64 << 10;
+constexpr size_t kModels = 3;
+
+base::Result<plan::FleetPlan> plan_for(int64_t memory_bytes, int32_t context = 0) {
+  static const TinyModel tiny;
+  std::vector<builder::FleetModelRequest> requests;
+  for (size_t i = 0; i < kModels; ++i) {
+    auto program = models::make_program(tiny.checkpoint());
+    requests.push_back({&tiny.checkpoint(),
+                        std::move(*program),
+                        {.workers = 2, .context = context, .batch_tokens = 16, .sequences = 4}});
+  }
+  return builder::make_fleet_plan(std::move(requests), kernels::ref_ops(),
+                                  {.memory_bytes = memory_bytes, .least_frame_bytes = kFrame});
+}
+
+int64_t sum_of_fixed(const plan::FleetPlan& fleet) {
+  int64_t sum = 0;
+  for (const plan::Plan& model : fleet.models) {
+    sum += model.memory.kv + model.memory.activations + model.memory.scratch;
+  }
+  return sum;
+}
+
+TEST(FleetPlan, KeepsAllWeightsWhereEverythingFits) {
+  const auto fleet = plan_for(int64_t{64} << 20);
+  ASSERT_TRUE(fleet.has_value());
+  EXPECT_FALSE(fleet->pages());
+  EXPECT_EQ(fleet->models.size(), kModels);
+  EXPECT_LE(fleet->device_bytes(), int64_t{64} << 20);
+  EXPECT_EQ(fleet->device_bytes(),
+            sum_of_fixed(*fleet) + static_cast<int64_t>(kModels) * fleet->models[0].memory.weights);
+}
+
+TEST(FleetPlan, PagesAndTakesEveryByteOfTheBudgetIntoAccount) {
+  const auto whole = plan_for(int64_t{64} << 20);
+  ASSERT_TRUE(whole.has_value());
+  bool paged = false;
+  for (int64_t budget = whole->device_bytes() - 1; budget > 0; budget -= 32 << 10) {
+    const auto fleet = plan_for(budget);
+    if (!fleet) break;
+    paged = true;
+    ASSERT_TRUE(fleet->pages()) << budget;
+    ASSERT_LE(fleet->device_bytes(), budget);
+    ASSERT_EQ(fleet->device_bytes(), sum_of_fixed(*fleet) + fleet->frames * fleet->frame_bytes);
+    for (const plan::Plan& model : fleet->models) {
+      for (const plan::SegmentPlacement& segment : model.segments) {
+        ASSERT_EQ(segment.offset % fleet->frame_bytes, 0);
+      }
+    }
+  }
+  EXPECT_TRUE(paged);
+}
+
+TEST(FleetPlan, ShortensContextsBeforeItLetsAModelStream) {
+  const auto whole = plan_for(int64_t{64} << 20);
+  ASSERT_TRUE(whole.has_value());
+  const auto fleet = plan_for(sum_of_fixed(*whole));
+  ASSERT_TRUE(fleet.has_value());
+  EXPECT_GE(fleet->frames, fleet->frames_of(fleet->models[0])) << "one model is whole";
+  EXPECT_LT(sum_of_fixed(*fleet), sum_of_fixed(*whole));
+}
+
+TEST(FleetPlan, SaysWhatIsNeededWhereNothingFits) {
+  const auto fleet = plan_for(100 << 10);
+  ASSERT_FALSE(fleet.has_value());
+  EXPECT_EQ(fleet.error().kind, base::ErrorKind::kOutOfMemory);
+  EXPECT_THAT(fleet.error().message, HasSubstr("budget"));
+}
+
+TEST(FleetPlan, EqualInputsGiveEqualPlans) {
+  for (const int64_t budget : {int64_t{64} << 20, int64_t{700} << 10}) {
+    const auto a = plan_for(budget), b = plan_for(budget);
+    ASSERT_EQ(a.has_value(), b.has_value());
+    if (a) {
+      EXPECT_EQ(plan::describe_json(*a), plan::describe_json(*b));
+    }
+  }
+}
+
+TEST(FleetPlan, IsAPageForPeople) {
+  const auto whole = plan_for(int64_t{64} << 20);
+  const auto fleet = plan_for(whole->device_bytes() - 1);
+  ASSERT_TRUE(fleet.has_value());
+  const std::string page = plan::describe(*fleet);
+  EXPECT_THAT(page, HasSubstr("frames of"));
+  EXPECT_THAT(page, HasSubstr("why"));
+}
+
+}  // namespace
+}  // namespace neuros
