@@ -141,5 +141,40 @@ TEST(Executor, CopiesEveryRowWhereTheGreatestAreNotMade) {
   EXPECT_EQ(far.logits(3), near.logits(3));
 }
 
+/// What ops were given last, of all passes.
+const kernels::KernelChoices* g_choices = nullptr;
+
+/// The reference's ops as if they had ways to run prompts of the tiny model's output matrix.
+kernels::OpTable choosing_ops() {
+  kernels::OpTable ops = kernels::ref_ops();
+  ops.choice_values = [](std::string_view, const kernels::ChoiceKey& key) -> std::vector<int32_t> {
+    if (key.op != kernels::ChoiceOp::kPrompt) return {};
+    return {256, 64};
+  };
+  ops.embed = [](const kernels::OpContext& context, const kernels::EmbedArgs& args) {
+    g_choices = context.choices;
+    kernels::ref_ops().embed(context, args);
+  };
+  return ops;
+}
+
+TEST(Executor, HandsTheTablesChoicesToTheOps) {
+  Machine machine(choosing_ops());
+  for (plan::KernelChoice& choice : machine.plan.kernel_choices) {
+    if (choice.dtype != base::DType::kQ8_0 || choice.rows != 32 || choice.cols != 32) continue;
+    choice.value = 64;
+    choice.source = plan::KernelChoice::Source::kTable;
+  }
+  runtime::Executor executor(machine.plan, machine.ops, machine.stream, machine.arenas);
+  ASSERT_TRUE(executor.forward(batch()));
+  ASSERT_NE(g_choices, nullptr);
+  ASSERT_EQ(g_choices->all().size(), 1u) << "estimates are the kernels' own";
+  const kernels::ChoiceKey key{kernels::ChoiceOp::kPrompt, base::DType::kQ8_0, 32, 32, 7};
+  EXPECT_EQ(g_choices->find(key), 64);
+
+  ASSERT_TRUE(machine.executor->forward(batch()));
+  EXPECT_EQ(g_choices, nullptr) << "the plan had no row";
+}
+
 }  // namespace
 }  // namespace neuros

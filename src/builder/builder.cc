@@ -1,6 +1,7 @@
 #include "builder/builder.h"
 
 #include "builder/activation_layout.h"
+#include "builder/kernel_selection.h"
 #include "builder/process_estimate.h"
 #include "builder/weight_layout.h"
 #include "kernels/kv_layout.h"
@@ -143,6 +144,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   plan.program = std::move(program);
   plan.model_path = checkpoint.path;
   plan.device = request.device;
+  plan.device_kind = request.device_kind;
   plan.op_table = ops.name;
   plan.workers = request.workers;
   plan.limits = first_limits(request, plan.program, ops);
@@ -159,6 +161,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
                            std::to_string(shorter) + ", one full context did not fit");
     plan.limits.context = shorter;
   }
+  TRY(choose_kernels(ops, request.choices, plan));
   estimate_process(checkpoint, plan);
   return plan;
 }

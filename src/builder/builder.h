@@ -5,17 +5,22 @@
 #include "base/dtype.h"
 #include "base/result.h"
 #include "formats/checkpoint.h"
+#include "kernels/choice_table.h"
 #include "kernels/op_table.h"
 #include "plan/plan.h"
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace neuros::builder {
 
 /// What is wanted; 0 leaves the choice to the builder.
 struct PlanRequest {
   std::string device = "cpu";
+  std::string device_kind{};  ///< Device::kind()
+  /// Kernel choices in place of those the table of ops ships; outlives the call.
+  const std::vector<kernels::ChoiceRow>* choices = nullptr;
   int32_t workers = 1;
   int64_t memory_bytes = 0;   ///< budget for all arenas (not the rest); must be given
   int32_t context = 0;        ///< positions of one sequence; default: trained context, at most 8192

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <sys/mman.h>
+
 namespace neuros::builder {
 namespace {
 
@@ -172,6 +174,19 @@ base::Result<> write_tensor(const formats::TensorDeclaration& tensor, RandomWord
   return {};
 }
 
+/// Addresses without memory.
+base::Result<std::shared_ptr<const std::byte>> reserve_addresses(size_t bytes) {
+  void* const start =
+      ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) {
+    return base::fail("outline: no " + std::to_string(bytes) + " bytes of addresses",
+                      base::ErrorKind::kOutOfMemory);
+  }
+  return std::shared_ptr<const std::byte>(
+      static_cast<const std::byte*>(start),
+      [start, bytes](const std::byte*) { ::munmap(start, bytes); });
+}
+
 }  // namespace
 
 bool is_synth_spec(const std::string& text) {
@@ -199,6 +214,25 @@ base::Result<> synthesise(const std::string& spec, const std::string& path,
     }
   }
   return writer.finish();
+}
+
+base::Result<SynthOutline> outline_synth(const std::string& spec) {
+  const Spec parsed = TRY(parse_spec(spec));
+  SynthOutline outline;
+  outline.checkpoint.path = spec;
+  outline.checkpoint.metadata = describe_model(spec, *parsed.shape);
+  const Tensors tensors = declare_tensors(parsed);
+  const auto bytes_of = [](const formats::TensorDeclaration& tensor) {
+    return static_cast<size_t>(base::bytes_of(tensor.dtype, base::element_count(tensor.shape)));
+  };
+  size_t most = 0;
+  for (const auto& tensor : tensors) most = std::max(most, bytes_of(tensor));
+  outline.bytes = TRY(reserve_addresses(most));
+  for (const auto& tensor : tensors) {
+    outline.checkpoint.tensors[tensor.name] = {
+        tensor.dtype, tensor.shape, {outline.bytes.get(), bytes_of(tensor)}};
+  }
+  return outline;
 }
 
 }  // namespace neuros::builder

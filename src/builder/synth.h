@@ -4,9 +4,11 @@
 /// of a known model, without its knowledge.
 
 #include "base/result.h"
+#include "formats/checkpoint.h"
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,5 +25,13 @@ std::vector<std::string> synth_names();
 /// pairs of letters, and fillers. Fails for an unknown name or type, listing those there are.
 base::Result<> synthesise(const std::string& spec, const std::string& path,
                           const std::function<void(double)>& on_progress);
+
+/// What a spec's file would be read as, without its bytes: they have an address, and whoever reads
+/// them crashes. For plans.
+struct SynthOutline {
+  formats::Checkpoint checkpoint;
+  std::shared_ptr<const std::byte> bytes;  ///< what the checkpoint's views point to
+};
+base::Result<SynthOutline> outline_synth(const std::string& spec);
 
 }  // namespace neuros::builder

@@ -93,6 +93,16 @@ std::string describe_kernels(const Plan& plan) {
   return text;
 }
 
+nlohmann::ordered_json choice_json(const KernelChoice& choice) {
+  return {{"op", choice.op},
+          {"dtype", std::string(base::name(choice.dtype))},
+          {"rows", choice.rows},
+          {"cols", choice.cols},
+          {"tokens", choice.tokens},
+          {"choice", choice.value},
+          {"from", choice.source == KernelChoice::Source::kTable ? "table" : "estimate"}};
+}
+
 std::string describe_values(const Plan& plan) {
   std::string text = "activations (offset, bytes, live from op to op)\n";
   for (const ValuePlacement& value : plan.values) {
@@ -138,7 +148,7 @@ nlohmann::ordered_json memory_json(const Plan& plan) {
 
 std::string describe(const Plan& plan) {
   std::string text = describe_model(plan) + describe_memory(plan) + describe_kernels(plan) +
-                     describe_values(plan) + "reasons\n";
+                     describe_choices(plan) + describe_values(plan) + "reasons\n";
   for (const std::string& reason : plan.reasons) text += "  " + reason + "\n";
   return text;
 }
@@ -170,6 +180,11 @@ std::string describe_json(const Plan& plan) {
                               {"bytes", value.bytes},
                               {"first_op", value.first_op},
                               {"last_op", value.last_op}});
+  }
+  json["device_kind"] = plan.device_kind;
+  json["kernel_choices"] = nlohmann::ordered_json::array();
+  for (const KernelChoice& choice : plan.kernel_choices) {
+    json["kernel_choices"].push_back(choice_json(choice));
   }
   json["reasons"] = plan.reasons;
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);

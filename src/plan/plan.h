@@ -85,17 +85,34 @@ struct MemoryPlan {
   int64_t peak_bytes() const { return steady_bytes() + staging + metadata; }
 };
 
+/// Which of several ways a product runs, where its kernels leave a choice
+/// (docs/formats/kernel-choices.md). Ways differ in time, never in results.
+struct KernelChoice {
+  enum class Source : uint8_t {
+    kEstimate,  ///< of the kernels, at each launch; the value is that for `tokens`
+    kTable,     ///< measured ahead
+  };
+  std::string op;                         ///< "prompt"
+  base::DType dtype = base::DType::kF32;  ///< of the weights
+  int64_t rows = 0, cols = 0;             ///< of all matrices of a launch together
+  int64_t tokens = 0;                     ///< the most of its bucket
+  int32_t value = 0;
+  Source source = Source::kEstimate;
+};
+
 struct Plan {
   Program program;
   std::string model_path;
-  std::string device;    ///< "cpu"
-  std::string op_table;  ///< "cpu-vnni+bf16"
+  std::string device;       ///< "cpu"
+  std::string device_kind;  ///< "sm_90/132"; "": no choices are kept for it
+  std::string op_table;     ///< "cpu-vnni+bf16"
   int32_t workers = 1;
   BatchLimits limits;
   KvPlan kv;
   std::vector<SegmentPlacement> segments;  ///< one per program segment
   std::vector<WeightPlacement> weights;
-  std::vector<ValuePlacement> values;  ///< one per program value
+  std::vector<ValuePlacement> values;        ///< one per program value
+  std::vector<KernelChoice> kernel_choices;  ///< buckets of a launch one after another
   MemoryPlan memory;
   std::vector<std::string> reasons;  ///< why it came out so, for `neuros plan`
 
@@ -104,6 +121,9 @@ struct Plan {
   int64_t widest_cols() const;
   int64_t widest_rows() const;
 };
+
+/// The choices of a plan as a page shows them, a line for each launch; "": there are none.
+std::string describe_choices(const Plan& plan);
 
 /// A page a person reads; and the same as JSON.
 std::string describe(const Plan& plan);

@@ -22,16 +22,30 @@ kernels::OpLimits op_limits(const plan::Plan& plan) {
           .workers = plan.workers};
 }
 
+/// What a table says; the rest the kernels estimate for each launch.
+kernels::KernelChoices measured_choices(const plan::Plan& plan) {
+  std::vector<kernels::KernelChoice> choices;
+  for (const plan::KernelChoice& choice : plan.kernel_choices) {
+    if (choice.source != plan::KernelChoice::Source::kTable) continue;
+    const auto op = kernels::choice_op_from_name(choice.op);
+    CHECK(op.has_value(), choice.op.c_str());
+    choices.push_back({{*op, choice.dtype, choice.rows, choice.cols, choice.tokens}, choice.value});
+  }
+  return kernels::KernelChoices(std::move(choices));
+}
+
 }  // namespace
 
 Executor::Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::Stream& stream,
                    const Arenas& arenas)
     : limits_(plan.limits),
       ops_(ops),
+      choices_(measured_choices(plan)),
       context_{.stream = stream,
                .scratch = arenas.scratch.span(),
                .host = arenas.host.span(),
-               .limits = op_limits(plan)},
+               .limits = op_limits(plan),
+               .choices = choices_.all().empty() ? nullptr : &choices_},
       bound_(bind_program(plan, ops, arenas)),
       vocabulary_(static_cast<size_t>(plan.program.vocabulary)) {
   ids_.reserve(static_cast<size_t>(limits_.batch_tokens));

@@ -2,6 +2,7 @@
 
 #include "base/function_ref.h"
 #include "device/device.h"
+#include "kernels/kernel_choices.h"
 #include "kernels/op_table.h"
 #include "plan/plan.h"
 #include "runtime/arenas.h"
@@ -23,6 +24,8 @@ class Executor {
   /// All arguments outlive the executor; the weights are in their arena.
   Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::Stream& stream,
            const Arenas& arenas);
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
 
   /// Loads and records the kernels of a device that does so on first use, so that the first request
   /// is as fast as the next. Before any forward(): it writes to page 0.
@@ -84,7 +87,8 @@ class Executor {
 
   const plan::BatchLimits limits_;
   const kernels::OpTable& ops_;
-  kernels::OpContext context_;
+  const kernels::KernelChoices choices_;
+  kernels::OpContext context_;  ///< refers to choices_
   std::vector<BoundOp> bound_;
   std::vector<size_t> step_ends_;  ///< of each segment of the program, in bound_
   /// So that the host is no more than two steps ahead of the device.
