@@ -1,5 +1,6 @@
 #include "base/cpu_features.h"
 #include "cli/command.h"
+#include "cli/tuning_report.h"
 #include "device/cpu/cpu_device.h"
 #include "device/cpu/cpu_rates.h"
 #include "device/cpu/topology.h"
@@ -23,6 +24,8 @@ struct ProfileFlags {
   int32_t threads = 0;
   std::string output;
   bool json = false;
+  bool tune = false;
+  pipeline::TuningOptions tuning;
 };
 
 struct HardwareProfile {
@@ -110,6 +113,7 @@ void print(const HardwareProfile& profile) {
 }
 
 base::Result<> run_profile(const ProfileFlags& flags) {
+  if (flags.tune) return tune(flags.tuning, flags.output, flags.json);
   const HardwareProfile profile = TRY(measure(flags));
   if (!flags.output.empty()) {
     std::ofstream file(flags.output);
@@ -131,9 +135,21 @@ void add_profile(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("profile", "measure this machine");
   command->add_option("-t,--threads", flags->threads, "workers; 0: one per core")
       ->check(CLI::Range(0, 1024));
-  command->add_option("-o,--output", flags->output, "write the hardware profile to a file");
+  command->add_option("-o,--output", flags->output,
+                      "write the hardware profile, or the table of --tune, to a file");
   command->add_flag("--json", flags->json, "for machines");
-  command->footer("Example: neuros profile -o machine.yaml");
+  CLI::Option* tune = command->add_flag(
+      "--tune", flags->tune, "measure the kernels of a GPU instead: a table for --tuning");
+  command->add_option("--device", flags->tuning.device, "of --tune: cuda or cuda:N")
+      ->capture_default_str()
+      ->needs(tune);
+  command->add_option("--models", flags->tuning.models, "of --tune: whose products, as NAME:TYPE")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->needs(tune);
+  command->footer(
+      "Example: neuros profile -o machine.yaml\n"
+      "         neuros profile --tune --device cuda:0 -o choices.txt");
   command->callback([flags, &action] { action = [flags] { return run_profile(*flags); }; });
 }
 

@@ -60,6 +60,8 @@ void ModelFlags::declare_options(CLI::App& app) {
                  "folder that keeps packed weights for the next boot; off; auto: for GPUs, in the "
                  "user's cache, at most a quarter of the free disk")
       ->capture_default_str();
+  app.add_option("--tuning", options.tuning,
+                 "file of measured kernel choices (profile --tune); default: those shipped");
   app.add_option("--kernels", options.op_table, "ref: the plain reference; default: the fastest");
 }
 

@@ -12,7 +12,7 @@ class App;
 namespace neuros::cli {
 
 /// The flags every command that boots a model shares: MODEL, --device, --threads, --memory,
-/// --context, --parallel, --batch, --kv, --kernels, --weight-cache.
+/// --context, --parallel, --batch, --kv, --kernels, --weight-cache, --tuning.
 struct ModelFlags {
   std::string path;
   std::string memory;

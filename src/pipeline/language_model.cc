@@ -40,7 +40,8 @@ base::Result<plan::Plan> plan_model(const std::string& path, const ModelOptions&
   const auto device = TRY(open_device(options));
   const kernels::OpTable* ops = TRY(choose_ops(options));
   plan::Program program = TRY(models::make_program(checkpoint));
-  const builder::PlanRequest request = TRY(plan_request(options, *device));
+  const TunedChoices choices = TRY(read_choices(options));
+  const builder::PlanRequest request = TRY(plan_request(options, *device, choices));
   return builder::make_plan(checkpoint, std::move(program), *ops, request);
 }
 
@@ -49,7 +50,8 @@ base::Result<std::unique_ptr<LanguageModel>> LanguageModel::open(const std::stri
   OpenedModel opened = TRY(open_model(path, options));
   auto device = TRY(open_device(options));
   const kernels::OpTable* ops = TRY(choose_ops(options));
-  const builder::PlanRequest request = TRY(plan_request(options, *device));
+  const TunedChoices choices = TRY(read_choices(options));
+  const builder::PlanRequest request = TRY(plan_request(options, *device, choices));
   plan::Plan plan =
       TRY(builder::make_plan(opened.checkpoint, std::move(opened.program), *ops, request));
   if (options.on_plan) options.on_plan(plan);

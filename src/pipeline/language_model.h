@@ -83,6 +83,7 @@ struct ModelOptions {
   int32_t batch_tokens = 0;  ///< rows of one forward pass; 0: by the plan
   std::string kv_dtype = "f16";
   std::string op_table;       ///< "": best; "ref": the oracle; kLlamaCppOps
+  std::string tuning;         ///< file of kernel choices; "": those that the kernels ship
   int32_t full_contexts = 0;  ///< room for keys and values; 0: by the plan
   int32_t queue_max = 256;
   std::string name;                           ///< id in the API; "": from the file

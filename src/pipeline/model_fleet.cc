@@ -33,7 +33,8 @@ base::Result<std::vector<OpenedModel>> open_models(const std::vector<FleetModelO
 base::Result<plan::FleetPlan> make_plan(const std::vector<OpenedModel>& opened,
                                         const ModelOptions& options, const device::Device& device) {
   const kernels::OpTable* ops = TRY(choose_ops(options));
-  const builder::PlanRequest request = TRY(plan_request(options, device));
+  const TunedChoices choices = TRY(read_choices(options));
+  const builder::PlanRequest request = TRY(plan_request(options, device, choices));
   std::vector<builder::FleetModelRequest> requests;
   for (const OpenedModel& model : opened) {
     requests.push_back({&model.checkpoint, model.program, request});
@@ -52,12 +53,11 @@ std::vector<runtime::FleetMember> members_of(const plan::FleetPlan& plan,
   std::vector<runtime::FleetMember> members;
   for (size_t i = 0; i < opened.size(); ++i) {
     const bool on_host = plan.models[i].memory.arenas_on_host;
-    members.push_back(
-        {.plan = plan.models[i],
-         .checkpoint = &opened[i].checkpoint,
-         .home = on_host ? runtime::WeightTier::kDisk : runtime::WeightTier::kPinned,
-         .queue_max = options.queue_max,
-         .observer = options.observer});
+    members.push_back({.plan = plan.models[i],
+                       .checkpoint = &opened[i].checkpoint,
+                       .home = on_host ? runtime::WeightTier::kDisk : runtime::WeightTier::kPinned,
+                       .queue_max = options.queue_max,
+                       .observer = options.observer});
   }
   return members;
 }

@@ -1,6 +1,7 @@
 #include "pipeline/model_opening.h"
 
 #include "base/cpu_features.h"
+#include "base/mapped_file.h"
 #include "device/cpu/cpu_device.h"
 #include "device/open_device.h"
 #include "models/registry.h"
@@ -76,13 +77,24 @@ base::Result<std::unique_ptr<device::Device>> open_device(const ModelOptions& op
                              {.threads = options.threads, .memory_bytes = options.memory_bytes});
 }
 
+base::Result<TunedChoices> read_choices(const ModelOptions& options) {
+  if (options.tuning.empty()) return std::nullopt;
+  const std::string text = TRY(base::read_text_file(options.tuning));
+  auto rows = kernels::parse_choice_table(text);
+  if (!rows) return tl::unexpected(with_context(rows.error(), options.tuning));
+  return std::move(*rows);
+}
+
 base::Result<builder::PlanRequest> plan_request(const ModelOptions& options,
-                                                const device::Device& device) {
+                                                const device::Device& device,
+                                                const TunedChoices& choices) {
   const auto kv_dtype = base::dtype_from_name(options.kv_dtype);
   if (!kv_dtype) return base::fail("kv type " + options.kv_dtype + ", expected f16, bf16 or f32");
   const size_t workers =
       options.threads > 0 ? static_cast<size_t>(options.threads) : device::physical_cores().size();
   return builder::PlanRequest{.device = device.name(),
+                              .device_kind = device.kind(),
+                              .choices = choices ? &*choices : nullptr,
                               .workers = static_cast<int32_t>(workers),
                               .memory_bytes = static_cast<int64_t>(device.memory_bytes()),
                               .context = options.context,
