@@ -76,8 +76,9 @@ AddressRange::~AddressRange() {
     const bool has_frame = frames_[begin] != kNoFrame;
     size_t end = begin + 1;
     while (end < frames_.size() && (frames_[end] != kNoFrame) == has_frame) ++end;
-    // An error is one of the device, which then has nothing more to give.
-    if (has_frame) static_cast<void>(unmap(begin * frame, (end - begin) * frame));
+    const size_t offset = begin * frame, bytes = (end - begin) * frame;
+    // An error is one of the device, whose memory nobody uses any more.
+    if (has_frame && !unmap(offset, bytes)) pool_.give(part(offset, bytes));
     begin = end;
   }
   pool_.release(data_, size());

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "device/cuda/cuda_error.h"
+#include "device/cuda/cuda_stream.h"
 
 namespace neuros::device {
 
@@ -11,16 +12,20 @@ CudaEvent::~CudaEvent() {
 
 void CudaEvent::record() {
   if (event_ == nullptr) {
+    cudaSetDevice(stream_.device());  // an event is of the device of the thread that makes it
     constexpr unsigned kFlags = cudaEventBlockingSync | cudaEventDisableTiming;
     CHECK(cudaEventCreateWithFlags(&event_, kFlags) == cudaSuccess);
   }
-  // An error shows at the stream's next synchronize(), with its text.
-  cudaEventRecord(event_, stream_);
+  error_ = stream_.first_error();
+  const cudaError_t recorded =
+      cudaEventRecord(event_, static_cast<cudaStream_t>(stream_.native_handle()));
+  if (error_ == cudaSuccess) error_ = recorded;
 }
 
 base::Result<> CudaEvent::wait() {
   if (event_ == nullptr) return {};
-  return cuda_result(cudaEventSynchronize(event_), "copy to the device");
+  const cudaError_t waited = cudaEventSynchronize(event_);
+  return cuda_result(waited != cudaSuccess ? waited : error_, "copy to the device");
 }
 
 }  // namespace neuros::device

@@ -6,10 +6,13 @@
 
 namespace neuros::device {
 
-/// An event of a CUDA stream; who waits for it sleeps.
+class CudaStream;
+
+/// An event of a CUDA stream; who waits for it sleeps, and is told the first error that the stream
+/// had when it was given work before the point.
 class CudaEvent final : public Event {
  public:
-  explicit CudaEvent(cudaStream_t stream) : stream_(stream) {}
+  explicit CudaEvent(CudaStream& stream) : stream_(stream) {}
   ~CudaEvent() override;
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
@@ -20,8 +23,9 @@ class CudaEvent final : public Event {
   cudaEvent_t native_handle() const { return event_; }
 
  private:
-  cudaStream_t stream_;
+  CudaStream& stream_;
   cudaEvent_t event_ = nullptr;  ///< null before the first record()
+  cudaError_t error_ = cudaSuccess;
 };
 
 }  // namespace neuros::device

@@ -48,7 +48,7 @@ std::unique_ptr<Stopwatch> CudaStream::create_stopwatch() {
 }
 
 std::unique_ptr<Event> CudaStream::create_event() {
-  return std::make_unique<CudaEvent>(stream_);
+  return std::make_unique<CudaEvent>(*this);
 }
 
 void CudaStream::wait_for(Event& event) {

@@ -23,6 +23,9 @@ class CudaStream final : public Stream {
   std::unique_ptr<Event> create_event() override;
   void wait_for(Event& event) override;
   void* native_handle() override { return stream_; }
+  int device() const { return device_; }
+  /// Of those that giving it work had; of the thread that gives it.
+  cudaError_t first_error() const { return first_error_; }
 
  private:
   CudaStream(int device, cudaStream_t stream) : device_(device), stream_(stream) {}
