@@ -1,41 +1,12 @@
 #include "cli/model_flags.h"
 
+#include "base/byte_size.h"
 #include "cli/load_report.h"
 #include "cli/terminal.h"
-
-#include <charconv>
-#include <cmath>
 
 #include <CLI/CLI.hpp>
 
 namespace neuros::cli {
-namespace {
-
-base::Result<double> unit_of(std::string unit) {
-  for (char& c : unit) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  const bool binary = unit.find("IB") != std::string::npos;
-  constexpr std::string_view kPrefixes = "KMGT";
-  if (unit.empty() || unit == "B") return 1.0;
-  const size_t power = kPrefixes.find(unit.front());
-  const std::string_view rest = std::string_view(unit).substr(1);
-  if (power == std::string_view::npos || (!rest.empty() && rest != "B" && rest != "IB")) {
-    return base::fail("unit " + unit + ", expected B, K, M, G or T, with B or iB");
-  }
-  return std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power + 1));
-}
-
-}  // namespace
-
-base::Result<size_t> parse_bytes(const std::string& text) {
-  double number = 0.0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || !(number >= 0.0)) {
-    return base::fail("size " + text + ": expected a number with a unit, as in 24GB");
-  }
-  const double unit = TRY(unit_of(std::string(end, text.data() + text.size())));
-  if (number * unit > 1e18) return base::fail("size " + text + ": too large");
-  return static_cast<size_t>(number * unit);
-}
 
 void ModelFlags::declare(CLI::App& app) {
   app.add_option("MODEL", path, "GGUF file or Hugging Face directory")->required();
@@ -67,7 +38,9 @@ void ModelFlags::declare_options(CLI::App& app) {
 
 base::Result<pipeline::ModelOptions> ModelFlags::resolve() const {
   pipeline::ModelOptions resolved = options;
-  if (!memory.empty()) resolved.memory_bytes = TRY(parse_bytes(memory));
+  if (!memory.empty()) {
+    resolved.memory_bytes = static_cast<size_t>(TRY(base::parse_bytes(memory)));
+  }
   return resolved;
 }
 

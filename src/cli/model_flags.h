@@ -29,7 +29,4 @@ struct ModelFlags {
   base::Result<std::unique_ptr<pipeline::LanguageModel>> open() const;
 };
 
-/// "24GB" (10^9), "24GiB" (2^30), "512M", plain bytes.
-base::Result<size_t> parse_bytes(const std::string& text);
-
 }  // namespace neuros::cli
