@@ -1,3 +1,7 @@
+#include "base/check.h"
+#include "builder/spec/pipeline_report.h"
+#include "builder/spec/pipeline_yaml.h"
+#include "builder/spec/stage_graph.h"
 #include "cli/command.h"
 #include "cli/model_flags.h"
 
@@ -14,7 +18,22 @@ struct PlanFlags {
   bool json = false;
 };
 
+bool is_pipeline(const std::string& path) {
+  return path.ends_with(".yaml") || path.ends_with(".yml");
+}
+
+/// What a specification asks for, and what its stages leave room for.
+base::Result<> explain_pipeline(const PlanFlags& flags) {
+  const builder::PipelineSpec spec = TRY(builder::load_pipeline(flags.model.path));
+  const auto graph = builder::StageGraph::create(spec);
+  CHECK(graph.has_value(), "load_pipeline has checked the stages");
+  std::cout << (flags.json ? builder::describe_json(spec, *graph) + "\n"
+                           : builder::describe(spec, *graph));
+  return {};
+}
+
 base::Result<> run_plan(const PlanFlags& flags) {
+  if (is_pipeline(flags.model.path)) return explain_pipeline(flags);
   const plan::Plan plan = TRY(pipeline::plan_model(flags.model.path, TRY(flags.model.resolve())));
   std::cout << (flags.json ? plan::describe_json(plan) + "\n" : plan::describe(plan));
   return {};
@@ -27,7 +46,9 @@ void add_plan(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("plan", "explain the plan: every tier, kernel and byte");
   flags->model.declare(*command);
   command->add_flag("--json", flags->json, "for machines");
-  command->footer("Example: neuros plan model.gguf --memory 8GB");
+  command->footer(
+      "Example: neuros plan model.gguf --memory 8GB\n"
+      "         neuros plan pipeline.yaml: models, stages, and what may overlap");
   command->callback([flags, &action] { action = [flags] { return run_plan(*flags); }; });
 }
 
