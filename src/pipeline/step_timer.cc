@@ -81,7 +81,7 @@ base::Result<std::unique_ptr<StepTimer>> StepTimer::create(const plan::Plan& pla
                                                            device::Device& device) {
   runtime::Arenas arenas = TRY(runtime::Arenas::reserve(plan.memory, device));
   const auto stream = TRY(device.create_stream());
-  TRY(make_up_weights(plan, *stream, arenas.weights.span()));
+  TRY(make_up_weights(plan, *stream, arenas.weights));
   return std::unique_ptr<StepTimer>(new StepTimer(plan, ops, device, std::move(arenas)));
 }
 
