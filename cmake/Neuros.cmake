@@ -52,3 +52,31 @@ function(neuros_fuzz name)
   endforeach()
   set_property(GLOBAL APPEND PROPERTY NEUROS_FUZZERS ${name}_fuzz)
 endfunction()
+
+# neuros_embed(sources neuros::device::kProfiles a.yaml b.yaml): a C++ source, made when CMake runs, that
+# defines an array of {name, text}, a row for each file under its name without extension.
+function(neuros_embed sources variable)
+  set(rows "")
+  foreach(file ${ARGN})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    get_filename_component(name ${file} NAME_WLE)
+    file(READ ${file} text)
+    string(APPEND rows "    {\"${name}\", R\"neuros(${text})neuros\"},\n")
+  endforeach()
+  string(REGEX MATCH "^(.*)::([A-Za-z]+)$" matched ${variable})
+  set(namespace ${CMAKE_MATCH_1})
+  set(array ${CMAKE_MATCH_2})
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${sources}.generated.cc)
+  file(CONFIGURE OUTPUT ${output} @ONLY CONTENT "#include \"base/embedded_file.h\"
+
+namespace @namespace@ {
+
+extern const std::span<const base::EmbeddedFile> @array@;
+const base::EmbeddedFile rows[] = {
+@rows@};
+const std::span<const base::EmbeddedFile> @array@{rows};
+
+}
+")
+  set(${sources} ${output} PARENT_SCOPE)
+endfunction()

@@ -12,7 +12,7 @@ build=${1:-}
 if [ -z "$build" ]; then
   build=build-cuda
   cmake --preset cuda -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
-  cmake --build "$build" --target neuros op_tables_test engine_test cuda_prefill_bench \
+  cmake --build "$build" --target neuros device_test op_tables_test engine_test machine_test cuda_prefill_bench \
     cuda_linear_bench cuda_encoder_bench
 fi
 neuros=$build/neuros
@@ -42,6 +42,10 @@ first_token() {
     tee /dev/stderr |
     awk -F'[:,]' '/ratio/ { found = 1; bad = $2 > 1.05 } END { exit !found || bad }'
 }
+profile_matches() {
+  "$neuros" profile --no-disk -o "$work/machine.yaml" &&
+    "$neuros" profile --no-disk --check "$work/machine.yaml"
+}
 # One of each family of kernels, on small sizes: a sanitizer makes them a hundred times slower.
 sanitized() {
   compute-sanitizer --tool "$1" --error-exitcode 9 "$build/op_tables_test" --gtest_brief=1 \
@@ -57,6 +61,10 @@ check "ops against the reference" "$build/op_tables_test" --gtest_filter='*cuda*
 check "the same, generic kernels" env NEUROS_CUDA_PATH=generic "$build/op_tables_test" \
   --gtest_filter='*Linear*cuda*:*FeedForward*cuda*:*Encoder*cuda*:*Conv1d*cuda*' --gtest_brief=1
 check "prompt products, every path and batch" "$build/cuda_prefill_bench" --check
+check "device, hardware profile" "$build/device_test" --gtest_brief=1
+check "plans for other machines" "$build/machine_test" --gtest_brief=1
+check "profile matches itself" profile_matches
+cat "$work/machine.yaml"
 check "engine" "$build/engine_test" --gtest_filter='*cuda*' --gtest_brief=1
 if has_python torch && has_python transformers && has_python tokenizers; then
   check "logits of transformers" python3 bench/peer/hf_logits.py --neuros "$neuros" --devices cpu,cuda

@@ -135,6 +135,22 @@ bool grant_pages(const PlanRequest& request, plan::Plan& plan) {
   return true;
 }
 
+/// What the plan needs, of what is known of the machine.
+plan::MachineFacts counted_on(plan::MachineFacts machine, const plan::Plan& plan) {
+  const plan::MemoryPlan& m = plan.memory;
+  machine.cores = std::min(machine.cores, plan.workers);
+  if (machine.host_bytes > 0) machine.host_bytes = m.peak_bytes();
+  if (m.arenas_on_host) {
+    machine.gpu.reset();
+    return machine;
+  }
+  machine.cpu_level.clear();
+  machine.avx512_bf16 = false;
+  if (machine.gpu) machine.gpu->memory_bytes = m.arena_bytes();
+  if (machine.gpu) machine.gpu->pinned_bytes = m.host + plan::kUploadBytes;
+  return machine;
+}
+
 }  // namespace
 
 base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::Program program,
@@ -163,6 +179,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   }
   TRY(choose_kernels(ops, request.choices, plan));
   estimate_process(checkpoint, plan);
+  plan.machine = counted_on(request.machine, plan);
   return plan;
 }
 

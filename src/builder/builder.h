@@ -30,6 +30,7 @@ struct PlanRequest {
   base::DType kv_dtype = base::DType::kF16;
   /// What segments begin at multiples of: of a model that is paged, the size of a frame of memory.
   int64_t segment_alignment = plan::kSegmentAlignment;
+  plan::MachineFacts machine = {};  ///< planned for; what is not known there is not checked at boot
 };
 
 /// Negotiates context, sequences and KV pages until everything fits the budget, in this order:

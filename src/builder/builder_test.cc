@@ -151,6 +151,21 @@ TEST(Builder, RefusesWhatItCannotPlan) {
   EXPECT_THAT(tiny.plan({.memory_bytes = 64 * kMiB}).error().message, HasSubstr("output_norm"));
 }
 
+TEST(Builder, CountsOnWhatThePlanUsesOfTheMachine) {
+  TinyLlama tiny;
+  plan::MachineFacts machine{.cpu_level = "vnni", .cores = 64, .host_bytes = 1024 * kMiB};
+  machine.gpu.emplace();
+  const auto plan = tiny.plan({.workers = 8, .memory_bytes = 64 * kMiB, .machine = machine});
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(plan->machine.cpu_level, "vnni");
+  EXPECT_EQ(plan->machine.cores, 8);
+  EXPECT_EQ(plan->machine.host_bytes, plan->memory.peak_bytes());
+  EXPECT_FALSE(plan->machine.gpu.has_value());  // the plan is for the host
+  const auto unknown = tiny.plan({.workers = 8, .memory_bytes = 64 * kMiB});
+  EXPECT_EQ(unknown->machine.cores, 0);
+  EXPECT_EQ(unknown->machine.host_bytes, 0);
+}
+
 TEST(Builder, SameInputsGiveTheSamePlan) {
   TinyLlama tiny;
   const PlanRequest request{.memory_bytes = 64 * kMiB};

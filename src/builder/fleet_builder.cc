@@ -193,12 +193,29 @@ int64_t FleetBuilder::largest_model_frames(const plan::FleetPlan& fleet) const {
   return largest;
 }
 
+/// Models that share a machine count on what all of them need of its memory.
+void count_on_shared(plan::FleetPlan& fleet) {
+  int64_t pinned = fleet.memory.host + plan::kUploadBytes;
+  for (const plan::Plan& model : fleet.models) {
+    if (fleet.pages()) pinned += model.memory.weights;  // their home while they are not there
+  }
+  for (plan::Plan& model : fleet.models) {
+    plan::MachineFacts& machine = model.machine;
+    if (machine.host_bytes > 0) machine.host_bytes = fleet.memory.peak_bytes();
+    if (!machine.gpu) continue;
+    machine.gpu->memory_bytes = fleet.device_bytes();
+    machine.gpu->pinned_bytes = pinned;
+  }
+}
+
 }  // namespace
 
 base::Result<plan::FleetPlan> make_fleet_plan(std::vector<FleetModelRequest> models,
                                               const kernels::OpTable& ops,
                                               const FleetRequest& request) {
-  return FleetBuilder(std::move(models), ops, request).build();
+  plan::FleetPlan fleet = TRY(FleetBuilder(std::move(models), ops, request).build());
+  count_on_shared(fleet);
+  return fleet;
 }
 
 }  // namespace neuros::builder

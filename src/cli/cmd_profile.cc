@@ -1,130 +1,63 @@
-#include "base/cpu_features.h"
 #include "cli/command.h"
+#include "cli/profile_report.h"
+#include "cli/terminal.h"
 #include "cli/tuning_report.h"
-#include "device/cpu/cpu_device.h"
-#include "device/cpu/cpu_rates.h"
-#include "device/cpu/topology.h"
-#include "kernels/op_table.h"
+#include "device/hardware_profile_yaml.h"
+#include "device/measure_profile.h"
+#include "device/profile_match.h"
+#include "device/shipped_profiles.h"
 
-#include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 namespace neuros::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct ProfileFlags {
   int32_t threads = 0;
-  std::string output;
-  bool json = false;
+  std::string output, check;
+  std::string disk = ".";
+  bool no_disk = false, quick = false, json = false;
   bool tune = false;
   pipeline::TuningOptions tuning;
 };
 
-struct HardwareProfile {
-  base::CpuFeatures detected, chosen;
-  device::Topology topology;
-  device::CpuRates rates;
-  size_t threads = 0;
-};
-
-base::Result<HardwareProfile> measure(const ProfileFlags& flags) {
-  HardwareProfile profile;
-  profile.detected = base::detect_cpu();
-  profile.chosen = TRY(base::chosen_cpu());
-  profile.topology = device::read_topology();
-  profile.threads =
-      flags.threads > 0 ? static_cast<size_t>(flags.threads) : device::physical_cores().size();
-  auto cpu = TRY(device::open_cpu_device({.threads = flags.threads, .memory_bytes = 0}));
-  auto stream = TRY(cpu->create_stream());
-  profile.rates = TRY(device::measure_cpu_rates(*cpu, *stream, profile.chosen));
-  return profile;
-}
-
-Json level_list(const base::CpuFeatures& features) {
-  Json levels = Json::array();
-  for (base::CpuLevel level : features.levels()) levels.push_back(std::string(base::name(level)));
-  return levels;
-}
-
-Json to_json(const HardwareProfile& profile) {
-  Json caches = Json::array();
-  for (const device::CacheLevel& cache : profile.topology.caches) {
-    caches.push_back({{"level", cache.level}, {"bytes", cache.bytes}, {"count", cache.count}});
+device::MeasureOptions measure_options(const ProfileFlags& flags) {
+  device::MeasureOptions options;
+  options.threads = flags.threads;
+  if (!flags.no_disk) options.disk_folder = flags.disk;
+  if (flags.quick) {
+    options.memory_bytes /= 4;
+    options.disk_bytes /= 4;
   }
-  return {{"cpu",
-           {{"brand", profile.detected.brand},
-            {"packages", profile.topology.packages},
-            {"numa_nodes", profile.topology.numa_nodes},
-            {"cores", profile.topology.cores},
-            {"threads", profile.topology.threads},
-            {"memory_bytes", profile.topology.memory_bytes},
-            {"caches", caches},
-            {"levels", level_list(profile.detected)},
-            {"avx512_bf16", profile.detected.avx512_bf16},
-            {"chosen_level", std::string(base::name(profile.chosen.level))},
-            {"kernels", kernels::cpu_ops(profile.chosen).name}}},
-          {"measured",
-           {{"threads", profile.threads},
-            {"read_bytes_per_s", profile.rates.read_bytes_per_s},
-            {"copy_bytes_per_s", profile.rates.copy_bytes_per_s},
-            {"f32_flops_per_s", profile.rates.f32_flops_per_s},
-            {"bf16_flops_per_s", profile.rates.bf16_flops_per_s},
-            {"int8_ops_per_s", profile.rates.int8_ops_per_s}}}};
+  return options;
 }
 
-std::string describe_caches(const device::Topology& topology) {
-  std::string text;
-  for (const device::CacheLevel& cache : topology.caches) {
-    text += (text.empty() ? "" : ", ") + std::string("L") + std::to_string(cache.level) + " " +
-            std::to_string(cache.count) + " x " + std::to_string(cache.bytes >> 10) + " KiB";
-  }
-  return text;
+base::Result<device::HardwareProfile> measure(const ProfileFlags& flags) {
+  Progress progress;
+  return device::measure_profile(measure_options(flags), [&](std::string_view part, double done) {
+    progress.update(std::string(part), done);
+  });
 }
 
-void print(const HardwareProfile& profile) {
-  const device::Topology& t = profile.topology;
-  std::printf("processor   %s\n", profile.detected.brand.c_str());
-  std::printf("topology    %d package(s), %d NUMA node(s), %d cores, %d threads, %lld MiB\n",
-              t.packages, t.numa_nodes, t.cores, t.threads,
-              static_cast<long long>(t.memory_bytes >> 20));
-  std::printf("caches      %s\n", describe_caches(t).c_str());
-  std::printf("levels     ");
-  for (base::CpuLevel level : profile.detected.levels()) {
-    std::printf(" %s", std::string(base::name(level)).c_str());
+/// The profile was planned for; warnings go to standard error.
+base::Result<> check(const std::string& name, const device::HardwareProfile& here) {
+  const device::HardwareProfile planned_for = TRY(device::open_profile(name));
+  for (const std::string& warning : device::match_profiles(planned_for, here).warnings) {
+    std::cerr << "warning: " << name << ": " << warning << "\n";
   }
-  std::printf("%s  (NEUROS_CPU forces one; chosen: %s, kernels %s)\n",
-              profile.detected.avx512_bf16 ? " +bf16" : "",
-              std::string(base::name(profile.chosen.level)).c_str(),
-              kernels::cpu_ops(profile.chosen).name.c_str());
-  std::printf("measured    with %zu threads\n", profile.threads);
-  std::printf("  read   %8.1f GB/s\n", profile.rates.read_bytes_per_s / 1e9);
-  std::printf("  copy   %8.1f GB/s (read plus written)\n", profile.rates.copy_bytes_per_s / 1e9);
-  std::printf("  f32    %8.1f GFLOP/s\n", profile.rates.f32_flops_per_s / 1e9);
-  std::printf("  bf16   %8.1f GFLOP/s\n", profile.rates.bf16_flops_per_s / 1e9);
-  std::printf("  int8   %8.1f GOP/s\n", profile.rates.int8_ops_per_s / 1e9);
+  return device::check_match(planned_for, here);
 }
 
 base::Result<> run_profile(const ProfileFlags& flags) {
   if (flags.tune) return tune(flags.tuning, flags.output, flags.json);
-  const HardwareProfile profile = TRY(measure(flags));
-  if (!flags.output.empty()) {
-    std::ofstream file(flags.output);
-    file << to_json(profile).dump(2) << "\n";  // JSON is YAML
-    if (!file.flush()) return base::fail(flags.output + ": cannot write", base::ErrorKind::kIo);
-  }
-  if (flags.json) {
-    std::cout << to_json(profile).dump(2) << "\n";
-  } else {
-    print(profile);
-  }
+  const device::HardwareProfile profile = TRY(measure(flags));
+  if (!flags.output.empty()) TRY(device::write_profile_file(profile, flags.output));
+  std::cout << (flags.json ? profile_report_json(profile) : profile_report(profile));
+  if (!flags.check.empty()) TRY(check(flags.check, profile));
   return {};
 }
 
@@ -136,7 +69,13 @@ void add_profile(CLI::App& app, Action& action) {
   command->add_option("-t,--threads", flags->threads, "workers; 0: one per core")
       ->check(CLI::Range(0, 1024));
   command->add_option("-o,--output", flags->output,
-                      "write the hardware profile, or the table of --tune, to a file");
+                      "write the hardware profile, as YAML, or the table of --tune");
+  command->add_option("--disk", flags->disk, "folder whose disk is measured, with a file of 1 GiB")
+      ->capture_default_str();
+  command->add_flag("--no-disk", flags->no_disk, "measure no disk");
+  command->add_flag("--quick", flags->quick, "a quarter of the work; rates are less certain");
+  command->add_option("--check", flags->check,
+                      "fail where this machine lacks what a profile (file or name) has");
   command->add_flag("--json", flags->json, "for machines");
   CLI::Option* tune = command->add_flag(
       "--tune", flags->tune, "measure the kernels of a GPU instead: a table for --tuning");

@@ -1,6 +1,6 @@
 #include "cli/load_report.h"
 
-#include "runtime/read_rate.h"
+#include "device/read_rate.h"
 
 #include <cstdio>
 
@@ -28,7 +28,7 @@ std::string load_report(const LoadReport& report) {
 }
 
 std::string load_report_with_roof(const LoadReport& report) {
-  const auto rate = runtime::measure_read_rate(report.path);
+  const auto rate = device::measure_read_rate(report.path);
   if (!rate || *rate == 0.0) return load_report(report);  // a folder, or a small file
   char roof[64];
   std::snprintf(roof, sizeof roof, ", roof of its disk %.2f GB/s, %.0f %%", *rate / 1e9,

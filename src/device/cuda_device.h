@@ -17,7 +17,15 @@ struct CudaDeviceInfo {
   int multiprocessors = 0;
   int64_t memory_bytes = 0;
   int64_t l2_bytes = 0;
+  int64_t shared_bytes_per_multiprocessor = 0;
+  int64_t shared_bytes_per_block = 0;  ///< after opting in
+  std::string pci_bus_id;              ///< "0000:18:00.0"
 };
+
+/// Device::kind() of a GPU: what measured choices of kernels are kept by, "sm_90/132".
+inline std::string gpu_kind(int compute_capability, int multiprocessors) {
+  return "sm_" + std::to_string(compute_capability) + "/" + std::to_string(multiprocessors);
+}
 
 /// The GPUs of this machine: none where there is no driver, or in a program built without CUDA.
 std::vector<CudaDeviceInfo> cuda_devices();

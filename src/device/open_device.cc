@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::string_view kCuda = "cuda";
 
+}  // namespace
+
 base::Result<int> gpu_index(const std::string& name) {
   if (name == kCuda) return 0;
   int index = -1;
@@ -21,8 +23,6 @@ base::Result<int> gpu_index(const std::string& name) {
   return base::fail("device " + name + ": expected cpu, cuda or cuda:N",
                     base::ErrorKind::kUnsupported);
 }
-
-}  // namespace
 
 base::Result<std::unique_ptr<Device>> open_device(const std::string& name, DeviceOptions options) {
   if (name == "cpu") {

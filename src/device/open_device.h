@@ -15,4 +15,7 @@ struct DeviceOptions {
 /// "cpu", "cuda" (the first GPU) or "cuda:1".
 base::Result<std::unique_ptr<Device>> open_device(const std::string& name, DeviceOptions options);
 
+/// Which GPU a device's name means: "cuda:1" is 1. kUnsupported for another name.
+base::Result<int> gpu_index(const std::string& name);
+
 }  // namespace neuros::device

@@ -37,23 +37,22 @@ runtime::EngineOptions engine_options(const ModelOptions& options, const plan::P
 
 base::Result<plan::Plan> plan_model(const std::string& path, const ModelOptions& options) {
   const formats::Checkpoint checkpoint = TRY(formats::open_checkpoint(path));
-  const auto device = TRY(open_device(options));
-  const kernels::OpTable* ops = TRY(choose_ops(options));
+  const TargetMachine machine = TRY(target_machine(options));
   plan::Program program = TRY(models::make_program(checkpoint));
   const TunedChoices choices = TRY(read_choices(options));
-  const builder::PlanRequest request = TRY(plan_request(options, *device, choices));
-  return builder::make_plan(checkpoint, std::move(program), *ops, request);
+  const builder::PlanRequest request = TRY(plan_request(options, machine, choices));
+  return builder::make_plan(checkpoint, std::move(program), *machine.ops, request);
 }
 
 base::Result<std::unique_ptr<LanguageModel>> LanguageModel::open(const std::string& path,
                                                                  ModelOptions options) {
   OpenedModel opened = TRY(open_model(path, options));
   auto device = TRY(open_device(options));
-  const kernels::OpTable* ops = TRY(choose_ops(options));
+  const TargetMachine machine = TRY(target_machine(options, *device));
   const TunedChoices choices = TRY(read_choices(options));
-  const builder::PlanRequest request = TRY(plan_request(options, *device, choices));
+  const builder::PlanRequest request = TRY(plan_request(options, machine, choices));
   plan::Plan plan =
-      TRY(builder::make_plan(opened.checkpoint, std::move(opened.program), *ops, request));
+      TRY(builder::make_plan(opened.checkpoint, std::move(opened.program), *machine.ops, request));
   if (options.on_plan) options.on_plan(plan);
   base::release_free_heap();  // of reading the vocabulary: it is not in the plan
   runtime::EngineOptions boot_options = engine_options(options, plan);

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "device/device.h"
+#include "device/hardware_profile.h"
 #include "pipeline/sampling.h"
 #include "plan/plan.h"
 #include "runtime/engine.h"
@@ -76,6 +77,8 @@ inline constexpr const char* kAutoWeightCache = "auto";
 
 struct ModelOptions {
   std::string device = "cpu";
+  /// None: this machine. A plan for another can be made here, and is refused here by boot.
+  std::optional<device::HardwareProfile> planned_for = std::nullopt;
   int32_t threads = 0;       ///< 0: one per physical core
   size_t memory_bytes = 0;   ///< 0: what is available
   int32_t context = 0;       ///< 0: the model's, at most what memory allows

@@ -31,18 +31,17 @@ base::Result<std::vector<OpenedModel>> open_models(const std::vector<FleetModelO
 }
 
 base::Result<plan::FleetPlan> make_plan(const std::vector<OpenedModel>& opened,
-                                        const ModelOptions& options, const device::Device& device) {
-  const kernels::OpTable* ops = TRY(choose_ops(options));
+                                        const ModelOptions& options, const TargetMachine& machine) {
   const TunedChoices choices = TRY(read_choices(options));
-  const builder::PlanRequest request = TRY(plan_request(options, device, choices));
+  const builder::PlanRequest request = TRY(plan_request(options, machine, choices));
   std::vector<builder::FleetModelRequest> requests;
   for (const OpenedModel& model : opened) {
     requests.push_back({&model.checkpoint, model.program, request});
   }
   return builder::make_fleet_plan(
-      std::move(requests), *ops,
+      std::move(requests), *machine.ops,
       {.memory_bytes = request.memory_bytes,
-       .least_frame_bytes = device.memory_is_host() ? kHostFrameBytes : kGpuFrameBytes});
+       .least_frame_bytes = machine.facts.gpu == std::nullopt ? kHostFrameBytes : kGpuFrameBytes});
 }
 
 /// Weights that are paged lie in pinned memory for a device that copies from there, and on the disk
@@ -85,8 +84,8 @@ struct ModelFleet::State {
 base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& models,
                                          const ModelOptions& options) {
   const std::vector<OpenedModel> opened = TRY(open_models(models, options));
-  const auto device = TRY(open_device(options));
-  return make_plan(opened, options, *device);
+  const TargetMachine machine = TRY(target_machine(options));
+  return make_plan(opened, options, machine);
 }
 
 base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
@@ -94,7 +93,8 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
   std::vector<OpenedModel> opened = TRY(open_models(models, options));
   auto state = std::make_unique<State>();
   state->device = TRY(open_device(options));
-  state->plan = TRY(make_plan(opened, options, *state->device));
+  const TargetMachine machine = TRY(target_machine(options, *state->device));
+  state->plan = TRY(make_plan(opened, options, machine));
   base::release_free_heap();
   runtime::FleetOptions boot_options = fleet_options(state->plan, options);
   std::vector<runtime::FleetMember> members = members_of(state->plan, opened, options);

@@ -1,8 +1,6 @@
 #include "pipeline/model_opening.h"
 
-#include "base/cpu_features.h"
 #include "base/mapped_file.h"
-#include "device/cpu/cpu_device.h"
 #include "device/open_device.h"
 #include "models/registry.h"
 #include "pipeline/sampling_defaults.h"
@@ -54,24 +52,6 @@ base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions
   return model;
 }
 
-base::Result<const kernels::OpTable*> choose_ops(const ModelOptions& options) {
-  const std::string& name = options.op_table;
-  if (options.device != "cpu") {
-    const kernels::OpTable* cuda = kernels::cuda_ops();
-    if (cuda != nullptr && (name.empty() || name == cuda->name)) return cuda;
-    return base::fail("kernels " + name + " on " + options.device + ": expected " +
-                          (cuda == nullptr ? "a program built with CUDA" : cuda->name),
-                      base::ErrorKind::kUnsupported);
-  }
-  const base::CpuFeatures features = TRY(base::chosen_cpu());
-  if (name == "ref") return &kernels::ref_ops();
-  const kernels::OpTable& best = kernels::cpu_ops(features);
-  if (name.empty() || name == best.name) return &best;
-  if (name == kernels::llama_cpp_ops().name) return &kernels::llama_cpp_ops();
-  return base::fail("kernels " + name + ": expected ref or " + best.name,
-                    base::ErrorKind::kUnsupported);
-}
-
 base::Result<std::unique_ptr<device::Device>> open_device(const ModelOptions& options) {
   return device::open_device(options.device,
                              {.threads = options.threads, .memory_bytes = options.memory_bytes});
@@ -86,22 +66,21 @@ base::Result<TunedChoices> read_choices(const ModelOptions& options) {
 }
 
 base::Result<builder::PlanRequest> plan_request(const ModelOptions& options,
-                                                const device::Device& device,
+                                                const TargetMachine& machine,
                                                 const TunedChoices& choices) {
   const auto kv_dtype = base::dtype_from_name(options.kv_dtype);
   if (!kv_dtype) return base::fail("kv type " + options.kv_dtype + ", expected f16, bf16 or f32");
-  const size_t workers =
-      options.threads > 0 ? static_cast<size_t>(options.threads) : device::physical_cores().size();
-  return builder::PlanRequest{.device = device.name(),
-                              .device_kind = device.kind(),
+  return builder::PlanRequest{.device = machine.device,
+                              .device_kind = machine.device_kind,
                               .choices = choices ? &*choices : nullptr,
-                              .workers = static_cast<int32_t>(workers),
-                              .memory_bytes = static_cast<int64_t>(device.memory_bytes()),
+                              .workers = machine.workers,
+                              .memory_bytes = machine.memory_bytes,
                               .context = options.context,
                               .batch_tokens = options.batch_tokens,
                               .sequences = options.parallel,
                               .full_contexts = options.full_contexts,
-                              .kv_dtype = *kv_dtype};
+                              .kv_dtype = *kv_dtype,
+                              .machine = machine.facts};
 }
 
 std::string weight_cache_folder(const ModelOptions& options, const plan::Plan& plan) {

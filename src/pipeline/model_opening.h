@@ -7,8 +7,8 @@
 #include "device/device.h"
 #include "formats/checkpoint.h"
 #include "kernels/choice_table.h"
-#include "kernels/op_table.h"
 #include "pipeline/language_model.h"
+#include "pipeline/target_machine.h"
 #include "text/chat_template.h"
 
 #include <memory>
@@ -31,15 +31,15 @@ struct OpenedModel {
 /// Errors name the file.
 base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions& options);
 
-base::Result<const kernels::OpTable*> choose_ops(const ModelOptions& options);
 base::Result<std::unique_ptr<device::Device>> open_device(const ModelOptions& options);
 
 /// Rows of the table of kernel choices that options.tuning names; nullopt: it names none.
 using TunedChoices = std::optional<std::vector<kernels::ChoiceRow>>;
 base::Result<TunedChoices> read_choices(const ModelOptions& options);
-/// What is asked of the builder; memory_bytes: all that the device has. `choices` outlives it.
+/// What is asked of the builder; memory_bytes: all that the machine has for it. `choices` outlives
+/// it.
 base::Result<builder::PlanRequest> plan_request(const ModelOptions& options,
-                                                const device::Device& device,
+                                                const TargetMachine& machine,
                                                 const TunedChoices& choices);
 /// ModelOptions::weight_cache as a folder; "": nothing is kept.
 std::string weight_cache_folder(const ModelOptions& options, const plan::Plan& plan);

@@ -41,6 +41,22 @@ std::map<std::string, KernelUse> kernel_uses(const Plan& plan) {
   return uses;
 }
 
+/// What another machine must have for the plan to hold there.
+std::string describe_machine(const MachineFacts& machine) {
+  std::string text;
+  if (machine.cores > 0) text += format(", %d cores", machine.cores);
+  if (machine.host_bytes > 0) text += format(", %.1f MiB of memory", mib(machine.host_bytes));
+  if (!machine.cpu_level.empty()) {
+    text += ", " + machine.cpu_level + (machine.avx512_bf16 ? "+bf16" : "");
+  }
+  if (machine.gpu) {
+    text += format(", compute capability %s with %.1f MiB (planned for %s), %.1f MiB pinned",
+                   machine.gpu->compute_capability.c_str(), mib(machine.gpu->memory_bytes),
+                   machine.gpu->name.c_str(), mib(machine.gpu->pinned_bytes));
+  }
+  return text.empty() ? "" : "needs       " + text.substr(2) + "\n";
+}
+
 std::string describe_model(const Plan& plan) {
   const Program& p = plan.program;
   std::string text = format("model       %s (%s)\n", p.name.c_str(), p.architecture.c_str());
@@ -51,6 +67,7 @@ std::string describe_model(const Plan& plan) {
       static_cast<long long>(p.feed_forward), static_cast<long long>(p.vocabulary));
   text += format("device      %s, %d workers, kernels %s\n", plan.device.c_str(), plan.workers,
                  plan.op_table.c_str());
+  text += describe_machine(plan.machine);
   text += format("limits      context %d, batch %d tokens, %d sequences\n", plan.limits.context,
                  plan.limits.batch_tokens, plan.limits.sequences);
   return text;
@@ -134,6 +151,20 @@ nlohmann::ordered_json program_json(const Program& p) {
           {"context_trained", p.context_trained}};
 }
 
+nlohmann::ordered_json machine_json(const MachineFacts& machine) {
+  nlohmann::ordered_json json = {{"cpu_level", machine.cpu_level},
+                                 {"avx512_bf16", machine.avx512_bf16},
+                                 {"cores", machine.cores},
+                                 {"host_bytes", machine.host_bytes}};
+  if (machine.gpu) {
+    json["gpu"] = {{"name", machine.gpu->name},
+                   {"compute_capability", machine.gpu->compute_capability},
+                   {"memory_bytes", machine.gpu->memory_bytes},
+                   {"pinned_bytes", machine.gpu->pinned_bytes}};
+  }
+  return json;
+}
+
 nlohmann::ordered_json memory_json(const Plan& plan) {
   const MemoryPlan& m = plan.memory;
   return {{"weights", m.weights},         {"kv", m.kv},
@@ -160,6 +191,7 @@ std::string describe_json(const Plan& plan) {
   json["device"] = plan.device;
   json["workers"] = plan.workers;
   json["op_table"] = plan.op_table;
+  json["machine"] = machine_json(plan.machine);
   json["limits"] = {{"context", plan.limits.context},
                     {"batch_tokens", plan.limits.batch_tokens},
                     {"sequences", plan.limits.sequences},

@@ -3,6 +3,7 @@
 /// The contract between builder/ (offline) and runtime/ (online): a program with every byte placed.
 
 #include "base/dtype.h"
+#include "plan/machine.h"
 #include "plan/program.h"
 
 #include <cstdint>
@@ -107,6 +108,7 @@ struct Plan {
   std::string device_kind;  ///< "sm_90/132"; "": no choices are kept for it
   std::string op_table;     ///< "cpu-vnni+bf16"
   int32_t workers = 1;
+  MachineFacts machine;  ///< what it counts on; boot refuses a machine that has less
   BatchLimits limits;
   KvPlan kv;
   std::vector<SegmentPlacement> segments;  ///< one per program segment

@@ -80,6 +80,7 @@ struct EngineStats {
 };
 
 /// Boots a plan: reserves exactly its arenas, loads the weights, starts the executor's thread.
+/// Refuses a machine that lacks what the plan counts on, before any of that.
 class Engine {
  public:
   static base::Result<std::unique_ptr<Engine>> boot(plan::Plan plan,

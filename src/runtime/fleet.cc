@@ -6,6 +6,7 @@
 #include "runtime/dispatcher.h"
 #include "runtime/executor.h"
 #include "runtime/fleet_facts.h"
+#include "runtime/machine_check.h"
 #include "runtime/mailbox.h"
 #include "runtime/op_tables.h"
 #include "runtime/weight_loading.h"
@@ -238,6 +239,7 @@ class BootedFleet final : public Fleet {
 
 base::Result<> BootedFleet::boot(std::vector<FleetMember> members, device::Device& device,
                                  const FleetOptions& options) {
+  for (const FleetMember& member : members) TRY(check_machine(member.plan, device));
   const bool paged = options.weights.frames > 0;
   if (paged) frames_ = TRY(device.create_frame_pool(options.weights, "weights of the fleet"));
   for (FleetMember& member : members) TRY(open_member(member, device, options));

@@ -1,7 +1,7 @@
 #include "runtime/packed_weights_io.h"
 
+#include "base/part_pipeline.h"
 #include "base/xxh64.h"
-#include "runtime/part_pipeline.h"
 #include "runtime/part_upload.h"
 
 #include <algorithm>
@@ -140,8 +140,8 @@ base::Result<> Transfer::read(const OnLoadProgress& on_progress) {
 }
 
 base::Result<> Transfer::write(const OnLoadProgress& on_progress) {
-  PartPipeline writing(parts_.size(), disk_threads(),
-                       [this](size_t part) { return write_part(part); });
+  base::PartPipeline writing(parts_.size(), base::disk_threads(),
+                             [this](size_t part) { return write_part(part); });
   if (ring_ == nullptr) writing.allow(parts_.size());
   for (size_t part = 0; part < parts_.size() + places(); ++part) {
     if (part >= places()) {

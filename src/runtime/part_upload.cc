@@ -1,6 +1,6 @@
 #include "runtime/part_upload.h"
 
-#include "runtime/part_pipeline.h"
+#include "base/part_pipeline.h"
 
 #include <algorithm>
 
@@ -10,9 +10,10 @@ namespace {
 class PartUpload {
  public:
   PartUpload(std::span<const std::span<std::byte>> places, UploadRing& ring, const FillPart& fill)
-      : places_(places), ring_(ring), filling_(places.size(), disk_threads(), [&](size_t part) {
-          return fill(part, on_host(part));
-        }) {}
+      : places_(places),
+        ring_(ring),
+        filling_(places.size(), base::disk_threads(),
+                 [&](size_t part) { return fill(part, on_host(part)); }) {}
 
   /// Allows filling where nothing is on its way any more from before.
   base::Result<> begin() {
@@ -42,13 +43,13 @@ class PartUpload {
 
   std::span<const std::span<std::byte>> places_;
   UploadRing& ring_;
-  PartPipeline filling_;  ///< last: its threads use the rest
+  base::PartPipeline filling_;  ///< last: its threads use the rest
 };
 
 base::Result<> fill_in_place(std::span<const std::span<std::byte>> places, const FillPart& fill,
                              base::FunctionRef<void(size_t part)> on_sent) {
-  PartPipeline filling(places.size(), disk_threads(),
-                       [&](size_t part) { return fill(part, places[part]); });
+  base::PartPipeline filling(places.size(), base::disk_threads(),
+                             [&](size_t part) { return fill(part, places[part]); });
   filling.allow(places.size());
   for (size_t part = 0; part < places.size(); ++part) {
     TRY(filling.wait_for(part));

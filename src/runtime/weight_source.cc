@@ -74,9 +74,9 @@ base::Result<std::vector<SourcePart>> list_source_parts(const plan::Plan& plan,
 }
 
 WeightSource::WeightSource(std::vector<SourcePart> parts)
-    : parts_(std::move(parts)), pipeline_(parts_.size(), disk_threads(), [this](size_t index) {
-        return map(parts_[index]);
-      }) {}
+    : parts_(std::move(parts)),
+      pipeline_(parts_.size(), base::disk_threads(),
+                [this](size_t index) { return map(parts_[index]); }) {}
 
 base::Result<std::span<const std::byte>> WeightSource::take(size_t index) {
   if (index > 0 && parts_[index - 1].file != nullptr) {

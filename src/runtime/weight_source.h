@@ -3,10 +3,10 @@
 /// The weights of a plan as they come from the checkpoint's files.
 
 #include "base/mapped_file.h"
+#include "base/part_pipeline.h"
 #include "base/result.h"
 #include "formats/checkpoint.h"
 #include "plan/plan.h"
-#include "runtime/part_pipeline.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +41,7 @@ class WeightSource {
 
  private:
   std::vector<SourcePart> parts_;
-  PartPipeline pipeline_;  ///< last: its threads use the parts
+  base::PartPipeline pipeline_;  ///< last: its threads use the parts
 };
 
 }  // namespace neuros::runtime

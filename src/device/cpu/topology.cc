@@ -36,9 +36,7 @@ std::vector<int> core_cpus_of(hwloc_topology_t topology) {
   return cpus;
 }
 
-}  // namespace
-
-Topology read_topology() {
+Topology load_topology() {
   Topology found;
   hwloc_topology_t topology;
   CHECK(hwloc_topology_init(&topology) == 0);
@@ -53,6 +51,13 @@ Topology read_topology() {
   }
   hwloc_topology_destroy(topology);
   return found;
+}
+
+}  // namespace
+
+const Topology& read_topology() {
+  static const Topology topology = load_topology();
+  return topology;
 }
 
 }  // namespace neuros::device

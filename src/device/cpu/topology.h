@@ -19,6 +19,7 @@ struct Topology {
   std::vector<int> core_cpus;      ///< one processor index per core this process may use
 };
 
-Topology read_topology();
+/// Read once.
+const Topology& read_topology();
 
 }  // namespace neuros::device

@@ -24,8 +24,7 @@ class CudaDevice final : public Device {
 
   std::string name() const override { return "cuda:" + std::to_string(info_.index); }
   std::string kind() const override {
-    return "sm_" + std::to_string(info_.compute_capability) + "/" +
-           std::to_string(info_.multiprocessors);
+    return gpu_kind(info_.compute_capability, info_.multiprocessors);
   }
   size_t memory_bytes() const override { return memory_bytes_; }
   bool memory_is_host() const override { return false; }
@@ -113,13 +112,23 @@ class CudaDevice final : public Device {
   PinnedMemory pinned_;
 };
 
+std::string pci_bus_id(int index) {
+  char id[32] = "";
+  if (cudaDeviceGetPCIBusId(id, sizeof id, index) != cudaSuccess) cudaGetLastError();
+  return id;
+}
+
 CudaDeviceInfo describe(int index, const cudaDeviceProp& properties) {
   return {.index = index,
           .name = properties.name,
           .compute_capability = 10 * properties.major + properties.minor,
           .multiprocessors = properties.multiProcessorCount,
           .memory_bytes = static_cast<int64_t>(properties.totalGlobalMem),
-          .l2_bytes = properties.l2CacheSize};
+          .l2_bytes = properties.l2CacheSize,
+          .shared_bytes_per_multiprocessor =
+              static_cast<int64_t>(properties.sharedMemPerMultiprocessor),
+          .shared_bytes_per_block = static_cast<int64_t>(properties.sharedMemPerBlockOptin),
+          .pci_bus_id = pci_bus_id(index)};
 }
 
 base::Result<CudaDeviceInfo> find_device(int index) {

@@ -12,13 +12,13 @@
 #include <thread>
 #include <vector>
 
-namespace neuros::runtime {
+namespace neuros::base {
 
 /// Moves numbered parts by threads of its own, begun in order, each once it is allowed; another
 /// thread allows them and waits for them. The first error ends it.
 class PartPipeline {
  public:
-  using Move = std::function<base::Result<>(size_t part)>;
+  using Move = std::function<Result<>(size_t part)>;
 
   PartPipeline(size_t parts, int threads, Move move);
   /// Returns when no thread moves anything any more.
@@ -29,13 +29,13 @@ class PartPipeline {
   /// The first `count` parts may be moved: their memory is free, or filled.
   void allow(size_t count);
   /// Returns when the part has been moved, or with the first error of any.
-  base::Result<> wait_for(size_t part);
+  Result<> wait_for(size_t part);
 
  private:
   void work();
   /// The part to move next, once it is allowed; none: it is over.
   std::optional<size_t> claim();
-  void done(size_t part, base::Result<> result);
+  void done(size_t part, Result<> result);
 
   const size_t parts_;
   const Move move_;
@@ -44,7 +44,7 @@ class PartPipeline {
   std::vector<bool> moved_;
   size_t next_ = 0, allowed_ = 0;
   bool stopping_ = false;
-  std::optional<base::Error> error_;
+  std::optional<Error> error_;
   std::vector<std::thread> threads_;
 };
 
@@ -52,4 +52,4 @@ class PartPipeline {
 /// where there are few cores, as they mostly wait.
 int disk_threads();
 
-}  // namespace neuros::runtime
+}  // namespace neuros::base

@@ -1,8 +1,7 @@
-#include "runtime/read_rate.h"
+#include "device/read_rate.h"
 
 #include "base/direct_file.h"
-#include "formats/packed_weights.h"
-#include "runtime/part_pipeline.h"
+#include "base/part_pipeline.h"
 
 #include <algorithm>
 #include <chrono>
@@ -13,10 +12,10 @@
 
 #include <sys/mman.h>
 
-namespace neuros::runtime {
+namespace neuros::device {
 namespace {
 
-constexpr uint64_t kPartBytes = formats::kPackedPartBytes;
+constexpr uint64_t kPartBytes = uint64_t{4} << 20;  // as loading reads its weights
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr uint64_t kBytesLeast = uint64_t{64} << 20, kBytesMost = uint64_t{1} << 30;
 
@@ -30,7 +29,7 @@ base::Result<double> measure_read_rate(const std::string& path) {
   const base::DirectFile file = TRY(base::DirectFile::open(path));
   if (file.size() < kBytesLeast) return 0.0;
   const size_t parts = std::min(file.size(), kBytesMost) / kPartBytes;
-  const auto places = static_cast<size_t>(2 * disk_threads());
+  const auto places = static_cast<size_t>(2 * base::disk_threads());
   const size_t bytes = places * kPartBytes;
   const std::unique_ptr<std::byte, Free> memory(
       static_cast<std::byte*>(std::aligned_alloc(kHugePageBytes, bytes)));
@@ -38,7 +37,7 @@ base::Result<double> measure_read_rate(const std::string& path) {
     return base::fail(path + ": no memory to read it", base::ErrorKind::kOutOfMemory);
   ::madvise(memory.get(), bytes, MADV_HUGEPAGE);  // as the arena: a request has few pieces then
   const auto start = std::chrono::steady_clock::now();
-  PartPipeline reading(parts, disk_threads(), [&](size_t part) {
+  base::PartPipeline reading(parts, base::disk_threads(), [&](size_t part) {
     return file.read(part * kPartBytes, {memory.get() + part % places * kPartBytes, kPartBytes});
   });
   for (size_t part = 0; part < parts; ++part) {
@@ -49,4 +48,4 @@ base::Result<double> measure_read_rate(const std::string& path) {
   return static_cast<double>(parts * kPartBytes) / seconds.count();
 }
 
-}  // namespace neuros::runtime
+}  // namespace neuros::device

@@ -1,9 +1,9 @@
-#include "runtime/part_pipeline.h"
+#include "base/part_pipeline.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace neuros::runtime {
+namespace neuros::base {
 
 PartPipeline::PartPipeline(size_t parts, int threads, Move move)
     : parts_(parts), move_(std::move(move)), moved_(parts, false) {
@@ -19,7 +19,7 @@ PartPipeline::~PartPipeline() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-base::Result<> PartPipeline::wait_for(size_t part) {
+Result<> PartPipeline::wait_for(size_t part) {
   std::unique_lock lock(mutex_);
   moved_one_.wait(lock, [&] { return error_ || moved_[part]; });
   if (error_) return tl::unexpected(*error_);
@@ -46,7 +46,7 @@ std::optional<size_t> PartPipeline::claim() {
   return next_++;
 }
 
-void PartPipeline::done(size_t part, base::Result<> result) {
+void PartPipeline::done(size_t part, Result<> result) {
   {
     const std::lock_guard lock(mutex_);
     moved_[part] = true;
@@ -61,4 +61,4 @@ int disk_threads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), kLeast, kMost);
 }
 
-}  // namespace neuros::runtime
+}  // namespace neuros::base

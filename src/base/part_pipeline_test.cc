@@ -1,18 +1,18 @@
-#include "runtime/part_pipeline.h"
+#include "base/part_pipeline.h"
 
 #include <atomic>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-namespace neuros::runtime {
+namespace neuros::base {
 namespace {
 
 TEST(PartPipeline, MovesEveryPartOnceAndNoneBeforeItIsAllowed) {
   constexpr size_t kParts = 1000, kPlaces = 5;
   std::vector<int> moved(kParts, 0);
   std::atomic<size_t> used{0}, too_early{0};
-  PartPipeline pipeline(kParts, 4, [&](size_t part) -> base::Result<> {
+  PartPipeline pipeline(kParts, 4, [&](size_t part) -> Result<> {
     if (part >= used + kPlaces) ++too_early;
     ++moved[part];
     return {};
@@ -28,13 +28,13 @@ TEST(PartPipeline, MovesEveryPartOnceAndNoneBeforeItIsAllowed) {
 
 TEST(PartPipeline, TheFirstErrorEndsIt) {
   std::atomic<size_t> moves{0};
-  PartPipeline pipeline(1000, 2, [&](size_t part) -> base::Result<> {
+  PartPipeline pipeline(1000, 2, [&](size_t part) -> Result<> {
     ++moves;
     if (part == 3) return base::fail("part 3");
     return {};
   });
   pipeline.allow(1000);
-  base::Result<> result;
+  Result<> result;
   for (size_t part = 0; part < 1000 && result; ++part) result = pipeline.wait_for(part);
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().message, "part 3");
@@ -42,10 +42,10 @@ TEST(PartPipeline, TheFirstErrorEndsIt) {
 }
 
 TEST(PartPipeline, MayEndBeforeItsPartsAreAllowed) {
-  PartPipeline pipeline(10, 3, [](size_t) -> base::Result<> { return {}; });
+  PartPipeline pipeline(10, 3, [](size_t) -> Result<> { return {}; });
   pipeline.allow(2);
   EXPECT_TRUE(pipeline.wait_for(1).has_value());
 }
 
 }  // namespace
-}  // namespace neuros::runtime
+}  // namespace neuros::base

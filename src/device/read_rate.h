@@ -4,10 +4,10 @@
 
 #include <string>
 
-namespace neuros::runtime {
+namespace neuros::device {
 
 /// Bytes per second at which the disk gives the file's first gigabyte, past the page cache and as
 /// loading reads it: the roof of loading. 0 where the file is smaller than what tells a rate.
 base::Result<double> measure_read_rate(const std::string& path);
 
-}  // namespace neuros::runtime
+}  // namespace neuros::device
