@@ -326,8 +326,10 @@ base::Result<> run(const Options& options) {
   bench.overlap();
   bench.preempt();
   bench.mixed();
-  std::printf("memory     the plan has %.1f MiB on the device\n",
-              static_cast<double>(fleet->plan().device_bytes()) / (1 << 20));
+  const plan::FleetPlan& plan = fleet->plan();
+  std::printf("memory     the plan has %.1f MiB on the device, with the driver %.1f\n",
+              static_cast<double>(plan.device_bytes()) / (1 << 20),
+              static_cast<double>(plan.device_bytes() + plan.memory.driver) / (1 << 20));
   std::fflush(stdout);
   if (std::system("nvidia-smi --query-compute-apps=used_memory --format=csv,noheader 2>&1") != 0) {
     std::printf("           (no nvidia-smi)\n");

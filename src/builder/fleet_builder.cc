@@ -29,6 +29,7 @@ std::string mib(int64_t bytes) {
 plan::MemoryPlan sum_of_memory(const plan::FleetPlan& fleet) {
   const SharedProcess shared = shared_process(fleet.models.front());
   plan::MemoryPlan sum{.arenas_on_host = fleet.models.front().memory.arenas_on_host,
+                       .driver = shared.driver,
                        .process = shared.process};
   for (const plan::Plan& model : fleet.models) {
     const plan::MemoryPlan& memory = model.memory;

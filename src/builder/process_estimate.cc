@@ -13,6 +13,8 @@ namespace {
 constexpr int64_t kProgramBytes = int64_t{9} << 20;
 /// What a GPU's driver keeps in a process, and its kernels: measured on one H100.
 constexpr int64_t kGpuDriverBytes = int64_t{122} << 20;
+/// What the driver keeps on the device for a process, with these kernels: measured on one H200.
+constexpr int64_t kGpuContextBytes = int64_t{528} << 20;
 /// Of one piece in a tokenizer besides its text: the piece, its bytes, and two hash entries.
 constexpr int64_t kPieceBytes = 200;
 /// Of one merge besides its text: a string, and its slots in a table two thirds full at most.
@@ -95,11 +97,14 @@ void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan) {
   plan.memory.process =
       shared.process + vocabulary_bytes(checkpoint, vocabulary) + vocabulary * kCandidateBytes;
   plan.memory.staging += shared.staging;
+  plan.memory.driver = shared.driver;
 }
 
 SharedProcess shared_process(const plan::Plan& plan) {
-  if (plan.memory.arenas_on_host) return {.process = kProgramBytes, .staging = 0};
-  return {.process = kProgramBytes + kGpuDriverBytes, .staging = plan::kUploadBytes};
+  if (plan.memory.arenas_on_host) return {.process = kProgramBytes};
+  return {.process = kProgramBytes + kGpuDriverBytes,
+          .staging = plan::kUploadBytes,
+          .driver = kGpuContextBytes};
 }
 
 }  // namespace neuros::builder

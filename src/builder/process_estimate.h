@@ -5,14 +5,14 @@
 
 namespace neuros::builder {
 
-/// What the process has besides the arenas: fills plan.memory.metadata and plan.memory.process from
+/// What the process has besides the arenas: fills plan.memory.metadata, process and driver from
 /// the sizes of the checkpoint's texts and vocabulary. tests/memory_test.cc holds it to account.
 void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan);
 
-/// What models in one process have together: the part of plan.memory.process and
-/// plan.memory.staging that counts once.
+/// What models in one process have together: the parts of plan.memory that count
+/// once.
 struct SharedProcess {
-  int64_t process = 0, staging = 0;
+  int64_t process = 0, staging = 0, driver = 0;
 };
 SharedProcess shared_process(const plan::Plan& plan);
 

@@ -90,6 +90,8 @@ std::string describe_memory(const Plan& plan) {
   if (!m.arenas_on_host) {
     text += format("  device       %10.1f MiB  what boot reserves on %s\n", mib(m.arena_bytes()),
                    plan.device.c_str());
+    text +=
+        format("  driver       %10.1f MiB  there besides, of the GPU's driver\n", mib(m.driver));
   }
   text += format("  predicted    %10.1f MiB  of the process, of which boot reserves %.1f MiB\n",
                  mib(m.steady_bytes()), mib((m.arenas_on_host ? m.arena_bytes() : 0) + m.host));
@@ -171,8 +173,8 @@ nlohmann::ordered_json memory_json(const Plan& plan) {
           {"activations", m.activations}, {"scratch", m.scratch},
           {"staging", m.staging},         {"metadata", m.metadata},
           {"process", m.process},         {"host", m.host},
-          {"arenas", m.arena_bytes()},    {"steady", m.steady_bytes()},
-          {"peak", m.peak_bytes()}};
+          {"driver", m.driver},           {"arenas", m.arena_bytes()},
+          {"steady", m.steady_bytes()},   {"peak", m.peak_bytes()}};
 }
 
 }  // namespace

@@ -26,6 +26,9 @@ int64_t FleetPlan::frames_of(const Plan& model) const {
 std::string describe(const FleetPlan& fleet) {
   std::string text = "fleet       " + std::to_string(fleet.models.size()) + " models, budget" +
                      mib(fleet.budget_bytes) + ", boot reserves" + mib(fleet.device_bytes()) + "\n";
+  if (fleet.memory.driver > 0) {
+    text += "driver     " + mib(fleet.memory.driver) + " there besides, of the GPU's driver\n";
+  }
   if (fleet.pages()) {
     text += "weights    " + mib(fleet.frames * fleet.frame_bytes) + " in " +
             std::to_string(fleet.frames) + " frames of" + mib(fleet.frame_bytes) +

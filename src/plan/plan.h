@@ -75,6 +75,7 @@ int64_t source_part_bytes(const std::vector<WeightPlacement>& weights);
 struct MemoryPlan {
   int64_t weights = 0, kv = 0, activations = 0, scratch = 0;
   bool arenas_on_host = true;  ///< the device's memory is the host's
+  int64_t driver = 0;          ///< what a GPU's driver takes of its memory besides the arenas
   int64_t host = 0;            ///< pinned, for copies to and from a device with memory of its own
   int64_t staging = 0;   ///< parts of tensors read ahead while weights are packed, and those of
                          ///< an upload

@@ -20,6 +20,8 @@ const char* finish_name(pipeline::FinishReason reason) {
   return reason == pipeline::FinishReason::kLength ? "length" : "stop";
 }
 
+namespace {
+
 Json usage_json(const Usage& usage) {
   Json out;
   out["prompt_tokens"] = usage.prompt_tokens;
@@ -28,6 +30,25 @@ Json usage_json(const Usage& usage) {
   out["prompt_tokens_details"] = {{"cached_tokens", usage.cached_tokens}};
   out["completion_tokens_details"] = {{"reasoning_tokens", usage.reasoning_tokens}};
   return out;
+}
+
+Json timings_json(const AnswerTimes& times) {
+  const auto ms = [](int64_t us) { return static_cast<double>(us) / 1e3; };
+  Json out;
+  out["queue_ms"] = ms(times.process.queue_us);
+  out["swap_ms"] = ms(times.process.swap_us);
+  out["prefill_ms"] = ms(times.process.prefill_us);
+  out["decode_ms"] = ms(times.process.decode_us);
+  out["transport_ms"] = ms(times.transport_us);
+  out["total_ms"] = ms(times.total_us);
+  return out;
+}
+
+}  // namespace
+
+void add_usage(Json& body, const Usage& usage) {
+  body["usage"] = usage_json(usage);
+  if (usage.times) body["timings"] = timings_json(*usage.times);
 }
 
 void EventStream::start() {

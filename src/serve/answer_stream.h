@@ -19,7 +19,8 @@ struct AnswerHead {
 };
 
 const char* finish_name(pipeline::FinishReason reason);
-Json usage_json(const Usage& usage);
+/// The fields "usage" and, where the times were asked for, "timings".
+void add_usage(Json& body, const Usage& usage);
 
 /// Server-sent events over a writer
 /// (https://html.spec.whatwg.org/multipage/server-sent-events.html).

@@ -163,7 +163,7 @@ class PlainChatAnswer final : public ChatAnswer {
     Json body = options().head.json();
     body["choices"] = Json::array();
     for (size_t i = 0; i < choices_.size(); ++i) body["choices"].push_back(choice_json(i));
-    body["usage"] = usage_json(usage);
+    add_usage(body, usage);
     options().writer->send(json_response(body));
   }
 
@@ -212,10 +212,10 @@ class StreamedChatAnswer final : public ChatAnswer {
   }
 
   void finish(const Usage& usage) override {
-    if (options().include_usage) {
+    if (options().include_usage || usage.times) {
       Json body = options().head.json();
       body["choices"] = Json::array();
-      body["usage"] = usage_json(usage);
+      add_usage(body, usage);
       events_.event(body);
     }
     events_.finish();

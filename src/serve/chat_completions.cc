@@ -116,7 +116,8 @@ std::optional<ApiError> start_chat(Api& api, const Request& request, const Write
                         .choices = std::move(choices),
                         .answer = make_chat_answer(answer_options(*chat, prompt->text, writer)),
                         .writer = writer,
-                        .metrics = &api.metrics});
+                        .metrics = &api.metrics,
+                        .times = chat->fields.timings});
   return std::nullopt;
 }
 

@@ -79,7 +79,7 @@ class PlainCompletionAnswer final : public CompletionAnswer {
     for (size_t i = 0; i < texts_.size(); ++i) {
       body["choices"].push_back(choice_json(i, std::move(texts_[i]), reasons_[i]));
     }
-    body["usage"] = usage_json(usage);
+    add_usage(body, usage);
     options().writer->send(json_response(body));
   }
 
@@ -98,10 +98,10 @@ class StreamedCompletionAnswer final : public CompletionAnswer {
   void on_start() override { events_.start(); }
   void on_error(const ApiError& error) override { events_.fail(error); }
   void on_done(Usage usage) override {
-    if (options().include_usage) {
+    if (options().include_usage || usage.times) {
       Json body = options().head.json();
       body["choices"] = Json::array();
-      body["usage"] = usage_json(usage);
+      add_usage(body, usage);
       events_.event(body);
     }
     events_.finish();

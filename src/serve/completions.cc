@@ -104,7 +104,8 @@ std::optional<ApiError> start_completion(Api& api, const Request& request,
                         .choices = std::move(*choices),
                         .answer = make_completion_answer(answer_options(*completion, writer)),
                         .writer = writer,
-                        .metrics = &api.metrics});
+                        .metrics = &api.metrics,
+                        .times = completion->fields.timings});
   return std::nullopt;
 }
 

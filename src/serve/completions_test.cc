@@ -31,6 +31,18 @@ TEST_F(Completions, Answers) {
   EXPECT_EQ(body["usage"]["prompt_tokens"], 3);
 }
 
+TEST_F(Completions, TellsWhereTheTimeWentIfAsked) {
+  EXPECT_FALSE(post(kPath, {{"prompt", "hi"}}).json().contains("timings"));
+  const Json times = post(kPath, {{"prompt", "hi"}, {"timings", true}}).json()["timings"];
+  double sum = 0;
+  for (const char* part : {"queue_ms", "swap_ms", "prefill_ms", "decode_ms", "transport_ms"}) {
+    EXPECT_GE(times[part].get<double>(), 0) << part;
+    sum += times[part].get<double>();
+  }
+  EXPECT_NEAR(sum, times["total_ms"].get<double>(), 1e-6);
+  expect_invalid({{"prompt", "hi"}, {"timings", 1}}, "timings");
+}
+
 TEST_F(Completions, TakesEveryFormOfPrompt) {
   restart({.answer = [](const std::string& prompt) { return "<" + prompt + ">"; }});
   EXPECT_EQ(post(kPath, {{"prompt", "ab"}}).json()["choices"][0]["text"], "<ab>");

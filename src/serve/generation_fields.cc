@@ -112,6 +112,7 @@ void read_sampling(FieldReader& fields, int32_t vocabulary, pipeline::SamplingPa
 
 void read_stream(FieldReader& fields, GenerationFields& out) {
   fields.read("stream", out.stream);
+  fields.read("timings", out.timings);
   const Json* options = fields.find("stream_options");
   if (!options) return;
   if (!options->is_object()) return fields.fail_type("stream_options", "an object", *options);

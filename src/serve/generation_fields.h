@@ -23,6 +23,7 @@ struct GenerationFields {
   int32_t n = 1;
   bool stream = false;
   bool include_usage = false;
+  bool timings = false;
   sched::Priority priority = sched::Priority::kMedium;
 };
 

@@ -9,6 +9,14 @@ double seconds(std::chrono::steady_clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
+AnswerTimes times(const runtime::ProcessTimes& process, std::chrono::steady_clock::duration total) {
+  using std::chrono::microseconds;
+  const int64_t total_us = std::chrono::duration_cast<microseconds>(total).count();
+  const int64_t inside =
+      process.queue_us + process.swap_us + process.prefill_us + process.decode_us;
+  return {.process = process, .transport_us = total_us - inside, .total_us = total_us};
+}
+
 }  // namespace
 
 /// Carries one choice from the engine's thread to the connection's.
@@ -120,7 +128,9 @@ void GenerationJob::choice_ended(size_t choice, pipeline::GenerationEnd end) {
   }
   if (ended_ < progress_.size()) return;
   over_ = true;
-  options_.metrics->answer_done(model, seconds(std::chrono::steady_clock::now() - started_));
+  const auto total = std::chrono::steady_clock::now() - started_;
+  options_.metrics->answer_done(model, seconds(total));
+  if (options_.times) usage_.times = times(end.times, total);
   options_.answer->on_done(usage_);
 }
 

@@ -16,11 +16,19 @@
 
 namespace neuros::serve {
 
+/// Where the time of an answer went; the parts add up to `total_us`.
+struct AnswerTimes {
+  runtime::ProcessTimes process;  ///< of the choice that ended last
+  int64_t transport_us = 0;       ///< the rest: JSON, sockets, other choices of the request
+  int64_t total_us = 0;           ///< from the request to the end of its answer
+};
+
 struct Usage {
   int64_t prompt_tokens = 0;  ///< each prompt once, however many choices it has
   int64_t completion_tokens = 0;
   int64_t cached_tokens = 0;
   int64_t reasoning_tokens = 0;
+  std::optional<AnswerTimes> times{};  ///< where they were asked for
 };
 
 /// The shape an endpoint gives an answer; plain or streamed. Called on the connection's thread of
@@ -55,6 +63,7 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
     WriterPtr writer{};
     ServerMetrics* metrics = nullptr;  ///< outlives the job
     size_t in_flight_max = 32;         ///< choices submitted at one time
+    bool times = false;                ///< Usage::times is wanted
   };
 
   static void start(Options options);
