@@ -33,7 +33,7 @@ constexpr size_t kModels = kSpecs.size();
 
 size_t requests() {
   const char* const text = std::getenv("NEUROS_FLEET_REQUESTS");
-  return text != nullptr ? std::stoul(text) : kSanitized ? 500 : 10'000;
+  return text != nullptr ? std::stoul(text) : kSanitized ? 300 : 10'000;
 }
 
 /// How many answers are out, and what they were.
@@ -87,10 +87,10 @@ size_t model_of(size_t request) {
 pipeline::GenerationRequest draw(size_t request) {
   std::mt19937_64 random(request);
   pipeline::GenerationRequest drawn;
-  for (uint64_t n = 3 + random() % 40; n > 0; --n) {
+  for (uint64_t n = 3 + random() % 20; n > 0; --n) {
     drawn.prompt.push_back(static_cast<int32_t>(random() % 250));
   }
-  drawn.max_tokens = 1 + static_cast<int32_t>(random() % 12);
+  drawn.max_tokens = 1 + static_cast<int32_t>(random() % 6);
   drawn.sampling.temperature = 0;
   drawn.ignore_eos = true;
   drawn.logprobs = 0;
