@@ -117,7 +117,10 @@ class FleetSimulation {
 };
 
 FleetSimulation::FleetSimulation(uint64_t seed, FleetBug bug)
-    : random_(seed), bug_(bug), workload_(draw_fleet(random_)), coming_(workload_.arrivals) {
+    : random_(seed * 2 + 1),
+      bug_(bug),
+      workload_(draw_fleet(random_)),
+      coming_(workload_.arrivals) {
   report_.streamed = workload_.streams ? 1 : 0;
   for (const ModelFacts& facts : facts_.models) {
     SimModel& model = models_.emplace_back();

@@ -3,27 +3,15 @@
 /// Random models that share a device, and who comes to them, from one seed.
 
 #include "sched/fleet.h"
+#include "sched/random.h"
 #include "sched/scheduler.h"
 
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <random>
 #include <vector>
 
 namespace neuros::sched {
-
-class Random {
- public:
-  explicit Random(uint64_t seed) : engine_(seed * 2 + 1) {}
-  int32_t between(int32_t low, int32_t high) {
-    return low + static_cast<int32_t>(engine_() % static_cast<uint64_t>(high - low + 1));
-  }
-  bool one_in(int32_t n) { return between(1, n) == 1; }
-
- private:
-  std::mt19937_64 engine_;
-};
 
 /// A process that arrives.
 struct FleetArrival {

@@ -1,12 +1,12 @@
 #include "sched/simulator.h"
 
+#include "sched/random.h"
 #include "sched/scheduler.h"
 
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <utility>
 #include <vector>
@@ -19,18 +19,6 @@ uint64_t next_hash(uint64_t before, TokenId token) {
   x = (x ^ (x >> 29)) * 0xbf58476d1ce4e5b9U;
   return x ^ (x >> 32);
 }
-
-class Random {
- public:
-  explicit Random(uint64_t seed) : engine_(seed) {}
-  int32_t between(int32_t low, int32_t high) {
-    return low + static_cast<int32_t>(engine_() % static_cast<uint64_t>(high - low + 1));
-  }
-  bool one_in(int32_t n) { return between(1, n) == 1; }
-
- private:
-  std::mt19937_64 engine_;
-};
 
 /// What the simulator knows of a process, kept apart from what the scheduler knows.
 struct Client {
