@@ -15,11 +15,11 @@
 #include "builder/synth.h"
 #include "device/frame_pool.h"
 #include "device/open_device.h"
+#include "device/read_rate.h"
 #include "formats/checkpoint.h"
 #include "kernels/op_table.h"
 #include "models/registry.h"
 #include "runtime/pager.h"
-#include "runtime/read_rate.h"
 
 #include <algorithm>
 #include <charconv>
@@ -202,7 +202,7 @@ class WaitingPager {
 double roof_of(const Bench& bench, const runtime::PreparedSegments& prepared) {
   if (prepared.source->tier() != WeightTier::kDisk) return bench.copy_rate;
   const std::string& kept = prepared.report.kept_as;
-  return or_fail(runtime::measure_read_rate(kept.empty() ? prepared.report.path : kept));
+  return or_fail(neuros::device::measure_read_rate(kept.empty() ? prepared.report.path : kept));
 }
 
 /// All segments of a model in, or out: how long it took, and what the pager says of it.
