@@ -2,6 +2,8 @@
 
 /// Work in a process of its own, whose memory is nobody else's.
 
+#include "base/testing/sanitizers.h"
+
 #include <cstdint>
 #include <cstdio>
 #include <functional>
@@ -12,18 +14,7 @@
 
 namespace neuros::testing {
 
-#if defined(__has_feature)  // Clang
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NEUROS_SANITIZED
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define NEUROS_SANITIZED
-#endif
-#ifdef NEUROS_SANITIZED
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
+using base::testing::kSanitized;
 
 inline constexpr int64_t kMib = int64_t{1} << 20;
 

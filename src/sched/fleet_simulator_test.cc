@@ -1,5 +1,7 @@
 #include "sched/fleet_simulator.h"
 
+#include "base/testing/sanitizers.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -10,11 +12,7 @@
 namespace neuros::sched {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr uint64_t kSeeds = 1'000;
-#else
-constexpr uint64_t kSeeds = 10'000;
-#endif
+constexpr uint64_t kSeeds = base::testing::kSanitized ? 1'000 : 10'000;
 
 /// NEUROS_SEED=n repeats one fleet.
 TEST(FleetSimulator, RandomFleetsKeepEveryRule) {
