@@ -31,7 +31,7 @@ double mib(int64_t bytes) {
 /// One measured rate; nothing where there is none.
 std::string rate(const char* what, double per_s, double unit, const char* unit_name) {
   if (per_s <= 0) return "";
-  return line("  %-20s %10.1f %s", what, per_s / unit, unit_name);
+  return line("  %-20s %10.2f %s", what, per_s / unit, unit_name);
 }
 
 std::string describe_caches(const std::vector<device::CacheLevel>& caches) {
@@ -87,9 +87,9 @@ std::string report_rates(const device::GpuProfile& gpu) {
 }
 
 std::string report(size_t index, const device::GpuProfile& gpu) {
-  std::string text =
-      line("cuda:%-6zu %s, compute capability %s, %d multiprocessors, %s", index, gpu.name.c_str(),
-           device::to_text(gpu.compute_capability).c_str(), gpu.multiprocessors, gpu.pci_bus_id.c_str());
+  std::string text = line("cuda:%-6zu %s, compute capability %s, %d multiprocessors, %s", index,
+                          gpu.name.c_str(), device::to_text(gpu.compute_capability).c_str(),
+                          gpu.multiprocessors, gpu.pci_bus_id.c_str());
   text += line("memory      %.0f MiB, L2 %.1f MiB, pinned host memory up to %.0f MiB",
                mib(gpu.memory_bytes), mib(gpu.l2_bytes), mib(gpu.pinned_limit_bytes));
   text += line("on each     L1 %lld KiB, of which shared %lld KiB, of a block %lld KiB",

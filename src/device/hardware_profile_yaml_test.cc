@@ -121,7 +121,11 @@ TEST(HardwareProfileYaml, RefusesWhatIsNotAProfile) {
   EXPECT_THAT(error_of(head + "gpus: 3\n"), HasSubstr("3:7: gpus: expected a list"));
   EXPECT_THAT(error_of(head + "gpus: [3]\n"), HasSubstr("gpus[0]: expected keys and values"));
   EXPECT_THAT(error_of(head + "notes: [[]]\n"), HasSubstr("notes[0]: expected one value"));
-  EXPECT_THAT(error_of(head + "notes: [\"a\\eb\"]\n"), HasSubstr("a?b has control characters"));
+  EXPECT_THAT(error_of(head + "notes: [\"a\\eb\"]\n"), HasSubstr("a?b has characters that cannot"));
+  EXPECT_EQ(error_of(head + "notes: [Grün]\n"), "");
+  for (const char* bytes : {"\xff", "\xc3", "\xed\xa0\x80", "\xe0\x80\x80", "\xf4\x90\x80\x80"}) {
+    EXPECT_NE(error_of(head + "notes: [\"" + bytes + "\"]\n"), "") << bytes;
+  }
   EXPECT_THAT(error_of(head + "gpus: *here\n"), StartsWith("machine.yaml:3:"));
   EXPECT_THAT(error_of(head + "gpus: &a [*a]\n"), HasSubstr("gpus[0]: expected keys and values"));
   EXPECT_THAT(error_of("version: [1\n"), StartsWith("machine.yaml:"));

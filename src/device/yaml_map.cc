@@ -14,6 +14,42 @@ bool is_control(char c) {
   return byte < 0x20 || byte == 0x7f;
 }
 
+/// Bytes of the UTF-8 sequence that begins with `lead`; 0: none does.
+size_t sequence_bytes(unsigned char lead) {
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+/// No longer forms than needed, no surrogates, nothing beyond U+10FFFF.
+bool second_byte_may_follow(char lead, char second) {
+  const auto byte = static_cast<unsigned char>(second);
+  switch (static_cast<unsigned char>(lead)) {
+    case 0xe0:
+      return byte >= 0xa0;
+    case 0xed:
+      return byte <= 0x9f;
+    case 0xf0:
+      return byte >= 0x90;
+    case 0xf4:
+      return byte <= 0x8f;
+    default:
+      return true;
+  }
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t bytes = sequence_bytes(static_cast<unsigned char>(text.front()));
+    if (bytes == 0 || bytes > text.size()) return false;
+    const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };
+    if (!std::ranges::all_of(text.substr(1, bytes - 1), continues)) return false;
+    if (bytes > 2 && !second_byte_may_follow(text[0], text[1])) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
 /// The start of what was read, fit for a terminal.
 std::string quoted(std::string text) {
   constexpr size_t kMost = 40;
@@ -89,8 +125,8 @@ std::optional<std::string> YamlMap::scalar(const YAML::Node& node, const std::st
                   std::to_string(text.size()) + " bytes, expected at most " + std::to_string(most));
     return std::nullopt;
   }
-  if (std::ranges::any_of(text, is_control)) {
-    mistake_.tell(node.Mark(), path, quoted(text) + " has control characters");
+  if (std::ranges::any_of(text, is_control) || !is_utf8(text)) {
+    mistake_.tell(node.Mark(), path, quoted(text) + " has characters that cannot be printed");
     return std::nullopt;
   }
   return text;
