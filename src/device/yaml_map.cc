@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <sstream>
+
+#include <yaml-cpp/eventhandler.h>
 
 namespace neuros::device {
 namespace {
@@ -69,6 +72,47 @@ bool read_number(const std::string& text, Number& number) {
 std::string place(const std::string& file, const YAML::Mark& at) {
   return file + ":" + std::to_string(std::max(at.line, 0) + 1) + ":" +
          std::to_string(std::max(at.column, 0) + 1);
+}
+
+/// Counts the documents of a text and ends at the second. `YAML::LoadAll` does not end at all where
+/// the parser makes a document of nothing, again and again: "," is such a text.
+class DocumentCounter : public YAML::EventHandler {
+ public:
+  struct MoreThanOne {};
+
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override {
+    if (++count_ > 1) throw MoreThanOne{};
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {}
+  void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/,
+                       YAML::anchor_t /*anchor*/, YAML::EmitterStyle::value /*style*/) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {}
+  void OnMapEnd() override {}
+
+  int count() const { return count_; }
+
+ private:
+  int count_ = 0;
+};
+
+base::Result<> check_one_document(const std::string& text, const std::string& file) {
+  DocumentCounter documents;
+  try {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(documents)) {
+    }
+  } catch (const DocumentCounter::MoreThanOne&) {
+    return base::fail(file + ": more than one YAML document, expected 1");
+  }
+  if (documents.count() == 0) return base::fail(file + ": 0 YAML documents, expected 1");
+  return {};
 }
 
 }  // namespace
@@ -205,12 +249,9 @@ base::Result<> read_yaml_map(std::string_view text, const std::string& file,
                              base::FunctionRef<void(YamlMap&)> visit) {
   YamlMistake mistake{file};
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() != 1) {
-      return base::fail(file + ": " + std::to_string(documents.size()) +
-                        " YAML documents, expected 1");
-    }
-    YamlMap map(mistake, documents.front(), "");
+    const std::string copy(text);
+    TRY(check_one_document(copy, file));
+    YamlMap map(mistake, YAML::Load(copy), "");
     if (!mistake.error) visit(map);
     map.finish();
   } catch (const YAML::Exception& error) {
