@@ -59,4 +59,13 @@ std::string bytes_text(int64_t bytes) {
   return shortest;
 }
 
+std::string mebibytes(int64_t bytes) {
+  constexpr int64_t kMebibyte = int64_t{1} << 20;
+  if (bytes > 10 * kMebibyte - kMebibyte / 10) {
+    return std::to_string((bytes + kMebibyte - 1) / kMebibyte) + " MiB";
+  }
+  const int64_t tenths = (bytes * 10 + kMebibyte - 1) / kMebibyte;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MiB";
+}
+
 }  // namespace neuros::base

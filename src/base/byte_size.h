@@ -19,4 +19,7 @@ Result<int64_t> parse_bytes(std::string_view text);
 /// The shortest text that parse_bytes reads back: "24GB", "24GiB", "1000001".
 std::string bytes_text(int64_t bytes);
 
+/// "1.5 MiB" below ten, "24 MiB" from there on, rounded up: what is needed is never said to be less.
+std::string mebibytes(int64_t bytes);
+
 }  // namespace neuros::base

@@ -39,5 +39,13 @@ TEST(ByteSize, WritesTheShortestTextThatReadsBack) {
   }
 }
 
+TEST(Mebibytes, RoundsUp) {
+  EXPECT_EQ(mebibytes(0), "0.0 MiB");
+  EXPECT_EQ(mebibytes(1), "0.1 MiB");
+  EXPECT_EQ(mebibytes(3 << 19), "1.5 MiB");
+  EXPECT_EQ(mebibytes((10 << 20) + 1), "11 MiB");
+  EXPECT_EQ(mebibytes(kByteSizeMax), "953674316407 MiB");
+}
+
 }  // namespace
 }  // namespace neuros::base

@@ -1,5 +1,7 @@
 #include "builder/builder.h"
 
+#include "base/byte_size.h"
+#include "base/check.h"
 #include "builder/activation_layout.h"
 #include "builder/kernel_selection.h"
 #include "builder/process_estimate.h"
@@ -22,10 +24,6 @@ constexpr int32_t kPageTokens = 32;
 /// Full contexts that fit in the KV pages by default, memory permitting.
 constexpr int32_t kFullContextsDefault = 4;
 
-std::string mib(int64_t bytes) {
-  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
-}
-
 int32_t pages_of(int32_t tokens) {
   return (tokens + kPageTokens - 1) / kPageTokens;
 }
@@ -45,6 +43,7 @@ base::Result<> check_request(const PlanRequest& request, const plan::Program& pr
       request.workers < 1) {
     return base::fail("plan: batch tokens, sequences, contexts and workers must not be negative");
   }
+  if (request.extra_scratch_bytes < 0) return base::fail("plan: scratch must not be negative");
   if (request.segment_alignment < plan::kSegmentAlignment ||
       !std::has_single_bit(static_cast<uint64_t>(request.segment_alignment))) {
     return base::fail(
@@ -83,9 +82,9 @@ kernels::OpLimits op_limits(const plan::Plan& plan) {
   return limits;
 }
 
-void size_for_limits(const kernels::OpTable& ops, plan::Plan& plan) {
+void size_for_limits(const kernels::OpTable& ops, int64_t extra_scratch, plan::Plan& plan) {
   lay_out_activations(plan);
-  plan.memory.scratch = (ops.scratch_bytes(op_limits(plan)) + 63) / 64 * 64;
+  plan.memory.scratch = (ops.scratch_bytes(op_limits(plan)) + extra_scratch + 63) / 64 * 64;
   if (ops.host_bytes == nullptr) return;
   plan.memory.arenas_on_host = false;
   const int64_t rows = plan.limits.logit_rows;
@@ -108,11 +107,11 @@ void size_kv(const PlanRequest& request, plan::Plan& plan) {
 tl::unexpected<base::Error> infeasible(const plan::Plan& plan, int64_t budget) {
   const plan::MemoryPlan& m = plan.memory;
   const int64_t kv = pages_of(plan.limits.context) * plan.kv.page_bytes;
-  return base::fail("plan: needs " + mib(m.weights + m.activations + m.scratch + kv) +
-                        " (weights " + mib(m.weights) + ", activations " + mib(m.activations) +
-                        ", scratch " + mib(m.scratch) + ", KV of one context of " +
-                        std::to_string(plan.limits.context) + " " + mib(kv) + "), budget " +
-                        mib(budget),
+  return base::fail("plan: needs " + base::mebibytes(m.weights + m.activations + m.scratch + kv) +
+                        " (weights " + base::mebibytes(m.weights) + ", activations " +
+                        base::mebibytes(m.activations) + ", scratch " + base::mebibytes(m.scratch) +
+                        ", KV of one context of " + std::to_string(plan.limits.context) + " " +
+                        base::mebibytes(kv) + "), budget " + base::mebibytes(budget),
                     base::ErrorKind::kOutOfMemory);
 }
 
@@ -129,7 +128,7 @@ bool grant_pages(const PlanRequest& request, plan::Plan& plan) {
   plan.memory.kv = plan.kv.pages * plan.kv.page_bytes;
   plan.reasons.push_back(
       "kv: " + std::to_string(plan.kv.pages) + " pages, " +
-      (fitting < useful ? "all that fits the budget of " + mib(budget)
+      (fitting < useful ? "all that fits the budget of " + base::mebibytes(budget)
                         : "room for " + std::to_string(useful / pages_of(plan.limits.context)) +
                               " full contexts"));
   return true;
@@ -164,10 +163,10 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   plan.op_table = ops.name;
   plan.workers = request.workers;
   plan.limits = first_limits(request, plan.program, ops);
-  TRY(lay_out_weights(checkpoint, ops, request.segment_alignment, plan));
+  TRY(lay_out_weights(checkpoint, ops, request.weight_types, request.segment_alignment, plan));
   size_kv(request, plan);
   for (;;) {
-    size_for_limits(ops, plan);
+    size_for_limits(ops, request.extra_scratch_bytes, plan);
     if (grant_pages(request, plan)) break;
     const int32_t shorter = plan.limits.context / 2;
     if (request.context > 0 || shorter < kContextLeast) {
@@ -181,6 +180,20 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   estimate_process(checkpoint, plan);
   plan.machine = counted_on(request.machine, plan);
   return plan;
+}
+
+int64_t work_bytes_for(plan::Plan plan, const kernels::OpTable& ops, PlanRequest request,
+                       int32_t context, int32_t full_contexts) {
+  plan.limits.context = context;
+  request.full_contexts = full_contexts;
+  request.memory_bytes = int64_t{1} << 60;
+  size_for_limits(ops, request.extra_scratch_bytes, plan);
+  CHECK(grant_pages(request, plan), "there is memory enough for any number of pages");
+  return plan.memory.kv + plan.memory.activations + plan.memory.scratch;
+}
+
+int32_t full_contexts_of(const plan::Plan& plan) {
+  return std::max(1, plan.kv.pages / pages_of(plan.limits.context));
 }
 
 }  // namespace neuros::builder

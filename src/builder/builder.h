@@ -10,10 +10,16 @@
 #include "plan/plan.h"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 namespace neuros::builder {
+
+/// Types by name of tensor. Only a matrix of floats can become another type; what its author has
+/// quantised stays as it is.
+using WeightTypes = std::map<std::string, base::DType, std::less<>>;
 
 /// What is wanted; 0 leaves the choice to the builder.
 struct PlanRequest {
@@ -28,6 +34,8 @@ struct PlanRequest {
   int32_t sequences = 0;      ///< default 64
   int32_t full_contexts = 0;  ///< that the KV pages hold, memory permitting; default 4
   base::DType kv_dtype = base::DType::kF16;
+  WeightTypes weight_types{};       ///< of matrices that do not keep the type of the file
+  int64_t extra_scratch_bytes = 0;  ///< device memory on top of what the program needs
   /// What segments begin at multiples of: of a model that is paged, the size of a frame of memory.
   int64_t segment_alignment = plan::kSegmentAlignment;
   plan::MachineFacts machine = {};  ///< planned for; what is not known there is not checked at boot
@@ -38,5 +46,12 @@ struct PlanRequest {
 /// Infeasible: kOutOfMemory with what is needed at least. The same inputs give the same plan.
 base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::Program program,
                                    const kernels::OpTable& ops, const PlanRequest& request);
+
+/// KV pages, activations and scratch that make_plan would reserve for `plan`, made by it with
+/// `request`, if that asked for this context and so much room for keys and values.
+int64_t work_bytes_for(plan::Plan plan, const kernels::OpTable& ops, PlanRequest request,
+                       int32_t context, int32_t full_contexts);
+/// Full contexts that the KV pages of a plan hold.
+int32_t full_contexts_of(const plan::Plan& plan);
 
 }  // namespace neuros::builder

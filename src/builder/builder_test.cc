@@ -138,7 +138,7 @@ TEST(Builder, KeepsAnAskedForContextOrFails) {
   const auto plan = tiny.plan({.memory_bytes = kMiB, .context = 4096});
   ASSERT_FALSE(plan.has_value());
   EXPECT_EQ(plan.error().kind, base::ErrorKind::kOutOfMemory);
-  EXPECT_THAT(plan.error().message, HasSubstr("budget 1 MiB"));
+  EXPECT_THAT(plan.error().message, HasSubstr("budget 1.0 MiB"));
 }
 
 TEST(Builder, RefusesWhatItCannotPlan) {

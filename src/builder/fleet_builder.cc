@@ -1,11 +1,13 @@
 #include "builder/fleet_builder.h"
 
+#include "base/byte_size.h"
+#include "base/check.h"
+#include "builder/negotiation.h"
+#include "builder/precision_levels.h"
 #include "builder/process_estimate.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <optional>
 #include <set>
 
 namespace neuros::builder {
@@ -14,15 +16,8 @@ namespace {
 constexpr int64_t kFrameBytesMost = int64_t{8} << 20;
 constexpr int64_t kSegmentFrames = 64;  ///< of a large model's layer; the last one is not full
 
-/// What a model gets of the memory that it would take if there were enough.
-constexpr std::array kShares = {1.0, 0.75, 0.5, 0.35, 0.25, 0.175, 0.125, 0.09, 0.06};
-
 int64_t fixed_bytes(const plan::Plan& plan) {
   return plan.memory.kv + plan.memory.activations + plan.memory.scratch;
-}
-
-std::string mib(int64_t bytes) {
-  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
 /// Of all models in one process. Boot loads one after the other.
@@ -46,6 +41,10 @@ plan::MemoryPlan sum_of_memory(const plan::FleetPlan& fleet) {
   return sum;
 }
 
+/// No model is planned for a shorter context unless it is asked for.
+constexpr int32_t kContextLeast = 256;
+constexpr int64_t kUnlimited = int64_t{1} << 60;
+
 class FleetBuilder {
  public:
   FleetBuilder(std::vector<FleetModelRequest> models, const kernels::OpTable& ops,
@@ -55,47 +54,53 @@ class FleetBuilder {
   base::Result<plan::FleetPlan> build();
 
  private:
-  base::Result<std::vector<plan::Plan>> plan_all(double share, int64_t alignment) const;
+  base::Result<> add_wish(const FleetModelRequest& model);
   int64_t frame_bytes() const;
-  base::Result<plan::FleetPlan> page();
-  base::Result<> try_share(double share, plan::FleetPlan& fleet) const;
-  int64_t least_weight_frames(const plan::FleetPlan& fleet) const;
-  int64_t largest_model_frames(const plan::FleetPlan& fleet) const;
+  std::string id_of(size_t model) const;
+  ModelDemand demand_of(size_t model) const;
+  FleetDemand demand() const;
+  base::Result<plan::FleetPlan> plan_for(const Agreement& agreement) const;
+  void add_allocations(plan::FleetPlan& fleet) const;
+  void add_frames(const Agreement& agreement, plan::FleetPlan& fleet) const;
 
   std::vector<FleetModelRequest> models_;
   const kernels::OpTable& ops_;
   const FleetRequest request_;
-  std::vector<plan::Plan> wished_;  ///< as if there were memory enough
+  std::vector<plan::Plan> wished_;  ///< as if there were memory enough, weights as in the file
+  std::vector<PrecisionLevels> levels_;
 };
 
-base::Result<std::vector<plan::Plan>> FleetBuilder::plan_all(double share,
-                                                             int64_t alignment) const {
-  std::vector<plan::Plan> plans;
-  for (size_t i = 0; i < models_.size(); ++i) {
-    PlanRequest request = models_[i].plan;
-    request.segment_alignment = alignment;
-    request.memory_bytes = int64_t{1} << 60;
-    if (!wished_.empty()) {
-      const auto wish = static_cast<double>(fixed_bytes(wished_[i]));
-      const int64_t padding = alignment * static_cast<int64_t>(wished_[i].segments.size());
-      request.memory_bytes = wished_[i].memory.weights + static_cast<int64_t>(wish * share);
-      if (alignment > plan::kSegmentAlignment) request.memory_bytes += padding;
+/// The segments that each step of a pass reads.
+std::vector<std::vector<int32_t>> steps_of(const plan::Plan& plan) {
+  std::vector<std::vector<int32_t>> steps;
+  for (const plan::Segment& step : plan.program.segments) {
+    std::set<int32_t> segments;
+    for (const plan::Op& op : step.ops) {
+      for (const plan::WeightRef* ref : plan::weights_of(op)) {
+        segments.insert(plan.find_weight(ref->name)->segment);
+      }
     }
-    plans.push_back(TRY(make_plan(*models_[i].checkpoint, models_[i].program, ops_, request)));
+    steps.emplace_back(segments.begin(), segments.end());
   }
-  return plans;
+  return steps;
+}
+
+base::Result<> FleetBuilder::add_wish(const FleetModelRequest& model) {
+  PlanRequest request = model.plan;
+  request.memory_bytes = kUnlimited;
+  wished_.push_back(TRY(make_plan(*model.checkpoint, model.program, ops_, request)));
+  levels_.push_back(
+      TRY(PrecisionLevels::create(*model.checkpoint, wished_.back(), ops_, model.terms.precision)));
+  return {};
 }
 
 base::Result<plan::FleetPlan> FleetBuilder::build() {
-  if (models_.empty()) return base::fail("plan: a fleet without models");
-  wished_ = TRY(plan_all(1.0, plan::kSegmentAlignment));
-  plan::FleetPlan fleet{.models = wished_, .budget_bytes = request_.memory_bytes};
-  fleet.memory = sum_of_memory(fleet);
-  if (fleet.device_bytes() <= request_.memory_bytes) {
-    fleet.reasons.push_back("weights: all fit beside everything else, and stay");
-    return fleet;
+  for (const FleetModelRequest& model : models_) {
+    auto added = add_wish(model);
+    if (!added) return tl::unexpected(with_context(added.error(), model.checkpoint->path));
   }
-  return page();
+  const FleetDemand asked = demand();
+  return plan_for(TRY(negotiate(asked)));
 }
 
 /// Small enough that the last frame of a layer wastes little, large enough that mapping is cheap.
@@ -113,85 +118,108 @@ int64_t FleetBuilder::frame_bytes() const {
                     std::max(kFrameBytesMost, request_.least_frame_bytes));
 }
 
-base::Result<plan::FleetPlan> FleetBuilder::page() {
-  plan::FleetPlan fleet{.budget_bytes = request_.memory_bytes, .frame_bytes = frame_bytes()};
-  std::optional<plan::FleetPlan> streams;  // feasible, but a model comes and goes within a pass
-  std::optional<base::Error> last_error;
-  for (const double share : kShares) {
-    const auto tried = try_share(share, fleet);
-    if (!tried) {
-      if (!last_error || fleet.frames == 0) last_error = tried.error();
-      continue;
-    }
-    const int64_t largest = largest_model_frames(fleet);
-    if (fleet.frames >= largest) {
-      fleet.reasons.push_back("weights: " + mib(fleet.frames * fleet.frame_bytes) +
-                              " for layers of all models, beside " +
-                              std::to_string(static_cast<int>(share * 100)) +
-                              " % of the KV pages and work memory they would take");
-      return fleet;
-    }
-    streams = fleet;
-  }
-  if (!streams) return tl::unexpected(*last_error);
-  streams->reasons.push_back(
-      "weights: the largest model does not fit: its layers come and go in "
-      "every pass");
-  return *streams;
+ModelDemand FleetBuilder::demand_of(size_t index) const {
+  const FleetModelRequest& model = models_[index];
+  const plan::Plan& wished = wished_[index];
+  const int32_t context = wished.limits.context;
+  const bool allowed = model.terms.context_min > 0;
+  const int32_t least = allowed ? std::min(context, model.terms.context_min) : context;
+  return {
+      .id = id_of(index),
+      .priority = model.terms.priority,
+      .pin = model.terms.pin,
+      .context = context,
+      .context_min = least,
+      .context_least = allowed || model.plan.context > 0 ? least : std::min(context, kContextLeast),
+      .full_contexts = full_contexts_of(wished),
+      .onload_bytes_per_s = request_.rates[static_cast<size_t>(model.terms.home)],
+      .scratch_bytes = model.plan.extra_scratch_bytes,
+      .levels = levels_[index].names(),
+      .groups = levels_[index].groups(),
+      .segment_bytes = levels_[index].segment_bytes(),
+      .steps = steps_of(wished),
+      .work_bytes = [&](int32_t tokens, int32_t contexts) {
+        return work_bytes_for(wished, ops_, model.plan, tokens, contexts) -
+               model.plan.extra_scratch_bytes;
+      }};
 }
 
-/// Plans with so much of what was wished for, and frames for weights of what is left.
-base::Result<> FleetBuilder::try_share(double share, plan::FleetPlan& fleet) const {
-  auto plans = plan_all(share, fleet.frame_bytes);
-  if (!plans) return tl::unexpected(plans.error());
-  fleet.models = std::move(*plans);
-  fleet.frames = 0;
+FleetDemand FleetBuilder::demand() const {
+  FleetDemand fleet{.memory_bytes = request_.memory_bytes,
+                    .frame_bytes = frame_bytes(),
+                    .together = request_.together,
+                    .onload_us_max = request_.onload_us_max};
+  for (size_t i = 0; i < models_.size(); ++i) fleet.models.push_back(demand_of(i));
+  return fleet;
+}
+
+base::Result<plan::FleetPlan> FleetBuilder::plan_for(const Agreement& agreement) const {
+  plan::FleetPlan fleet{.residency = agreement.residency,
+                        .budget_bytes = request_.memory_bytes,
+                        .reasons = agreement.reasons};
+  const bool pages = agreement.residency != plan::Residency::kAllStay;
+  if (pages) fleet.frame_bytes = frame_bytes();
+  for (size_t i = 0; i < models_.size(); ++i) {
+    const ModelGrant& grant = agreement.models[i];
+    PlanRequest request = models_[i].plan;
+    request.memory_bytes = kUnlimited;
+    request.context = grant.context;
+    request.full_contexts = grant.full_contexts;
+    request.weight_types = levels_[i].types_of(grant.levels);
+    if (pages) request.segment_alignment = fleet.frame_bytes;
+    fleet.models.push_back(
+        TRY(make_plan(*models_[i].checkpoint, models_[i].program, ops_, request)));
+    if (levels_[i].has_published() && !models_[i].terms.precision.empty()) {
+      fleet.models.back().reasons.push_back("weights: quantised by their author, as they are");
+    }
+  }
+  if (pages) add_frames(agreement, fleet);
+  add_allocations(fleet);
+  fleet.memory = sum_of_memory(fleet);
+  CHECK(fleet.device_bytes() <= request_.memory_bytes, "what was agreed on fits");
+  return fleet;
+}
+
+std::string FleetBuilder::id_of(size_t model) const {
+  const ModelTerms& terms = models_[model].terms;
+  return terms.id.empty() ? wished_[model].program.name : terms.id;
+}
+
+void FleetBuilder::add_allocations(plan::FleetPlan& fleet) const {
+  for (size_t i = 0; i < models_.size(); ++i) {
+    const ModelTerms& terms = models_[i].terms;
+    plan::Allocation allocation{.id = id_of(i),
+                                .priority = std::string(sched::name(terms.priority)),
+                                .stays = !fleet.pages() || terms.pin,
+                                .home = terms.home};
+    int64_t bytes = 0;
+    for (const plan::SegmentPlacement& segment : fleet.models[i].segments) bytes += segment.bytes;
+    for (size_t tier = 0; tier < request_.rates.size(); ++tier) {
+      if (request_.rates[tier] <= 0) continue;
+      const double seconds = static_cast<double>(bytes) / request_.rates[tier];
+      allocation.onload_us[tier] = static_cast<int64_t>(seconds * 1e6);
+    }
+    for (size_t group = 0; group < request_.together.size(); ++group) {
+      if (std::ranges::count(request_.together[group], static_cast<int32_t>(i)) > 0) {
+        allocation.together.push_back(static_cast<int32_t>(group));
+      }
+    }
+    fleet.allocations.push_back(std::move(allocation));
+  }
+}
+
+/// All memory that is left is for weights, as far as there are so many.
+void FleetBuilder::add_frames(const Agreement& agreement, plan::FleetPlan& fleet) const {
   int64_t fixed = 0, all = 0;
   for (const plan::Plan& model : fleet.models) {
     fixed += fixed_bytes(model);
     all += fleet.frames_of(model);
   }
-  const int64_t left = (request_.memory_bytes - fixed) / fleet.frame_bytes;
-  const int64_t least = least_weight_frames(fleet);
-  if (left < least) {
-    return base::fail("plan: the models need " + mib(fixed) + " besides weights and " +
-                          mib(least * fleet.frame_bytes) + " for the largest layer, budget " +
-                          mib(request_.memory_bytes),
-                      base::ErrorKind::kOutOfMemory);
-  }
-  fleet.frames = std::min(left, all);
-  fleet.memory = sum_of_memory(fleet);
-  return {};
-}
-
-/// For the step of any model that reads the most.
-int64_t FleetBuilder::least_weight_frames(const plan::FleetPlan& fleet) const {
-  int64_t least = 0;
-  for (const plan::Plan& model : fleet.models) {
-    for (const plan::Segment& step : model.program.segments) {
-      std::set<int32_t> segments;
-      for (const plan::Op& op : step.ops) {
-        for (const plan::WeightRef* ref : plan::weights_of(op)) {
-          segments.insert(model.find_weight(ref->name)->segment);
-        }
-      }
-      int64_t frames = 0;
-      for (const int32_t segment : segments) {
-        const int64_t bytes = model.segments[static_cast<size_t>(segment)].bytes;
-        frames += (bytes + fleet.frame_bytes - 1) / fleet.frame_bytes;
-      }
-      least = std::max(least, frames);
-    }
-  }
-  return least;
-}
-
-int64_t FleetBuilder::largest_model_frames(const plan::FleetPlan& fleet) const {
-  int64_t largest = 0;
-  for (const plan::Plan& model : fleet.models) {
-    largest = std::max(largest, fleet.frames_of(model));
-  }
-  return largest;
+  fleet.frames = std::min((request_.memory_bytes - fixed) / fleet.frame_bytes, all);
+  const char* kind = agreement.residency == plan::Residency::kStreams ? "within a pass" : "whole";
+  fleet.reasons.push_back("frames: " + base::mebibytes(fleet.frames * fleet.frame_bytes) + " for " +
+                          base::mebibytes(all * fleet.frame_bytes) +
+                          " of weights, models are there " + kind);
 }
 
 /// Models that share a machine count on what all of them need of its memory.

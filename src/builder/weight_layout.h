@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "builder/builder.h"
 #include "formats/checkpoint.h"
 #include "kernels/op_table.h"
 #include "plan/plan.h"
@@ -11,8 +12,9 @@ namespace neuros::builder {
 /// used twice (tied head) lies where it is used first. Segments begin at multiples of
 /// `segment_alignment` and end at those of plan::kSegmentAlignment. Fills plan.segments,
 /// plan.weights, plan.memory.weights and plan.memory.staging. Fails for a type the table has no
-/// kernel for.
+/// kernel for, and for one of `types` that a weight cannot become.
 base::Result<> lay_out_weights(const formats::Checkpoint& checkpoint, const kernels::OpTable& ops,
-                               int64_t segment_alignment, plan::Plan& plan);
+                               const WeightTypes& types, int64_t segment_alignment,
+                               plan::Plan& plan);
 
 }  // namespace neuros::builder

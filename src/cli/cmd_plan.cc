@@ -5,12 +5,15 @@
 #include "cli/command.h"
 #include "cli/model_flags.h"
 #include "device/shipped_profiles.h"
+#include "pipeline/spec_fleet.h"
 
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 namespace neuros::cli {
 namespace {
@@ -25,23 +28,43 @@ bool is_pipeline(const std::string& path) {
   return path.ends_with(".yaml") || path.ends_with(".yml");
 }
 
-/// What a specification asks for, and what its stages leave room for.
+base::Result<pipeline::ModelOptions> options_of(const PlanFlags& flags) {
+  pipeline::ModelOptions options = TRY(flags.model.resolve());
+  if (!flags.profile.empty()) options.planned_for = TRY(device::open_profile(flags.profile));
+  return options;
+}
+
+base::Result<plan::FleetPlan> plan_models(const PlanFlags& flags, const builder::PipelineSpec& spec,
+                                          const builder::StageGraph& graph) {
+  const auto folder = std::filesystem::path(flags.model.path).parent_path();
+  const pipeline::ModelOptions options = TRY(options_of(flags));
+  return pipeline::plan_fleet(TRY(pipeline::fleet_models(spec, folder.string())),
+                              pipeline::fleet_options(spec, options),
+                              pipeline::fleet_wishes(spec, graph));
+}
+
+/// What a specification asks for, what its stages leave room for, and the plan of its models. Where
+/// there can be none, the error comes after what was understood.
 base::Result<> explain_pipeline(const PlanFlags& flags) {
   const builder::PipelineSpec spec = TRY(builder::load_pipeline(flags.model.path));
   const auto graph = builder::StageGraph::create(spec);
   CHECK(graph.has_value(), "load_pipeline has checked the stages");
-  std::cout << (flags.json ? builder::describe_json(spec, *graph) + "\n"
-                           : builder::describe(spec, *graph));
+  const auto fleet = plan_models(flags, spec, *graph);
+  if (flags.json) {
+    auto page = nlohmann::ordered_json::parse(builder::describe_json(spec, *graph));
+    if (fleet) page["plan"] = nlohmann::ordered_json::parse(plan::describe_json(*fleet));
+    std::cout << page.dump(2) + "\n";
+  } else {
+    std::cout << builder::describe(spec, *graph);
+    if (fleet) std::cout << "\n" << plan::describe(*fleet);
+  }
+  if (!fleet) return tl::unexpected(with_context(fleet.error(), flags.model.path));
   return {};
 }
 
 base::Result<> run_plan(const PlanFlags& flags) {
-  if (is_pipeline(flags.model.path)) {
-    if (flags.profile.empty()) return explain_pipeline(flags);
-    return base::fail(flags.model.path + ": --profile plans a model for a machine, not a pipeline");
-  }
-  pipeline::ModelOptions options = TRY(flags.model.resolve());
-  if (!flags.profile.empty()) options.planned_for = TRY(device::open_profile(flags.profile));
+  if (is_pipeline(flags.model.path)) return explain_pipeline(flags);
+  const pipeline::ModelOptions options = TRY(options_of(flags));
   const plan::Plan plan = TRY(pipeline::plan_model(flags.model.path, options));
   std::cout << (flags.json ? plan::describe_json(plan) + "\n" : plan::describe(plan));
   return {};
@@ -67,7 +90,7 @@ void add_plan(CLI::App& app, Action& action) {
   command->footer(
       "Example: neuros plan model.gguf --memory 8GB\n"
       "         neuros plan model.gguf --device cuda --profile rtx-4090\n"
-      "         neuros plan pipeline.yaml: models, stages, and what may overlap");
+      "         neuros plan pipeline.yaml --memory 24GB: stages, what each model gets, and why");
   command->callback([flags, &action] { action = [flags] { return run_plan(*flags); }; });
 }
 

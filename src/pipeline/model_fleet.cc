@@ -30,31 +30,82 @@ base::Result<std::vector<OpenedModel>> open_models(const std::vector<FleetModelO
   return opened;
 }
 
-base::Result<plan::FleetPlan> make_plan(const std::vector<OpenedModel>& opened,
-                                        const ModelOptions& options, const TargetMachine& machine) {
-  const TunedChoices choices = TRY(read_choices(options));
-  const builder::PlanRequest request = TRY(plan_request(options, machine, choices));
-  std::vector<builder::FleetModelRequest> requests;
-  for (const OpenedModel& model : opened) {
-    requests.push_back({&model.checkpoint, model.program, request});
-  }
-  return builder::make_fleet_plan(
-      std::move(requests), *machine.ops,
-      {.memory_bytes = request.memory_bytes,
-       .least_frame_bytes = machine.facts.gpu == std::nullopt ? kHostFrameBytes : kGpuFrameBytes});
+builder::FleetModelRequest request_of(const OpenedModel& opened, const FleetModelOptions& model,
+                                      const builder::PlanRequest& common, bool on_host) {
+  builder::FleetModelRequest request{&opened.checkpoint, opened.program, common, model.terms};
+  if (model.context > 0) request.plan.context = model.context;
+  if (model.parallel > 0) request.plan.sequences = model.parallel;
+  if (model.kv_dtype) request.plan.kv_dtype = *model.kv_dtype;
+  request.plan.extra_scratch_bytes = model.scratch_bytes;
+  request.terms.id = opened.id;
+  request.terms.home = model.home.value_or(on_host ? plan::Home::kDisk : plan::Home::kPinned);
+  return request;
 }
 
-/// Weights that are paged lie in pinned memory for a device that copies from there, and on the disk
-/// for a CPU, whose memory is the budget.
+/// Weights that are paged wait in pinned memory for a device that copies from there, and on the
+/// disk for a CPU, whose memory is the budget. What goes beyond the host memory that is for them
+/// waits further away.
+void choose_homes(const std::vector<FleetModelOptions>& models, const FleetWishes& wishes,
+                  plan::FleetPlan& fleet) {
+  constexpr int64_t kUnlimited = int64_t{1} << 60;
+  const auto limit = [](int64_t bytes) { return bytes > 0 ? bytes : kUnlimited; };
+  int64_t pinned = limit(wishes.pinned_bytes), pageable = limit(wishes.pageable_bytes);
+  for (size_t i = 0; i < models.size(); ++i) {
+    plan::Home& home = fleet.allocations[i].home;
+    const int64_t bytes = fleet.models[i].memory.weights;
+    if (!models[i].home && home == plan::Home::kPinned && bytes > pinned) {
+      home = plan::Home::kPageable;
+    }
+    if (!models[i].home && home == plan::Home::kPageable && bytes > pageable) {
+      home = plan::Home::kDisk;
+    }
+    if (home == plan::Home::kPinned) pinned -= bytes;
+    if (home == plan::Home::kPageable) pageable -= bytes;
+  }
+}
+
+base::Result<plan::FleetPlan> make_plan(const std::vector<OpenedModel>& opened,
+                                        const std::vector<FleetModelOptions>& models,
+                                        const ModelOptions& options, const FleetWishes& wishes,
+                                        const TargetMachine& machine) {
+  const TunedChoices choices = TRY(read_choices(options));
+  const builder::PlanRequest common = TRY(plan_request(options, machine, choices));
+  const bool on_host = machine.facts.gpu == std::nullopt;
+  std::vector<builder::FleetModelRequest> requests;
+  for (size_t i = 0; i < opened.size(); ++i) {
+    requests.push_back(request_of(opened[i], models[i], common, on_host));
+  }
+  plan::FleetPlan fleet =
+      TRY(builder::make_fleet_plan(std::move(requests), *machine.ops,
+                                   {.memory_bytes = common.memory_bytes,
+                                    .least_frame_bytes = on_host ? kHostFrameBytes : kGpuFrameBytes,
+                                    .together = wishes.together,
+                                    .onload_us_max = wishes.onload_us_max,
+                                    .rates = machine.onload}));
+  choose_homes(models, wishes, fleet);
+  return fleet;
+}
+
+runtime::WeightTier tier_of(plan::Home home) {
+  switch (home) {
+    case plan::Home::kPinned:
+      return runtime::WeightTier::kPinned;
+    case plan::Home::kPageable:
+      return runtime::WeightTier::kPageable;
+    default:
+      return runtime::WeightTier::kDisk;
+  }
+}
+
 std::vector<runtime::FleetMember> members_of(const plan::FleetPlan& plan,
                                              const std::vector<OpenedModel>& opened,
                                              const ModelOptions& options) {
   std::vector<runtime::FleetMember> members;
   for (size_t i = 0; i < opened.size(); ++i) {
-    const bool on_host = plan.models[i].memory.arenas_on_host;
     members.push_back({.plan = plan.models[i],
                        .checkpoint = &opened[i].checkpoint,
-                       .home = on_host ? runtime::WeightTier::kDisk : runtime::WeightTier::kPinned,
+                       .home = tier_of(plan.allocations[i].home),
+                       .stays = plan.allocations[i].stays,
                        .queue_max = options.queue_max,
                        .observer = options.observer});
   }
@@ -82,19 +133,19 @@ struct ModelFleet::State {
 };
 
 base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& models,
-                                         const ModelOptions& options) {
+                                         const ModelOptions& options, const FleetWishes& wishes) {
   const std::vector<OpenedModel> opened = TRY(open_models(models, options));
   const TargetMachine machine = TRY(target_machine(options));
-  return make_plan(opened, options, machine);
+  return make_plan(opened, models, options, wishes, machine);
 }
 
 base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
-    const std::vector<FleetModelOptions>& models, ModelOptions options) {
+    const std::vector<FleetModelOptions>& models, ModelOptions options, const FleetWishes& wishes) {
   std::vector<OpenedModel> opened = TRY(open_models(models, options));
   auto state = std::make_unique<State>();
   state->device = TRY(open_device(options));
   const TargetMachine machine = TRY(target_machine(options, *state->device));
-  state->plan = TRY(make_plan(opened, options, machine));
+  state->plan = TRY(make_plan(opened, models, options, wishes, machine));
   base::release_free_heap();
   runtime::FleetOptions boot_options = fleet_options(state->plan, options);
   std::vector<runtime::FleetMember> members = members_of(state->plan, opened, options);

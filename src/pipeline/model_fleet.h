@@ -3,33 +3,54 @@
 /// Language models that share a device: planned together, booted together, their weights paged
 /// where the device does not hold them all.
 
+#include "base/dtype.h"
 #include "base/result.h"
+#include "builder/fleet_builder.h"
 #include "pipeline/language_model.h"
 #include "plan/fleet_plan.h"
 #include "runtime/fleet.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace neuros::pipeline {
 
+/// One model of a fleet, and where it differs from what the options say for all.
 struct FleetModelOptions {
   std::string path;
-  std::string name;  ///< id in the API; "": from the file
+  std::string name{};    ///< id in the API; "": from the file
+  int32_t context = 0;   ///< 0: as the options say
+  int32_t parallel = 0;  ///< 0: as the options say
+  std::optional<base::DType> kv_dtype{};
+  int64_t scratch_bytes = 0;         ///< device memory on top of what its program needs
+  builder::ModelTerms terms{};       ///< its id is the model's
+  std::optional<plan::Home> home{};  ///< where its weights wait; none: the plan's choice
 };
 
-/// The plan ModelFleet::open would boot; reads no weights.
+/// What a fleet is to do, beside its models.
+struct FleetWishes {
+  std::vector<std::vector<int32_t>> together{};  ///< models that run at the same time, by index
+  int64_t onload_us_max = 0;  ///< the longest that a request may wait for weights; 0: not asked
+  int64_t pinned_bytes = 0, pageable_bytes = 0;  ///< host memory for weights; 0: what there is
+};
+
+/// The plan ModelFleet::open would boot; reads no weights but samples of those that may have to be
+/// quantised.
 base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& models,
-                                         const ModelOptions& options);
+                                         const ModelOptions& options,
+                                         const FleetWishes& wishes = {});
 
 class ModelFleet {
  public:
   /// `options` are those of every model, but for the name. Errors name the file. Two models with
   /// one id are an error.
   static base::Result<std::unique_ptr<ModelFleet>> open(
-      const std::vector<FleetModelOptions>& models, ModelOptions options);
+      const std::vector<FleetModelOptions>& models, ModelOptions options,
+      const FleetWishes& wishes = {});
   ~ModelFleet();
 
   const std::vector<std::unique_ptr<LanguageModel>>& models() const;

@@ -47,6 +47,24 @@ plan::GpuFacts facts_of(const device::GpuProfile& gpu) {
           .pinned_bytes = gpu.pinned_limit_bytes};
 }
 
+/// As measured, or published.
+plan::OnloadRates rates_of(const device::HardwareProfile& profile,
+                           const std::optional<device::GpuProfile>& gpu) {
+  plan::OnloadRates rates{};
+  const auto rate = [&](plan::Home home) -> double& { return rates[static_cast<size_t>(home)]; };
+  if (gpu) {
+    rate(plan::Home::kPinned) = gpu->pinned_upload_bytes_per_s;
+    rate(plan::Home::kPageable) = gpu->pageable_upload_bytes_per_s;
+  } else if (profile.processor) {
+    rate(plan::Home::kPageable) = profile.processor->copy_bytes_per_s;
+  }
+  for (const device::DiskProfile& disk : profile.disks) {
+    double& known = rate(plan::Home::kDisk);
+    known = std::max(known, disk.read_bytes_per_s);
+  }
+  return rates;
+}
+
 /// Everything but the budget. `gpu`: the one the device names, if it names one.
 base::Result<TargetMachine> target(const ModelOptions& options, const device::ProcessorProfile& cpu,
                                    const std::optional<device::GpuProfile>& gpu) {
@@ -115,6 +133,7 @@ base::Result<TargetMachine> profiled_machine(const ModelOptions& options,
   if (options.device == kCpu) {
     TargetMachine machine = TRY(target(options, cpu, std::nullopt));
     machine.device = kCpu;
+    machine.onload = rates_of(profile, std::nullopt);
     machine.memory_bytes = TRY(budget(options, free_bytes(cpu), cpu.memory_bytes));
     return machine;
   }
@@ -122,6 +141,7 @@ base::Result<TargetMachine> profiled_machine(const ModelOptions& options,
   const device::GpuProfile gpu = TRY(gpu_of(profile.gpus, index));
   TargetMachine machine = TRY(target(options, cpu, gpu));
   machine.device = "cuda:" + std::to_string(index);
+  machine.onload = rates_of(profile, gpu);
   const auto [major, minor] = gpu.compute_capability;
   machine.device_kind = device::gpu_kind(10 * major + minor, gpu.multiprocessors);
   machine.memory_bytes = TRY(budget(options, free_bytes(gpu), gpu.memory_bytes));

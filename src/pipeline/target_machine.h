@@ -4,6 +4,7 @@
 #include "device/device.h"
 #include "kernels/op_table.h"
 #include "pipeline/language_model.h"
+#include "plan/fleet_plan.h"
 #include "plan/machine.h"
 
 #include <cstdint>
@@ -17,7 +18,8 @@ struct TargetMachine {
   std::string device_kind;  ///< Device::kind()
   const kernels::OpTable* ops = nullptr;
   int32_t workers = 1;
-  int64_t memory_bytes = 0;  ///< budget of the plan
+  int64_t memory_bytes = 0;    ///< budget of the plan
+  plan::OnloadRates onload{};  ///< where a profile says how fast weights come
   plan::MachineFacts facts;
 };
 

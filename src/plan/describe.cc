@@ -133,10 +133,15 @@ std::string describe_values(const Plan& plan) {
 }
 
 nlohmann::ordered_json weight_json(const WeightPlacement& weight) {
-  return {{"name", weight.name},       {"dtype", std::string(base::name(weight.dtype))},
-          {"rows", weight.rows},       {"cols", weight.cols},
-          {"segment", weight.segment}, {"offset", weight.offset},
-          {"bytes", weight.bytes},     {"file_bytes", weight.file_bytes},
+  return {{"name", weight.name},
+          {"dtype", std::string(base::name(weight.dtype))},
+          {"file_dtype", std::string(base::name(weight.file_dtype))},
+          {"rows", weight.rows},
+          {"cols", weight.cols},
+          {"segment", weight.segment},
+          {"offset", weight.offset},
+          {"bytes", weight.bytes},
+          {"file_bytes", weight.file_bytes},
           {"kernel", weight.kernel}};
 }
 

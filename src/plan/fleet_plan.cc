@@ -13,6 +13,60 @@ std::string mib(int64_t bytes) {
   return text;
 }
 
+std::string duration(int64_t us) {
+  char text[32];
+  std::snprintf(text, sizeof(text), us < 10'000'000 ? "%.0f ms" : "%.1f s",
+                static_cast<double>(us) / (us < 10'000'000 ? 1e3 : 1e6));
+  return text;
+}
+
+/// "critical; waits in pinned memory, 291 ms from there, 7619 ms from disk"
+std::string describe_residency(const Allocation& allocation) {
+  std::string text = allocation.priority;
+  if (allocation.stays) return text + "; never leaves the device";
+  text += "; waits " + std::string(allocation.home == Home::kDisk ? "on " : "in ") +
+          std::string(kHomeNames[static_cast<size_t>(allocation.home)]) +
+          (allocation.home == Home::kDisk ? "" : " memory");
+  for (size_t home = 0; home < kHomeNames.size(); ++home) {
+    if (allocation.onload_us[home] == 0) continue;
+    text += ", " + duration(allocation.onload_us[home]) + " from " + std::string(kHomeNames[home]);
+  }
+  return text;
+}
+
+std::string describe_model(const FleetPlan& fleet, size_t index) {
+  const Plan& model = fleet.models[index];
+  const Allocation& allocation = fleet.allocations[index];
+  std::string text = "model       " + allocation.id + " (" + model.model_path + ")\n";
+  text += "  weights  " + mib(model.memory.weights);
+  if (fleet.pages()) {
+    text += ", " + std::to_string(fleet.frames_of(model)) + " frames for " +
+            std::to_string(model.segments.size()) + " segments";
+  }
+  text += "\n  kv       " + mib(model.memory.kv) + ", " + std::to_string(model.kv.pages) +
+          " pages, context " + std::to_string(model.limits.context) + "\n";
+  text += "  work     " + mib(model.memory.activations + model.memory.scratch) +
+          ", activations and scratch\n";
+  text += "  priority  " + describe_residency(allocation) + "\n";
+  for (const int32_t group : allocation.together) {
+    text += "  together  with all of group " + std::to_string(group) + "\n";
+  }
+  return text;
+}
+
+nlohmann::ordered_json allocation_json(const Allocation& allocation) {
+  nlohmann::ordered_json onload = nlohmann::ordered_json::object();
+  for (size_t home = 0; home < kHomeNames.size(); ++home) {
+    onload[std::string(kHomeNames[home])] = allocation.onload_us[home];
+  }
+  return {{"id", allocation.id},
+          {"priority", allocation.priority},
+          {"stays", allocation.stays},
+          {"home", std::string(kHomeNames[static_cast<size_t>(allocation.home)])},
+          {"together", allocation.together},
+          {"onload_us", std::move(onload)}};
+}
+
 }  // namespace
 
 int64_t FleetPlan::frames_of(const Plan& model) const {
@@ -34,22 +88,11 @@ std::string describe(const FleetPlan& fleet) {
             std::to_string(fleet.frames) + " frames of" + mib(fleet.frame_bytes) +
             ", which layers share\n";
   }
-  for (const Plan& model : fleet.models) {
-    text += "model       " + model.program.name + " (" + model.model_path + ")\n";
-    text += "  weights  " + mib(model.memory.weights);
-    if (fleet.pages()) {
-      text += ", " + std::to_string(fleet.frames_of(model)) + " frames for " +
-              std::to_string(model.segments.size()) + " segments";
-    }
-    text += "\n  kv       " + mib(model.memory.kv) + ", " + std::to_string(model.kv.pages) +
-            " pages, context " + std::to_string(model.limits.context) + "\n";
-    text += "  work     " + mib(model.memory.activations + model.memory.scratch) +
-            ", activations and scratch\n";
-  }
+  for (size_t i = 0; i < fleet.models.size(); ++i) text += describe_model(fleet, i);
   for (const std::string& reason : fleet.reasons) text += "why         " + reason + "\n";
-  for (const Plan& model : fleet.models) {
-    for (const std::string& reason : model.reasons) {
-      text += "why         " + model.program.name + ": " + reason + "\n";
+  for (size_t i = 0; i < fleet.models.size(); ++i) {
+    for (const std::string& reason : fleet.models[i].reasons) {
+      text += "why         " + fleet.allocations[i].id + ": " + reason + "\n";
     }
   }
   return text;
@@ -57,11 +100,17 @@ std::string describe(const FleetPlan& fleet) {
 
 std::string describe_json(const FleetPlan& fleet) {
   nlohmann::ordered_json out = {
-      {"budget_bytes", fleet.budget_bytes}, {"device_bytes", fleet.device_bytes()},
-      {"frame_bytes", fleet.frame_bytes},   {"frames", fleet.frames},
-      {"reasons", fleet.reasons},           {"models", nlohmann::ordered_json::array()}};
-  for (const Plan& model : fleet.models) {
-    out["models"].push_back(nlohmann::ordered_json::parse(describe_json(model)));
+      {"budget_bytes", fleet.budget_bytes},
+      {"device_bytes", fleet.device_bytes()},
+      {"frame_bytes", fleet.frame_bytes},
+      {"frames", fleet.frames},
+      {"residency", std::string(kResidencyNames[static_cast<size_t>(fleet.residency)])},
+      {"reasons", fleet.reasons},
+      {"models", nlohmann::ordered_json::array()}};
+  for (size_t i = 0; i < fleet.models.size(); ++i) {
+    auto model = nlohmann::ordered_json::parse(describe_json(fleet.models[i]));
+    model["allocation"] = allocation_json(fleet.allocations[i]);
+    out["models"].push_back(std::move(model));
   }
   return out.dump(2) + "\n";
 }

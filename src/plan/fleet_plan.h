@@ -4,14 +4,46 @@
 
 #include "plan/plan.h"
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace neuros::plan {
 
+/// What the weights of models do that share a device.
+enum class Residency : uint8_t {
+  kAllStay,     ///< on the device, all of them
+  kTogether,    ///< those of models that work at the same time are there together
+  kOneAtATime,  ///< those of any one model are there as a whole, beside those that never leave
+  kStreams,     ///< they come and go within a pass
+};
+
+inline constexpr std::array<std::string_view, 4> kResidencyNames{"all stay", "together",
+                                                                 "one at a time", "streams"};
+
+/// Where weights wait that are not on the device, the fastest first.
+enum class Home : uint8_t { kPinned, kPageable, kDisk };
+inline constexpr std::array<std::string_view, 3> kHomeNames{"pinned", "pageable", "disk"};
+
+/// How fast weights come to the device from each home, bytes per second; 0: unknown.
+using OnloadRates = std::array<double, kHomeNames.size()>;
+
+/// What a model was allotted, beside the bytes that its plan names.
+struct Allocation {
+  std::string id;
+  std::string priority;             ///< "critical", "medium", "low"
+  bool stays = true;                ///< its weights never leave the device
+  Home home = Home::kPinned;        ///< where its weights wait if they do
+  std::vector<int32_t> together{};  ///< groups of models that run at the same time which it is in
+  std::array<int64_t, kHomeNames.size()> onload_us{};  ///< of all its weights; 0: unknown
+};
+
 struct FleetPlan {
   std::vector<Plan> models{};
+  std::vector<Allocation> allocations{};  ///< one for each model
+  Residency residency = Residency::kAllStay;
   int64_t budget_bytes = 0;  ///< of the device's memory, for all of them
   /// Memory for weights that come and go, in frames that segments begin with. No frames: all
   /// weights stay.

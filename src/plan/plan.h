@@ -23,10 +23,12 @@ struct BatchLimits {
 /// One weight in its segment. Matrices are packed for their kernel, vectors stored as f32.
 struct WeightPlacement {
   enum class Kind : uint8_t { kMatrix, kVector };
+  bool is_quantised_at_boot() const { return kind == Kind::kMatrix && dtype != file_dtype; }
   std::string name;  ///< tensor of the checkpoint
   Kind kind = Kind::kMatrix;
-  base::DType dtype = base::DType::kF32;  ///< of the file; a matrix keeps it
-  int64_t rows = 0, cols = 0;             ///< a vector is [1, cols]
+  base::DType dtype = base::DType::kF32;       ///< of a matrix in memory, before it is packed
+  base::DType file_dtype = base::DType::kF32;  ///< of the file; where it is another, boot quantises
+  int64_t rows = 0, cols = 0;                  ///< a vector is [1, cols]
   int32_t segment = 0;  ///< which segment it lies in; others may refer to it (tied head)
   int64_t offset = 0;   ///< in the weight arena, a multiple of 64
   int64_t bytes = 0;

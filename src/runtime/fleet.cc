@@ -244,13 +244,15 @@ base::Result<> BootedFleet::boot(std::vector<FleetMember> members, device::Devic
   if (paged) frames_ = TRY(device.create_frame_pool(options.weights, "weights of the fleet"));
   for (FleetMember& member : members) TRY(open_member(member, device, options));
   std::vector<const plan::Plan*> plans;
+  std::vector<bool> stays;
+  for (const FleetMember& member : members) stays.push_back(member.stays);
   std::vector<FleetThread::Model> models;
   for (const auto& member : members_) {
     plans.push_back(&member->plan());
     models.push_back(member->model());
   }
   sched::FleetFacts facts =
-      paged ? paged_fleet_facts(plans, options.weights) : resident_fleet_facts(plans);
+      paged ? paged_fleet_facts(plans, stays, options.weights) : resident_fleet_facts(plans);
   facts.dwell_us = options.dwell_us;
   facts.wait_us_max = options.wait_us_max;
   const std::string wrong = sched::check_feasible(facts);

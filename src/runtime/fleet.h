@@ -22,6 +22,7 @@ struct FleetMember {
   plan::Plan plan;
   const formats::Checkpoint* checkpoint = nullptr;  ///< until boot() returns
   WeightTier home = WeightTier::kPinned;            ///< of weights that are paged
+  bool stays = false;                               ///< its weights never leave the device
   int32_t queue_max = 256;
   PassObserver* observer = nullptr;  ///< outlives the fleet; null: nobody listens
 };

@@ -31,15 +31,17 @@ sched::ModelFacts model_facts(const plan::Plan& plan) {
 }  // namespace
 
 sched::FleetFacts paged_fleet_facts(std::span<const plan::Plan* const> plans,
+                                    const std::vector<bool>& stays,
                                     const device::FramePoolOptions& weights) {
   sched::FleetFacts facts;
   facts.frames = static_cast<int32_t>(weights.frames);
   const auto frame = static_cast<int64_t>(weights.frame_bytes);
-  for (const plan::Plan* plan : plans) {
+  for (size_t i = 0; i < plans.size(); ++i) {
+    const plan::Plan* plan = plans[i];
     sched::ModelFacts model = model_facts(*plan);
     for (const plan::SegmentPlacement& segment : plan->segments) {
       const int64_t frames = std::max<int64_t>(1, (segment.bytes + frame - 1) / frame);
-      model.segments.push_back({.frames = static_cast<int32_t>(frames)});
+      model.segments.push_back({.frames = static_cast<int32_t>(frames), .pinned = stays[i]});
     }
     facts.models.push_back(std::move(model));
   }

@@ -1,6 +1,7 @@
 #include "runtime/weight_key.h"
 
 #include "base/xxh64.h"
+#include "runtime/row_quantiser.h"
 #include "runtime/weight_source.h"
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace neuros::runtime {
@@ -47,8 +49,8 @@ void add_plan(const plan::Plan& plan, Ledger& ledger) {
   for (const WeightPlacement& weight : plan.weights) {
     const int64_t segment = plan.segments[static_cast<size_t>(weight.segment)].offset;
     ledger.line(weight.name, static_cast<int>(weight.kind), static_cast<int>(weight.dtype),
-                weight.rows, weight.cols, weight.segment, weight.offset - segment, weight.bytes,
-                weight.kernel);
+                static_cast<int>(weight.file_dtype), weight.rows, weight.cols, weight.segment,
+                weight.offset - segment, weight.bytes, weight.kernel);
   }
   // Where segments begin is of the arena, not of the file.
   for (const plan::SegmentPlacement& segment : plan.segments) {
@@ -65,19 +67,21 @@ base::Result<uint64_t> packed_sample(const SourcePart& part, const kernels::Line
   std::vector<std::byte> source(mapped.size());
   TRY(part.file->read(mapped, source.data()));
   std::vector<std::byte> packed(static_cast<size_t>(kernel.packed_bytes(rows, cols)));
-  kernel.pack(source.data(), rows, cols, 0, rows, packed.data());
+  RowQuantiser quantiser(nullptr);
+  const std::span<const std::byte> sample = quantiser.convert(*part.weight, source, rows);
+  kernel.pack(sample.data(), rows, cols, 0, rows, packed.data());
   return base::xxh64(packed);
 }
 
-/// How each type is packed, by the first matrix that has it.
+/// How each type is packed, and made of that of the file, by the first matrix that has it.
 base::Result<> add_layouts(const plan::Plan& plan, const formats::Checkpoint& checkpoint,
                            const kernels::OpTable& ops, Ledger& ledger) {
-  std::set<base::DType> seen;
+  std::set<std::pair<base::DType, base::DType>> seen;
   const std::vector<SourcePart> parts = TRY(list_source_parts(plan, checkpoint));
   for (const SourcePart& part : parts) {
     const WeightPlacement& weight = *part.weight;
-    if (weight.kind != WeightPlacement::Kind::kMatrix || !seen.insert(weight.dtype).second)
-      continue;
+    if (weight.kind != WeightPlacement::Kind::kMatrix) continue;
+    if (!seen.insert({weight.file_dtype, weight.dtype}).second) continue;
     const bool is_weight = static_cast<int>(weight.dtype) < base::kWeightDTypeCount;
     if (!is_weight || !ops.linear_for(weight.dtype)) {
       return base::fail("no kernel for type " + std::string(base::name(weight.dtype)));

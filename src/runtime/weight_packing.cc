@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "kernels/quantise.h"
+#include "runtime/row_quantiser.h"
 #include "runtime/weight_source.h"
 #include "runtime/weight_staging.h"
 
@@ -70,11 +71,12 @@ class Packer {
     return packer;
   }
 
-  base::Result<> pack(const SourcePart& part, std::span<const std::byte> bytes) {
+  base::Result<> pack(const SourcePart& part, std::span<const std::byte> source) {
     const WeightPlacement& weight = *part.weight;
     std::byte* place = target_.arena.data() + weight.offset;
-    if (weight.kind == WeightPlacement::Kind::kVector) return copy_vector(weight, bytes, place);
+    if (weight.kind == WeightPlacement::Kind::kVector) return copy_vector(weight, source, place);
     const kernels::LinearKernel& kernel = ops_.linear_for(weight.dtype);
+    const std::span<const std::byte> bytes = quantiser_.convert(weight, source, part.rows);
     if (staging_) {
       return staging_->pack(kernel, bytes, part.rows, weight.cols,
                             place + kernel.packed_bytes(part.first_row, weight.cols));
@@ -88,12 +90,13 @@ class Packer {
   base::Result<> finish() { return staging_ ? staging_->finish() : base::Result<>(); }
 
  private:
-  Packer(const kernels::OpTable& ops, const WeightTarget& target) : ops_(ops), target_(target) {}
+  Packer(const kernels::OpTable& ops, const WeightTarget& target)
+      : ops_(ops), target_(target), quantiser_(target.stream.cpu_workers()) {}
 
   base::Result<> copy_vector(const WeightPlacement& weight, std::span<const std::byte> bytes,
                              std::byte* place) {
     std::vector<float> values(static_cast<size_t>(weight.cols));
-    kernels::dequantise(weight.dtype, bytes.data(), values);
+    kernels::dequantise(weight.file_dtype, bytes.data(), values);
     if (staging_) return staging_->copy(values, place);
     std::memcpy(place, values.data(), values.size() * sizeof(float));
     return {};
@@ -102,6 +105,7 @@ class Packer {
   const kernels::OpTable& ops_;
   const WeightTarget& target_;
   std::optional<WeightStaging> staging_;
+  RowQuantiser quantiser_;
 };
 
 }  // namespace

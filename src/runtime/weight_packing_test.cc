@@ -1,6 +1,7 @@
 #include "runtime/weight_packing.h"
 
 #include "device/cpu/cpu_device.h"
+#include "kernels/quantise.h"
 #include "runtime/op_tables.h"
 #include "runtime/weights.h"
 
@@ -78,6 +79,25 @@ TEST(PackWeights, PacksMatricesAndVectorsWhereThePlanSays) {
   EXPECT_EQ(two.heard.back().done_bytes, two.heard.back().total_bytes);
 }
 
+TEST(PackWeights, QuantisesWhereThePlanHasAnotherTypeThanTheFile) {
+  TwoTensors two;
+  const kernels::LinearKernel& kernel = kernels::ref_ops().linear_for(DType::kQ8_0);
+  two.plan.weights[0].dtype = DType::kQ8_0;
+  two.plan.weights[0].bytes = kernel.packed_bytes(37, 32);
+  const auto loaded = two.load();
+  ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+  const WeightMap weights(two.plan, two.arena);
+  const kernels::PackedMatrix matrix = weights.matrix({"matrix", {37, 32}});
+  std::vector<std::byte> block(static_cast<size_t>(base::bytes_of(DType::kQ8_0, 32)));
+  std::vector<float> row(32), expected(32);
+  for (size_t i = 0; i < 37; ++i) {
+    kernels::quantise(DType::kQ8_0, std::span(two.values).subspan(i * 32, 32), {}, block.data());
+    kernels::dequantise(DType::kQ8_0, block.data(), expected);
+    kernel.unpack_row(matrix, static_cast<int64_t>(i), row.data());
+    EXPECT_EQ(row, expected) << i;
+  }
+}
+
 TEST(PackWeights, RefusesACheckpointOfAnotherShape) {
   TwoTensors two;
   two.plan.weights[0].rows = 36;
@@ -101,6 +121,7 @@ TEST(PackWeights, RefusesATypeWithoutAKernel) {
   std::vector<int32_t> numbers(32);
   two.checkpoint.tensors["matrix"] = {DType::kI32, {1, 32}, std::as_bytes(std::span(numbers))};
   two.plan.weights[0].dtype = DType::kI32;
+  two.plan.weights[0].file_dtype = DType::kI32;
   two.plan.weights[0].rows = 1;
   two.plan.weights[0].file_bytes = 128;
   EXPECT_THAT(two.load().error().message, HasSubstr("ref has no kernel for type i32"));

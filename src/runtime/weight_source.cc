@@ -15,12 +15,12 @@ namespace {
 using plan::WeightPlacement;
 
 base::Result<> check_file(const WeightPlacement& weight, const base::TensorView& tensor) {
-  if (tensor.dtype != weight.dtype || tensor.cols() != weight.cols ||
+  if (tensor.dtype != weight.file_dtype || tensor.cols() != weight.cols ||
       tensor.rows() != weight.rows ||
       static_cast<int64_t>(tensor.bytes.size()) != weight.file_bytes) {
     return base::fail("boot: tensor " + weight.name + ": " + std::string(base::name(tensor.dtype)) +
                       " " + base::to_string(tensor.shape) + ", the plan expects " +
-                      std::string(base::name(weight.dtype)) + " " +
+                      std::string(base::name(weight.file_dtype)) + " " +
                       base::to_string({weight.rows, weight.cols}));
   }
   return {};

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace neuros::sched {
 
@@ -11,5 +14,9 @@ using PageId = int32_t;
 inline constexpr PageId kNoPage = -1;
 
 enum class Priority : uint8_t { kLow = 0, kMedium = 1, kCritical = 2 };
+inline constexpr std::array<std::string_view, 3> kPriorityNames{"low", "medium", "critical"};
+inline std::string_view name(Priority value) {
+  return kPriorityNames[static_cast<size_t>(value)];
+}
 
 }  // namespace neuros::sched

@@ -26,7 +26,7 @@ enum class Tier : uint8_t { kDevice, kPinned, kPageable, kDisk };
 inline constexpr std::array<std::string_view, 4> kModelClassNames{"llm", "embed", "rerank",
                                                                   "speech"};
 inline constexpr std::array<std::string_view, 4> kTierNames{"device", "pinned", "pageable", "disk"};
-inline constexpr std::array<std::string_view, 3> kPriorityNames{"low", "medium", "critical"};
+using sched::kPriorityNames;
 
 inline std::string_view name(ModelClass value) {
   return kModelClassNames[static_cast<size_t>(value)];
@@ -34,9 +34,7 @@ inline std::string_view name(ModelClass value) {
 inline std::string_view name(Tier value) {
   return kTierNames[static_cast<size_t>(value)];
 }
-inline std::string_view name(sched::Priority value) {
-  return kPriorityNames[static_cast<size_t>(value)];
-}
+using sched::name;
 
 /// Models of one file share their weights.
 struct ModelSpec {
