@@ -1,7 +1,8 @@
 /// What sharing a device costs models whose weights do not fit it together:
 ///
 ///   fleet_bench [--device cuda|cpu] [--memory 24GB] [--context 1024] [--tokens 64]
-///               [--requests 200] [--folder DIR] SPEC|FILE...
+///               [--requests 200] [--prompts N] [--in-flight 64] [--only PHASES] [--folder DIR]
+///               [NAME=]SPEC|FILE...
 ///
 /// SPECs like llama-8b:bf16 are made in DIR where they are not there yet. In this order:
 ///   swap      a request to each model while another has the memory, and one right behind it: the
@@ -11,11 +12,19 @@
 ///             while it is staged
 ///   preempt   the first model generates for low-priority requests, batch after batch; critical
 ///             requests come to the last one: time to the first token, against an idle device
-///   mixed     random greedy requests to all, many at a time: tokens per second, and a hash of all
-///             answers, which must be the same for any --memory
+///   offload   the first model generates; at its start some of its layers have given way to those
+///   of
+///             another: its rate, against the rate with all of them there
+///   mixed     random greedy requests to all, one in twenty critical and one in four low, many at a
+///   time, of so many different prompts: tokens
+///             per second, and a hash of all answers, which must be the same for any --memory;
+///             memory and open files before and after
+///   alone     every model by itself, everything on the device: each answer must be the same
 ///
-/// The last line says how much device memory the plan has and how much is taken.
+/// --only names the phases to run by letters: s, w (overlap), o, p, m, a. Two models of one file
+/// need a NAME. The last line says how much device memory the plan has and how much is taken.
 
+#include "base/process_memory.h"
 #include "builder/synth.h"
 #include "pipeline/model_fleet.h"
 
@@ -26,6 +35,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <random>
 #include <string>
@@ -40,7 +50,8 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string device = "cuda", folder = ".";
   int64_t memory = 0;
-  int32_t context = 1024, tokens = 64, requests = 200;
+  int32_t context = 1024, tokens = 64, requests = 200, prompts = 1 << 20, in_flight = 64;
+  std::string only = "swopma";
   std::vector<std::string> models;
 };
 
@@ -127,6 +138,33 @@ Client start(runtime::Engine& engine, uint64_t seed, int32_t prompt, int32_t tok
   return client;
 }
 
+/// Which answer is meant: of a file, to a prompt.
+struct Question {
+  std::string path;
+  uint64_t seed = 0;
+  int32_t prompt = 0, tokens = 0;
+  auto operator<=>(const Question&) const = default;
+};
+using Answers = std::map<Question, std::vector<int32_t>>;
+
+size_t open_files() {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++count;
+  }
+  return count;
+}
+
+/// What the process takes, on the host and on the device.
+void print_taken(const char* when) {
+  std::printf("taken      %s: host %.1f MiB, %zu files open, device ", when,
+              static_cast<double>(base::process_memory().resident) / (1 << 20), open_files());
+  std::fflush(stdout);
+  if (std::system("nvidia-smi --query-compute-apps=used_memory --format=csv,noheader 2>&1") != 0) {
+    std::printf("(no nvidia-smi)\n");
+  }
+}
+
 class Bench {
  public:
   Bench(pipeline::ModelFleet& fleet, const Options& options) : fleet_(fleet), options_(options) {}
@@ -203,28 +241,58 @@ class Bench {
         fleet_.fleet().snapshot().stats.suspensions);
   }
 
+  void offload() {
+    if (size() < 2 || !fleet_.plan().pages()) return;
+    const int32_t tokens = options_.context - 64;
+    start(engine(0), 20, 16, 4)->wait();
+    const double there_ms = generation_ms(tokens);
+    for (size_t second = 1; second < size(); ++second) {
+      start(engine(second), 21, 16, 4)->wait();
+      const auto away = layers_away(0);
+      if (away == 0) continue;
+      const double ms = generation_ms(tokens);
+      std::printf(
+          "offload    %s with %ld of %zu segments away beside %s: %d tokens in %.1f ms, with all "
+          "there %.1f (%.1f %%)\n",
+          id(0).c_str(), away, engine(0).plan().segments.size(), id(second).c_str(), tokens, ms,
+          there_ms, 100 * there_ms / ms);
+    }
+  }
+
+  /// What was answered to each question; two different answers are failures.
+  const Answers& answers() const { return answers_; }
+
   void mixed() {
+    print_taken("before");
     std::mt19937_64 random(42);
     std::vector<Client> clients;
+    std::vector<Question> questions;
     const auto begin = Clock::now();
     int64_t tokens = 0;
     uint64_t hash = 0;
+    size_t finished = 0;
+    const auto in_flight = static_cast<size_t>(options_.in_flight);
     const auto finish = [&](const Client& client) {
       client->wait();
+      remember(questions[finished++], client->tokens());
       for (const int32_t token : client->tokens()) {
         hash = (hash ^ static_cast<uint64_t>(token + 1)) * 0x9e3779b97f4a7c15U;
         ++tokens;
       }
     };
-    constexpr size_t kInFlight = 64;
     for (int32_t i = 0; i < options_.requests; ++i) {
-      if (clients.size() >= kInFlight) finish(clients[clients.size() - kInFlight]);
-      const auto prompt = static_cast<int32_t>(16 + random() % 200);
-      const auto priority = static_cast<sched::Priority>(random() % 3);
-      clients.push_back(start(engine(random() % size()), 1000 + static_cast<uint64_t>(i), prompt,
-                              options_.tokens, priority));
+      if (clients.size() >= in_flight) finish(clients[clients.size() - in_flight]);
+      const uint64_t of_twenty = random() % 20;
+      const auto priority = of_twenty == 0   ? sched::Priority::kCritical
+                            : of_twenty < 15 ? sched::Priority::kMedium
+                                             : sched::Priority::kLow;
+      const size_t model = random() % size();
+      const uint64_t seed = 1000 + random() % static_cast<uint64_t>(options_.prompts);
+      const auto prompt = static_cast<int32_t>(16 + seed * 37 % 200);
+      questions.push_back({engine(model).plan().model_path, seed, prompt, options_.tokens});
+      clients.push_back(start(engine(model), seed, prompt, options_.tokens, priority));
     }
-    const size_t rest = std::min(clients.size(), kInFlight);
+    const size_t rest = std::min(clients.size(), in_flight);
     for (size_t i = clients.size() - rest; i < clients.size(); ++i) finish(clients[i]);
     const double s = ms_since(begin) / 1e3;
     const auto stats = fleet_.fleet().snapshot().stats;
@@ -233,6 +301,7 @@ class Bench {
         "failed, hash %016lx\n",
         options_.requests, s, static_cast<double>(tokens) / s, stats.turns, stats.loads,
         Greedy::failures, hash);
+    print_taken("after");
   }
 
  private:
@@ -257,6 +326,22 @@ class Bench {
     }
     return best;
   }
+  double generation_ms(int32_t tokens) {
+    const auto begin = Clock::now();
+    start(engine(0), 22, 16, tokens)->wait();
+    return ms_since(begin);
+  }
+  long layers_away(size_t model) const {
+    const auto segments = fleet_.fleet().snapshot().models[model].segments;
+    return std::ranges::count_if(
+        segments, [](auto state) { return state != sched::Residency::State::kResident; });
+  }
+  void remember(const Question& question, const std::vector<int32_t>& tokens) {
+    const auto [known, is_new] = answers_.emplace(question, tokens);
+    if (is_new || known->second == tokens) return;
+    std::printf("FAILED: two answers of %s to one prompt\n", question.path.c_str());
+    ++Greedy::failures;
+  }
   bool is_there(size_t model) const {
     const auto segments = fleet_.fleet().snapshot().models[model].segments;
     return std::ranges::all_of(
@@ -277,7 +362,42 @@ class Bench {
 
   pipeline::ModelFleet& fleet_;
   const Options options_;
+  Answers answers_;
 };
+
+pipeline::ModelOptions open_options(const Options& options) {
+  pipeline::ModelOptions open;
+  open.device = options.device;
+  open.context = options.context;
+  open.parallel = 64;
+  open.queue_max = 1024;
+  return open;
+}
+
+/// The same questions to each file's model by itself.
+base::Result<> ask_alone(const Answers& answers, const Options& options) {
+  std::map<std::string, std::vector<const Answers::value_type*>> by_file;
+  for (const auto& answer : answers) by_file[answer.first.path].push_back(&answer);
+  for (const auto& [path, asked] : by_file) {
+    const auto begin = Clock::now();
+    const auto fleet = TRY(pipeline::ModelFleet::open({{.path = path}}, open_options(options)));
+    std::vector<Client> clients;
+    for (const auto* answer : asked) {
+      const Question& question = answer->first;
+      clients.push_back(
+          start(fleet->fleet().engine(0), question.seed, question.prompt, question.tokens));
+    }
+    int64_t different = 0;
+    for (size_t i = 0; i < asked.size(); ++i) {
+      clients[i]->wait();
+      if (clients[i]->tokens() != asked[i]->second) ++different;
+    }
+    Greedy::failures += static_cast<int>(different);
+    std::printf("alone      %s: %zu answers, %ld differ, %.1f s\n", path.c_str(), asked.size(),
+                different, ms_since(begin) / 1e3);
+  }
+  return {};
+}
 
 Options parse(int argc, char** argv) {
   Options options;
@@ -295,6 +415,9 @@ Options parse(int argc, char** argv) {
     if (flag == "--context") options.context = std::stoi(value);
     if (flag == "--tokens") options.tokens = std::stoi(value);
     if (flag == "--requests") options.requests = std::stoi(value);
+    if (flag == "--prompts") options.prompts = std::stoi(value);
+    if (flag == "--in-flight") options.in_flight = std::stoi(value);
+    if (flag == "--only") options.only = value;
   }
   return options;
 }
@@ -302,38 +425,38 @@ Options parse(int argc, char** argv) {
 base::Result<> run(const Options& options) {
   std::vector<pipeline::FleetModelOptions> models;
   for (const std::string& model : options.models) {
-    std::string path = model;
-    if (builder::is_synth_spec(model)) {
-      std::string file = model;
+    const size_t equals = model.find('=');
+    std::string path = equals == model.npos ? model : model.substr(equals + 1);
+    if (builder::is_synth_spec(path)) {
+      std::string file = path;
       std::ranges::replace(file, ':', '-');
-      path = options.folder + "/" + file + ".gguf";
-      if (!std::filesystem::exists(path)) TRY(builder::synthesise(model, path, nullptr));
+      file = options.folder + "/" + file + ".gguf";
+      if (!std::filesystem::exists(file)) TRY(builder::synthesise(path, file, nullptr));
+      path = file;
     }
-    models.push_back({.path = path, .name = model});
+    models.push_back({.path = path, .name = model.substr(0, equals)});
   }
-  pipeline::ModelOptions open;
-  open.device = options.device;
+  pipeline::ModelOptions open = open_options(options);
   open.memory_bytes = static_cast<size_t>(options.memory);
-  open.context = options.context;
-  open.parallel = 64;
-  open.queue_max = 1024;
   const auto begin = Clock::now();
-  const auto fleet = TRY(pipeline::ModelFleet::open(models, open));
+  auto fleet = TRY(pipeline::ModelFleet::open(models, open));
   std::printf("%s", plan::describe(fleet->plan()).c_str());
   std::printf("boot       %.1f s\n", ms_since(begin) / 1e3);
   Bench bench(*fleet, options);
-  bench.swap();
-  bench.overlap();
-  bench.preempt();
-  bench.mixed();
+  const auto wants = [&](char phase) { return options.only.find(phase) != std::string::npos; };
+  if (wants('s')) bench.swap();
+  if (wants('w')) bench.overlap();
+  if (wants('o')) bench.offload();
+  if (wants('p')) bench.preempt();
+  if (wants('m')) bench.mixed();
   const plan::FleetPlan& plan = fleet->plan();
   std::printf("memory     the plan has %.1f MiB on the device, with the driver %.1f\n",
               static_cast<double>(plan.device_bytes()) / (1 << 20),
               static_cast<double>(plan.device_bytes() + plan.memory.driver) / (1 << 20));
-  std::fflush(stdout);
-  if (std::system("nvidia-smi --query-compute-apps=used_memory --format=csv,noheader 2>&1") != 0) {
-    std::printf("           (no nvidia-smi)\n");
-  }
+  print_taken("in the end");
+  const Answers answers = bench.answers();
+  fleet.reset();
+  if (wants('a')) TRY(ask_alone(answers, options));
   return {};
 }
 
