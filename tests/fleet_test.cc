@@ -2,6 +2,8 @@
 
 #include "runtime/fleet.h"
 
+#include "base/process_memory.h"
+#include "base/testing/sanitizers.h"
 #include "base/testing/temporary_directory.h"
 #include "device/cpu/cpu_device.h"
 #include "runtime/op_tables.h"
@@ -12,6 +14,7 @@
 #include <fstream>
 #include <future>
 #include <map>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -61,11 +64,15 @@ class FleetTest : public ::testing::Test {
   /// Weights of one model take `frames_per_model` frames: one for each of its segments.
   static constexpr size_t kFramesPerModel = 4;
 
-  base::Result<> boot(size_t frames, runtime::WeightTier home) {
+  /// `stays`: a model whose weights never leave the device.
+  base::Result<> boot(size_t frames, runtime::WeightTier home, std::optional<size_t> stays = {}) {
     device_ = std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}));
     std::vector<runtime::FleetMember> members;
     for (size_t i = 0; i < kModels; ++i) {
-      members.push_back({.plan = plan(*models_[i]), .checkpoint = &checkpoints_[i], .home = home});
+      members.push_back({.plan = plan(*models_[i]),
+                         .checkpoint = &checkpoints_[i],
+                         .home = home,
+                         .stays = stays == i});
       members.back().plan.model_path = checkpoints_[i].path;
     }
     runtime::FleetOptions options;
@@ -109,6 +116,8 @@ class FleetTest : public ::testing::Test {
     }
     return tokens;
   }
+
+  std::map<size_t, std::string> failures(uint32_t seed);
 
   std::vector<std::unique_ptr<TinyModel>> models_;
   base::testing::TemporaryDirectory files_, folder_;
@@ -160,6 +169,16 @@ std::filesystem::path any_packed_file(const std::filesystem::path& folder) {
   return *std::ranges::max_element(files);
 }
 
+/// For each model whether a request to it failed, and with what.
+std::map<size_t, std::string> FleetTest::failures(uint32_t seed) {
+  std::map<size_t, std::string> errors;
+  for (size_t model = 0; model < kModels; ++model) {
+    const runtime::ProcessEnd end = start(model, seed)->wait();
+    if (end.reason == EndReason::kFailed) errors[model] = end.error;
+  }
+  return errors;
+}
+
 TEST_F(FleetTest, ADamagedSegmentEndsItsModelsRequestsAndNoOthers) {
   ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
   const std::filesystem::path damaged = any_packed_file(folder_.path());
@@ -168,16 +187,73 @@ TEST_F(FleetTest, ADamagedSegmentEndsItsModelsRequestsAndNoOthers) {
     file.seekp(-1, std::ios::end);
     file.put('\x5a');
   }
-  std::map<size_t, std::string> errors;
-  for (size_t model = 0; model < kModels; ++model) {
-    const runtime::ProcessEnd end = start(model, 7)->wait();
-    if (end.reason == EndReason::kFailed) errors[model] = end.error;
-  }
+  const auto errors = failures(7);
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_THAT(errors.begin()->second, HasSubstr("segment"));
-  for (size_t model = 0; model < kModels; ++model) {
-    const auto again = start(model, 8)->wait();
-    EXPECT_EQ(again.reason == EndReason::kFailed, errors.contains(model)) << "tried again";
+  const auto again = failures(8);
+  ASSERT_EQ(again.size(), 1U) << "tried again";
+  EXPECT_TRUE(again.contains(errors.begin()->first));
+}
+
+TEST_F(FleetTest, AFileThatBecameShorterEndsItsModelsRequestsAndNoOthers) {
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+  const std::filesystem::path file = any_packed_file(folder_.path());
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) / 4);
+  const auto errors = failures(7);
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_THAT(errors.begin()->second, HasSubstr(file.filename().string()));
+}
+
+TEST_F(FleetTest, FilesThatAreGoneAreStillReadWhileTheyAreOpen) {
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+  const auto expected = answers(12);
+  std::filesystem::remove_all(folder_.path());
+  EXPECT_EQ(answers(12), expected);
+  for (const std::string& path : {checkpoints_[0].path, checkpoints_[1].path}) {
+    std::filesystem::remove(path);
+  }
+  EXPECT_EQ(answers(12), expected);
+}
+
+TEST_F(FleetTest, WeightsThatStayAreNeverDropped) {
+  ASSERT_TRUE(boot(2 * kFramesPerModel, runtime::WeightTier::kDisk, 1));
+  const auto tokens = answers(60);
+  const auto segments = fleet_->snapshot().models[1].segments;
+  for (const auto state : segments) EXPECT_EQ(state, sched::Residency::State::kResident);
+  EXPECT_GT(fleet_->snapshot().stats.drops, 0U) << "of the others";
+  EXPECT_EQ(start(1, 3)->wait().times.swap_us, 0);
+  fleet_.reset();
+  ASSERT_TRUE(boot(0, runtime::WeightTier::kPageable));
+  EXPECT_EQ(answers(60), tokens);
+}
+
+TEST_F(FleetTest, AThousandSwapsLeaveMemoryAndFilesAsTheyWere) {
+  const auto open_files = [] {
+    const std::filesystem::directory_iterator files("/proc/self/fd");
+    return std::distance(begin(files), end(files));
+  };
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+  const auto swap = [&](int rounds) {
+    for (int i = 0; i < rounds; ++i) {
+      auto client = std::make_shared<Greedy>();
+      ASSERT_TRUE(fleet_->engine(static_cast<size_t>(i) % 2)
+                      .submit({.prompt = {1},
+                               .max_new_tokens = 1,
+                               .priority = sched::Priority::kMedium,
+                               .prompt_logits = false,
+                               .client = client}));
+      ASSERT_EQ(client->wait().reason, EndReason::kLength);
+    }
+  };
+  swap(200);
+  const auto files_before = open_files();
+  const int64_t memory_before = base::process_memory().resident;
+  const uint64_t drops_before = fleet_->snapshot().stats.drops;
+  swap(1000);
+  EXPECT_GE(fleet_->snapshot().stats.drops - drops_before, 1000U * kFramesPerModel / 2);
+  EXPECT_EQ(open_files(), files_before);
+  if (!base::testing::kSanitized) {
+    EXPECT_LT(base::process_memory().resident - memory_before, 1 << 20);
   }
 }
 
