@@ -80,3 +80,13 @@ const std::span<const base::EmbeddedFile> @array@{rows};
 ")
   set(${sources} ${output} PARENT_SCOPE)
 endfunction()
+
+# neuros_flatbuffers(plan plan.fbs): the header plan_generated.h in the build folder, made by flatc from the
+# schema; ${plan_generated} goes among the sources of who includes it.
+function(neuros_flatbuffers name schema)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${name}_generated.h)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${NEUROS_FLATC} --cpp --scoped-enums -o ${CMAKE_CURRENT_BINARY_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/${schema}
+    DEPENDS ${schema} VERBATIM)
+  set(${name}_generated ${output} PARENT_SCOPE)
+endfunction()

@@ -1,3 +1,4 @@
+#include "plan/map_hash.h"
 #include "plan/plan.h"
 
 #include <cstdarg>
@@ -185,7 +186,8 @@ nlohmann::ordered_json memory_json(const Plan& plan) {
 }  // namespace
 
 std::string describe(const Plan& plan) {
-  std::string text = describe_model(plan) + describe_memory(plan) + describe_kernels(plan) +
+  std::string text = describe_model(plan) + describe_memory(plan) + "map         " +
+                     map_hash_text(map_hash(plan)) + "\n" + describe_kernels(plan) +
                      describe_choices(plan) + describe_values(plan) + "reasons\n";
   for (const std::string& reason : plan.reasons) text += "  " + reason + "\n";
   return text;
@@ -208,6 +210,7 @@ std::string describe_json(const Plan& plan) {
                 {"pages", plan.kv.pages},
                 {"page_bytes", plan.kv.page_bytes}};
   json["memory_bytes"] = memory_json(plan);
+  json["map_hash"] = map_hash_text(map_hash(plan));
   for (const SegmentPlacement& segment : plan.segments) {
     json["segments"].push_back(
         {{"name", segment.name}, {"offset", segment.offset}, {"bytes", segment.bytes}});

@@ -1,6 +1,9 @@
 #include "plan/fleet_plan.h"
 
+#include "plan/map_hash.h"
+
 #include <cstdio>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -77,6 +80,13 @@ int64_t FleetPlan::frames_of(const Plan& model) const {
   return sum;
 }
 
+FleetPlan fleet_of_one(Plan plan) {
+  FleetPlan fleet{.budget_bytes = plan.memory.arena_bytes(), .memory = plan.memory};
+  fleet.allocations.push_back({.id = plan.program.name, .priority = "medium"});
+  fleet.models.push_back(std::move(plan));
+  return fleet;
+}
+
 std::string describe(const FleetPlan& fleet) {
   std::string text = "fleet       " + std::to_string(fleet.models.size()) + " models, budget" +
                      mib(fleet.budget_bytes) + ", boot reserves" + mib(fleet.device_bytes()) + "\n";
@@ -88,6 +98,7 @@ std::string describe(const FleetPlan& fleet) {
             std::to_string(fleet.frames) + " frames of" + mib(fleet.frame_bytes) +
             ", which layers share\n";
   }
+  text += "map         " + map_hash_text(map_hash(fleet)) + "\n";
   for (size_t i = 0; i < fleet.models.size(); ++i) text += describe_model(fleet, i);
   for (const std::string& reason : fleet.reasons) text += "why         " + reason + "\n";
   for (size_t i = 0; i < fleet.models.size(); ++i) {
@@ -105,6 +116,7 @@ std::string describe_json(const FleetPlan& fleet) {
       {"frame_bytes", fleet.frame_bytes},
       {"frames", fleet.frames},
       {"residency", std::string(kResidencyNames[static_cast<size_t>(fleet.residency)])},
+      {"map_hash", map_hash_text(map_hash(fleet))},
       {"reasons", fleet.reasons},
       {"models", nlohmann::ordered_json::array()}};
   for (size_t i = 0; i < fleet.models.size(); ++i) {
@@ -112,7 +124,7 @@ std::string describe_json(const FleetPlan& fleet) {
     model["allocation"] = allocation_json(fleet.allocations[i]);
     out["models"].push_back(std::move(model));
   }
-  return out.dump(2) + "\n";
+  return out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace neuros::plan

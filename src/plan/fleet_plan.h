@@ -58,6 +58,9 @@ struct FleetPlan {
   int64_t frames_of(const Plan& model) const;
 };
 
+/// A model alone, with as much memory as it takes.
+FleetPlan fleet_of_one(Plan plan);
+
 /// A page a person reads; and the same as JSON.
 std::string describe(const FleetPlan& fleet);
 std::string describe_json(const FleetPlan& fleet);

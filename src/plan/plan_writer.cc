@@ -1,0 +1,240 @@
+#include "base/check.h"
+#include "base/xxh64.h"
+#include "plan/plan_file.h"
+#include "plan/plan_file_names.h"
+#include "plan_generated.h"
+
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace neuros::plan {
+namespace {
+
+using flatbuffers::Offset;
+
+/// Parts are written before what refers to them, each in a statement of its own: the order of a
+/// call's arguments is the compiler's.
+class Writer {
+ public:
+  std::vector<std::byte> write(const FleetPlan& fleet);
+
+ private:
+  using Text = Offset<flatbuffers::String>;
+  template <typename T>
+  using List = Offset<flatbuffers::Vector<T>>;
+
+  Text text(std::string_view text) { return text.empty() ? 0 : builder_.CreateString(text); }
+  List<Text> texts(const std::vector<std::string>& texts);
+  template <typename Table, typename T>
+  List<Offset<Table>> tables(const std::vector<T>& parts) {
+    std::vector<Offset<Table>> tables;
+    for (const T& part : parts) tables.push_back(table(part));
+    return builder_.CreateVector(tables);
+  }
+
+  template <typename Table>
+  Offset<file::Op> wrap(Offset<Table> op) {
+    return file::CreateOp(builder_, file::AnyOpTraits<Table>::enum_value, op.Union());
+  }
+
+  Offset<file::WeightRef> table(const WeightRef& ref);
+  Offset<file::Value> table(const Value& value);
+  Offset<file::EmbedOp> table(const EmbedOp& op);
+  Offset<file::RopeTableOp> table(const RopeTableOp& op);
+  Offset<file::QkvRopeOp> table(const QkvRopeOp& op);
+  Offset<file::AttentionOp> table(const AttentionOp& op);
+  Offset<file::LinearResidualOp> table(const LinearResidualOp& op);
+  Offset<file::GateUpOp> table(const GateUpOp& op);
+  Offset<file::LogitsOp> table(const LogitsOp& op);
+  Offset<file::Op> table(const Op& op);
+  Offset<file::Segment> table(const Segment& segment);
+  Offset<file::Program> table(const Program& program);
+  Offset<file::Gpu> table(const GpuFacts& gpu);
+  Offset<file::Machine> table(const MachineFacts& machine);
+  Offset<file::Kv> table(const KvPlan& kv);
+  Offset<file::SegmentPlacement> table(const SegmentPlacement& segment);
+  Offset<file::WeightPlacement> table(const WeightPlacement& weight);
+  Offset<file::ValuePlacement> table(const ValuePlacement& value);
+  Offset<file::KernelChoice> table(const KernelChoice& choice);
+  Offset<file::Model> table(const Plan& plan);
+
+  flatbuffers::FlatBufferBuilder builder_;
+};
+
+file::Memory memory_of(const MemoryPlan& m) {
+  return file::Memory(m.weights, m.kv, m.activations, m.scratch, m.driver, m.host, m.staging,
+                      m.metadata, m.process, m.arenas_on_host);
+}
+
+file::Limits limits_of(const BatchLimits& limits) {
+  return file::Limits(limits.context, limits.batch_tokens, limits.sequences, limits.logit_rows);
+}
+
+Writer::List<Writer::Text> Writer::texts(const std::vector<std::string>& texts) {
+  std::vector<Text> offsets;
+  for (const std::string& text : texts) offsets.push_back(builder_.CreateString(text));
+  return builder_.CreateVector(offsets);
+}
+
+Offset<file::WeightRef> Writer::table(const WeightRef& ref) {
+  if (!ref.exists()) return 0;
+  const auto name = text(ref.name);
+  const auto shape = builder_.CreateVector(ref.shape.data(), ref.shape.size());
+  return file::CreateWeightRef(builder_, name, shape);
+}
+
+Offset<file::Value> Writer::table(const Value& value) {
+  const Text name = text(value.name), rows = text(plan::name(value.rows));
+  return file::CreateValue(builder_, name, rows, value.cols);
+}
+
+Offset<file::EmbedOp> Writer::table(const EmbedOp& op) {
+  const auto weights = table(op.table);
+  return file::CreateEmbedOp(builder_, weights, op.scale, op.out);
+}
+
+Offset<file::RopeTableOp> Writer::table(const RopeTableOp& op) {
+  const auto frequency = builder_.CreateVector(op.inverse_frequency);
+  return file::CreateRopeTableOp(builder_, frequency, op.magnitude, op.out);
+}
+
+Offset<file::QkvRopeOp> Writer::table(const QkvRopeOp& op) {
+  const auto norm = table(op.norm), wq = table(op.wq), wk = table(op.wk), wv = table(op.wv),
+             bq = table(op.bq), bk = table(op.bk), bv = table(op.bv), q_norm = table(op.q_norm),
+             k_norm = table(op.k_norm);
+  const Text style = text(name(op.rope_style));
+  return file::CreateQkvRopeOp(builder_, norm, wq, wk, wv, bq, bk, bv, q_norm, k_norm, op.epsilon,
+                               op.layer, op.heads, op.kv_heads, op.head_dim, op.rope_dims, style,
+                               op.in, op.rope_table, op.out);
+}
+
+Offset<file::AttentionOp> Writer::table(const AttentionOp& op) {
+  return file::CreateAttentionOp(builder_, op.layer, op.heads, op.kv_heads, op.head_dim, op.scale,
+                                 op.window, op.soft_cap, op.in, op.out);
+}
+
+Offset<file::LinearResidualOp> Writer::table(const LinearResidualOp& op) {
+  const auto weight = table(op.weight), bias = table(op.bias);
+  return file::CreateLinearResidualOp(builder_, weight, bias, op.in, op.residual);
+}
+
+Offset<file::GateUpOp> Writer::table(const GateUpOp& op) {
+  const auto norm = table(op.norm), gate = table(op.gate), up = table(op.up);
+  return file::CreateGateUpOp(builder_, norm, gate, up, op.epsilon, op.in, op.out);
+}
+
+Offset<file::LogitsOp> Writer::table(const LogitsOp& op) {
+  const auto norm = table(op.norm), head = table(op.head);
+  return file::CreateLogitsOp(builder_, norm, head, op.epsilon, op.in, op.out);
+}
+
+Offset<file::Op> Writer::table(const Op& op) {
+  return std::visit([this](const auto& kind) { return wrap(table(kind)); }, op);
+}
+
+Offset<file::Segment> Writer::table(const Segment& segment) {
+  const Text name = text(segment.name);
+  const auto ops = tables<file::Op>(segment.ops);
+  return file::CreateSegment(builder_, name, ops);
+}
+
+Offset<file::Program> Writer::table(const Program& p) {
+  const Text name = text(p.name), architecture = text(p.architecture);
+  const auto values = tables<file::Value>(p.values);
+  const auto segments = tables<file::Segment>(p.segments);
+  return file::CreateProgram(builder_, name, architecture, p.hidden, p.feed_forward, p.vocabulary,
+                             p.layers, p.heads, p.kv_heads, p.head_dim, p.context_trained, values,
+                             segments);
+}
+
+Offset<file::Gpu> Writer::table(const GpuFacts& gpu) {
+  const Text name = text(gpu.name), capability = text(gpu.compute_capability);
+  return file::CreateGpu(builder_, name, capability, gpu.memory_bytes, gpu.pinned_bytes);
+}
+
+Offset<file::Machine> Writer::table(const MachineFacts& machine) {
+  const Text level = text(machine.cpu_level);
+  const auto gpu = machine.gpu ? table(*machine.gpu) : Offset<file::Gpu>();
+  return file::CreateMachine(builder_, level, machine.avx512_bf16, machine.cores,
+                             machine.host_bytes, gpu);
+}
+
+Offset<file::Kv> Writer::table(const KvPlan& kv) {
+  const Text dtype = text(base::name(kv.dtype));
+  return file::CreateKv(builder_, dtype, kv.page_tokens, kv.pages, kv.page_bytes);
+}
+
+Offset<file::SegmentPlacement> Writer::table(const SegmentPlacement& segment) {
+  const Text name = text(segment.name);
+  return file::CreateSegmentPlacement(builder_, name, segment.offset, segment.bytes);
+}
+
+Offset<file::WeightPlacement> Writer::table(const WeightPlacement& w) {
+  const Text name = text(w.name), kind = text(plan::name(w.kind)),
+             dtype = text(base::name(w.dtype)), kernel = text(w.kernel);
+  return file::CreateWeightPlacement(builder_, name, kind, dtype, w.rows, w.cols, w.segment,
+                                     w.offset, w.bytes, w.file_bytes, kernel);
+}
+
+Offset<file::ValuePlacement> Writer::table(const ValuePlacement& value) {
+  const Text name = text(value.name);
+  return file::CreateValuePlacement(builder_, name, value.offset, value.bytes, value.first_op,
+                                    value.last_op);
+}
+
+Offset<file::KernelChoice> Writer::table(const KernelChoice& choice) {
+  const Text op = text(choice.op), dtype = text(base::name(choice.dtype)),
+             source = text(name(choice.source));
+  return file::CreateKernelChoice(builder_, op, dtype, choice.rows, choice.cols, choice.tokens,
+                                  choice.value, source);
+}
+
+Offset<file::Model> Writer::table(const Plan& plan) {
+  const auto program = table(plan.program);
+  const Text path = text(plan.model_path), device = text(plan.device),
+             device_kind = text(plan.device_kind), op_table = text(plan.op_table);
+  const auto machine = table(plan.machine);
+  const auto kv = table(plan.kv);
+  const auto segments = tables<file::SegmentPlacement>(plan.segments);
+  const auto weights = tables<file::WeightPlacement>(plan.weights);
+  const auto values = tables<file::ValuePlacement>(plan.values);
+  const auto choices = tables<file::KernelChoice>(plan.kernel_choices);
+  const auto reasons = texts(plan.reasons);
+  const file::Limits limits = limits_of(plan.limits);
+  const file::Memory memory = memory_of(plan.memory);
+  return file::CreateModel(builder_, program, path, device, device_kind, op_table, plan.workers,
+                           machine, &limits, kv, segments, weights, values, choices, &memory,
+                           reasons);
+}
+
+/// The buffer, zeros to a multiple of 8, and their hash.
+std::vector<std::byte> sealed(std::span<const uint8_t> buffer) {
+  const size_t padded =
+      (buffer.size() + sizeof(uint64_t) - 1) / sizeof(uint64_t) * sizeof(uint64_t);
+  CHECK(padded + sizeof(uint64_t) <= kPlanFileBytesMax);
+  std::vector<std::byte> bytes(padded + sizeof(uint64_t));
+  std::memcpy(bytes.data(), buffer.data(), buffer.size());
+  const uint64_t hash = base::xxh64(std::span(bytes).first(padded));
+  std::memcpy(bytes.data() + padded, &hash, sizeof hash);
+  return bytes;
+}
+
+std::vector<std::byte> Writer::write(const FleetPlan& fleet) {
+  const auto models = tables<file::Model>(fleet.models);
+  const auto reasons = texts(fleet.reasons);
+  const file::Memory memory = memory_of(fleet.memory);
+  file::FinishFleetBuffer(builder_,
+                          file::CreateFleet(builder_, kPlanFileVersion, models, fleet.budget_bytes,
+                                            fleet.frame_bytes, fleet.frames, &memory, reasons));
+  return sealed(builder_.GetBufferSpan());
+}
+
+}  // namespace
+
+std::vector<std::byte> write_plan(const FleetPlan& fleet) {
+  return Writer().write(fleet);
+}
+
+}  // namespace neuros::plan
