@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "runtime/live_process.h"
+#include "runtime/plan_check.h"
 
 #include <algorithm>
 #include <variant>
@@ -9,18 +10,6 @@
 namespace neuros::runtime {
 
 namespace {
-
-kernels::OpLimits op_limits(const plan::Plan& plan) {
-  return {.tokens = plan.limits.batch_tokens,
-          .sequences = plan.limits.sequences,
-          .cols = plan.widest_cols(),
-          .rows = plan.widest_rows(),
-          .heads = plan.program.heads,
-          .head_dim = plan.program.head_dim,
-          .context = plan.limits.context,
-          .logit_rows = plan.limits.logit_rows,
-          .workers = plan.workers};
-}
 
 /// What a table says; the rest the kernels estimate for each launch.
 kernels::KernelChoices measured_choices(const plan::Plan& plan) {

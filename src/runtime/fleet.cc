@@ -9,6 +9,7 @@
 #include "runtime/machine_check.h"
 #include "runtime/mailbox.h"
 #include "runtime/op_tables.h"
+#include "runtime/plan_check.h"
 #include "runtime/weight_loading.h"
 
 #include <condition_variable>
@@ -28,20 +29,6 @@ sched::SchedulerLimits scheduler_limits(const plan::Plan& plan) {
           .pages = plan.kv.pages,
           .page_tokens = plan.kv.page_tokens,
           .queue = std::numeric_limits<int32_t>::max()};  // the mailbox refuses before
-}
-
-base::Result<> check_plan(const plan::Plan& plan) {
-  const plan::BatchLimits& limits = plan.limits;
-  if (limits.context < 1 || limits.batch_tokens < 1 || limits.sequences < 1 ||
-      limits.logit_rows < 1 || plan.kv.pages < 1 || plan.kv.page_tokens < 1) {
-    return base::fail("boot: a limit of the plan is not positive");
-  }
-  if (plan.kv.pages * plan.kv.page_bytes > plan.memory.kv) {
-    return base::fail("boot: " + std::to_string(plan.kv.pages) + " KV pages of " +
-                      std::to_string(plan.kv.page_bytes) + " bytes do not fit the plan's " +
-                      std::to_string(plan.memory.kv));
-  }
-  return {};
 }
 
 base::Result<> check_workers(const plan::Plan& plan, device::Stream& stream) {
@@ -268,7 +255,6 @@ base::Result<> BootedFleet::boot(std::vector<FleetMember> members, device::Devic
 
 base::Result<> BootedFleet::open_member(FleetMember& member, device::Device& device,
                                         const FleetOptions& options) {
-  TRY(check_plan(member.plan));
   if (member.plan.memory.arenas_on_host != device.memory_is_host()) {
     return base::fail("boot: the plan is for " + member.plan.device + ", the device is " +
                       device.name());
@@ -278,6 +264,7 @@ base::Result<> BootedFleet::open_member(FleetMember& member, device::Device& dev
     return base::fail("boot: this machine does not run kernels " + member.plan.op_table,
                       base::ErrorKind::kUnsupported);
   }
+  TRY(check_plan(member.plan, *ops));
   auto stream = TRY(stream_for(device));
   TRY(check_workers(member.plan, *stream));
   auto opened = std::make_unique<Member>(std::move(member.plan), *ops, std::move(stream),
