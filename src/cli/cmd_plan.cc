@@ -4,6 +4,7 @@
 #include "builder/spec/stage_graph.h"
 #include "cli/command.h"
 #include "cli/model_flags.h"
+#include "cli/plan_file_io.h"
 #include "device/shipped_profiles.h"
 #include "pipeline/spec_fleet.h"
 
@@ -21,6 +22,7 @@ namespace {
 struct PlanFlags {
   ModelFlags model;
   std::string profile;
+  std::string output;  ///< file of the plan; "": none
   bool json = false;
 };
 
@@ -59,15 +61,27 @@ base::Result<> explain_pipeline(const PlanFlags& flags) {
     if (fleet) std::cout << "\n" << plan::describe(*fleet);
   }
   if (!fleet) return tl::unexpected(with_context(fleet.error(), flags.model.path));
+  return flags.output.empty() ? base::Result<>() : save_plan(*fleet, flags.output);
+}
+
+/// What a file that holds a plan says.
+base::Result<> explain_plan(const PlanFlags& flags) {
+  if (!flags.profile.empty() || !flags.output.empty()) {
+    return base::fail(flags.model.path + ": a plan already; --profile and -o are for models");
+  }
+  const plan::FleetPlan fleet = TRY(load_plan(flags.model.path));
+  std::cout << plan_page(fleet, flags.json);
   return {};
 }
 
 base::Result<> run_plan(const PlanFlags& flags) {
+  if (flags.model.path.ends_with(".plan")) return explain_plan(flags);
   if (is_pipeline(flags.model.path)) return explain_pipeline(flags);
   const pipeline::ModelOptions options = TRY(options_of(flags));
   const plan::Plan plan = TRY(pipeline::plan_model(flags.model.path, options));
-  std::cout << (flags.json ? plan::describe_json(plan) + "\n" : plan::describe(plan));
-  return {};
+  const plan::FleetPlan fleet = plan::fleet_of_one(plan);
+  std::cout << plan_page(fleet, flags.json);
+  return flags.output.empty() ? base::Result<>() : save_plan(fleet, flags.output);
 }
 
 std::string shipped_names() {
@@ -86,10 +100,12 @@ void add_plan(CLI::App& app, Action& action) {
   flags->model.declare(*command);
   command->add_option("--profile", flags->profile,
                       "plan for another machine: a file of neuros profile, or " + shipped_names());
+  command->add_option("-o,--output", flags->output, "also write the plan to this file, as x.plan");
   command->add_flag("--json", flags->json, "for machines");
   command->footer(
       "Example: neuros plan model.gguf --memory 8GB\n"
       "         neuros plan model.gguf --device cuda --profile rtx-4090\n"
+      "         neuros plan model.gguf -o model.plan; neuros plan model.plan\n"
       "         neuros plan pipeline.yaml --memory 24GB: stages, what each model gets, and why");
   command->callback([flags, &action] { action = [flags] { return run_plan(*flags); }; });
 }

@@ -114,7 +114,8 @@ base::Result<> run(const RunFlags& flags) {
   TRY(flags.prompt.empty() ? session.converse() : session.one_answer(flags.prompt));
   if (flags.json || flags.quiet) return {};
   const std::string report = memory_report(model->plan().memory, base::process_memory());
-  std::fprintf(stderr, "[%s]\n[%s]\n", load_report(model->load_report()).c_str(), report.c_str());
+  std::fprintf(stderr, "[%s]\n[%s, %s]\n", load_report(model->load_report()).c_str(),
+               report.c_str(), map_report(model->plan()).c_str());
   return {};
 }
 

@@ -57,7 +57,7 @@ void report(pipeline::ModelFleet& fleet, const std::string& url) {
 
 void report_memory(const pipeline::ModelFleet& fleet) {
   const std::string line = memory_report(fleet.plan().memory, base::process_memory());
-  std::fprintf(stderr, "%s\n", line.c_str());
+  std::fprintf(stderr, "%s, %s\n", line.c_str(), map_report(fleet.plan()).c_str());
 }
 
 base::Result<> run_serve(ServeFlags flags) {

@@ -1,5 +1,7 @@
 #include "cli/memory_report.h"
 
+#include "plan/map_hash.h"
+
 #include <cstdio>
 
 #include <nlohmann/json.hpp>
@@ -21,6 +23,14 @@ std::string memory_report(const plan::MemoryPlan& predicted, const base::Process
       mib(predicted.steady_bytes()), mib(measured.resident), mib(predicted.peak_bytes()),
       mib(measured.peak));
   return line;
+}
+
+std::string map_report(const plan::FleetPlan& fleet) {
+  return "map " + plan::map_hash_text(plan::map_hash(fleet));
+}
+
+std::string map_report(const plan::Plan& plan) {
+  return "map " + plan::map_hash_text(plan::map_hash(plan));
 }
 
 nlohmann::ordered_json memory_report_json(const plan::MemoryPlan& predicted,

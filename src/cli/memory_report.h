@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/process_memory.h"
-#include "plan/plan.h"
+#include "plan/fleet_plan.h"
 
 #include <string>
 
@@ -15,5 +15,9 @@ std::string memory_report(const plan::MemoryPlan& predicted, const base::Process
 /// The same four in bytes.
 nlohmann::ordered_json memory_report_json(const plan::MemoryPlan& predicted,
                                           const base::ProcessMemory& measured);
+
+/// "map 0011223344556677" (plan/map_hash.h).
+std::string map_report(const plan::FleetPlan& fleet);
+std::string map_report(const plan::Plan& plan);
 
 }  // namespace neuros::cli
