@@ -41,6 +41,13 @@ class ByteCursor {
     return taken;
   }
 
+  /// A u32 length and that many bytes.
+  base::Result<std::string> text(std::string_view what) {
+    const auto length = TRY(read<uint32_t>(what));
+    const auto bytes = TRY(take(length, what));
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+
  private:
   tl::unexpected<base::Error> cut_short(std::string_view what, uint64_t wanted) const {
     return base::fail(std::string(what) + ": needs " + std::to_string(wanted) +

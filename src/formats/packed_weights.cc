@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/xxh64.h"
 #include "formats/byte_cursor.h"
+#include "formats/byte_encoder.h"
 #include "formats/printable.h"
 
 #include <cstring>
@@ -19,42 +20,9 @@ constexpr uint32_t kVersion = 1;
 constexpr uint32_t kSegmentsMax = 65'536;
 constexpr size_t kHashAt = 16, kHashedFrom = 24, kFileBytesAt = 24;
 
-class Encoder {
- public:
-  template <typename T>
-  void put(T value) {
-    append(std::as_bytes(std::span(&value, 1)));
-  }
-  void text(std::string_view text) {
-    put(static_cast<uint32_t>(text.size()));
-    raw(text);
-  }
-  void raw(std::string_view text) { append(std::as_bytes(std::span(text.data(), text.size()))); }
-  void pad() {
-    bytes_.resize((bytes_.size() + kPackedAlignment - 1) / kPackedAlignment * kPackedAlignment);
-  }
-  template <typename T>
-  void patch(size_t at, T value) {
-    std::memcpy(bytes_.data() + at, &value, sizeof value);
-  }
-  std::vector<std::byte>& bytes() { return bytes_; }
-
- private:
-  void append(std::span<const std::byte> more) {
-    bytes_.insert(bytes_.end(), more.begin(), more.end());
-  }
-  std::vector<std::byte> bytes_;
-};
-
-Result<std::string> read_text(ByteCursor& cursor, std::string_view what) {
-  const auto length = TRY(cursor.read<uint32_t>(what));
-  const auto bytes = TRY(cursor.take(length, what));
-  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-}
-
 Result<PackedSegment> read_segment(ByteCursor& cursor) {
   PackedSegment segment;
-  segment.name = TRY(read_text(cursor, "name of a segment"));
+  segment.name = TRY(cursor.text("name of a segment"));
   segment.bytes = TRY(cursor.read<uint64_t>("bytes of a segment"));
   segment.hash = TRY(cursor.read<uint64_t>("hash of a segment"));
   if (segment.bytes % kPackedAlignment != 0) {
@@ -67,7 +35,7 @@ Result<PackedSegment> read_segment(ByteCursor& cursor) {
 Result<PackedWeightsHeader> read_fields(ByteCursor& cursor, uint64_t data_bytes) {
   PackedWeightsHeader header;
   header.key = TRY(cursor.read<uint64_t>("key"));
-  header.made_for = TRY(read_text(cursor, "what the weights are for"));
+  header.made_for = TRY(cursor.text("what the weights are for"));
   const auto count = TRY(cursor.read<uint32_t>("number of segments"));
   if (count > kSegmentsMax) {
     return fail(std::to_string(count) + " segments, limit " + std::to_string(kSegmentsMax));
@@ -102,7 +70,7 @@ uint64_t PackedWeightsHeader::data_bytes() const {
 }
 
 std::vector<std::byte> encode_packed_header(const PackedWeightsHeader& header) {
-  Encoder encoder;
+  ByteEncoder encoder;
   encoder.raw(kMagic);
   encoder.put(kVersion);
   encoder.put(uint32_t{0});  // header bytes
@@ -117,7 +85,7 @@ std::vector<std::byte> encode_packed_header(const PackedWeightsHeader& header) {
     encoder.put(segment.bytes);
     encoder.put(segment.hash);
   }
-  encoder.pad();
+  encoder.pad(kPackedAlignment);
   const size_t bytes = encoder.bytes().size();
   CHECK(bytes <= kPackedHeaderBytesMax);
   encoder.patch(kMagic.size() + sizeof kVersion, static_cast<uint32_t>(bytes));
