@@ -39,10 +39,13 @@ class Reader {
   size_t named(const flatbuffers::String* text, const Names& names, const char* what);
   base::DType dtype(const flatbuffers::String* text);
 
+  /// FlatBuffers' verifier does not see to it that numbers of a vector are aligned.
   template <typename T>
   std::vector<T> numbers(const flatbuffers::Vector<T>* numbers) {
     if (numbers == nullptr || !take(numbers->size() * sizeof(T))) return {};
-    return std::vector<T>(numbers->begin(), numbers->end());
+    std::vector<T> copied(numbers->size());
+    if (!copied.empty()) std::memcpy(copied.data(), numbers->Data(), copied.size() * sizeof(T));
+    return copied;
   }
   template <typename Table, typename Read>
   auto tables(const flatbuffers::Vector<flatbuffers::Offset<Table>>* tables, Read read) {
