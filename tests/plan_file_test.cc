@@ -61,14 +61,17 @@ plan::FleetPlan plan_of_specs(const std::vector<std::string>& specs, int64_t mem
   return plan_of(checkpoints, memory_bytes);
 }
 
-/// Two tiny models; with `memory_bytes` of the first at rest they share frames.
+/// Two tiny models.
 plan::FleetPlan tiny_fleet(int64_t memory_bytes = int64_t{64} << 20) {
   static const TinyModel a, b(5);
   return plan_of({&a.checkpoint(), &b.checkpoint()}, memory_bytes);
 }
 
+/// With so little memory that they share frames.
 plan::FleetPlan paged_fleet() {
-  return tiny_fleet(tiny_fleet().device_bytes() - 1);
+  plan::FleetPlan fleet = tiny_fleet();
+  while (!fleet.pages()) fleet = tiny_fleet(fleet.device_bytes() - 1);
+  return fleet;
 }
 
 void expect_survives(const plan::FleetPlan& fleet) {
@@ -79,6 +82,7 @@ void expect_survives(const plan::FleetPlan& fleet) {
   EXPECT_EQ(plan::describe_json(*read), plan::describe_json(fleet));
   EXPECT_EQ(plan::map_hash(*read), plan::map_hash(fleet));
   EXPECT_EQ(plan::write_plan(*read), file) << "what a page does not show is there too";
+  for (const plan::Allocation& allocation : read->allocations) EXPECT_FALSE(allocation.id.empty());
 }
 
 TEST(PlanFile, GivesBackThePlan) {

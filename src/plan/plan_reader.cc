@@ -4,6 +4,7 @@
 #include "plan/validate.h"
 #include "plan_generated.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -83,6 +84,7 @@ class Reader {
   ValuePlacement placed_value(const file::ValuePlacement& value);
   KernelChoice choice(const file::KernelChoice& choice);
   Plan model(const file::Model& model);
+  Allocation allocation(const file::Allocation& allocation);
 
   size_t left_;
   std::string error_;
@@ -297,6 +299,7 @@ WeightPlacement Reader::placed_weight(const file::WeightPlacement& weight) {
           .kind = static_cast<WeightPlacement::Kind>(
               named(weight.kind(), kWeightKindNames, "kind of a weight")),
           .dtype = dtype(weight.dtype()),
+          .file_dtype = dtype(weight.file_dtype()),
           .rows = weight.rows(),
           .cols = weight.cols(),
           .segment = weight.segment(),
@@ -343,6 +346,22 @@ Plan Reader::model(const file::Model& model) {
           .reasons = texts(model.reasons())};
 }
 
+Allocation Reader::allocation(const file::Allocation& allocation) {
+  Allocation read{
+      .id = text(allocation.id()),
+      .priority = text(allocation.priority()),
+      .stays = allocation.stays(),
+      .home = static_cast<Home>(named(allocation.home(), kHomeNames, "home of weights")),
+      .together = numbers(allocation.together())};
+  const std::vector<int64_t> onload = numbers(allocation.onload_us());
+  if (onload.size() != read.onload_us.size()) {
+    fail("times of " + std::to_string(onload.size()) + " homes of weights");
+    return read;
+  }
+  std::ranges::copy(onload, read.onload_us.begin());
+  return read;
+}
+
 base::Result<FleetPlan> Reader::read(const file::Fleet& fleet) {
   if (fleet.version() != kPlanFileVersion) {
     return base::fail("plan: version " + std::to_string(fleet.version()) + ", expected " +
@@ -350,6 +369,9 @@ base::Result<FleetPlan> Reader::read(const file::Fleet& fleet) {
                       base::ErrorKind::kUnsupported);
   }
   FleetPlan plan{.models = tables(fleet.models(), &Reader::model),
+                 .allocations = tables(fleet.allocations(), &Reader::allocation),
+                 .residency = static_cast<Residency>(
+                     named(fleet.residency(), kResidencyNames, "residency of weights")),
                  .budget_bytes = fleet.budget_bytes(),
                  .frame_bytes = fleet.frame_bytes(),
                  .frames = fleet.frames(),

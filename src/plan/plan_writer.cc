@@ -59,6 +59,7 @@ class Writer {
   Offset<file::ValuePlacement> table(const ValuePlacement& value);
   Offset<file::KernelChoice> table(const KernelChoice& choice);
   Offset<file::Model> table(const Plan& plan);
+  Offset<file::Allocation> table(const Allocation& allocation);
 
   flatbuffers::FlatBufferBuilder builder_;
 };
@@ -173,9 +174,10 @@ Offset<file::SegmentPlacement> Writer::table(const SegmentPlacement& segment) {
 
 Offset<file::WeightPlacement> Writer::table(const WeightPlacement& w) {
   const Text name = text(w.name), kind = text(plan::name(w.kind)),
-             dtype = text(base::name(w.dtype)), kernel = text(w.kernel);
+             dtype = text(base::name(w.dtype)), kernel = text(w.kernel),
+             file_dtype = text(base::name(w.file_dtype));
   return file::CreateWeightPlacement(builder_, name, kind, dtype, w.rows, w.cols, w.segment,
-                                     w.offset, w.bytes, w.file_bytes, kernel);
+                                     w.offset, w.bytes, w.file_bytes, kernel, file_dtype);
 }
 
 Offset<file::ValuePlacement> Writer::table(const ValuePlacement& value) {
@@ -209,6 +211,15 @@ Offset<file::Model> Writer::table(const Plan& plan) {
                            reasons);
 }
 
+Offset<file::Allocation> Writer::table(const Allocation& allocation) {
+  const Text id = text(allocation.id), priority = text(allocation.priority),
+             home = text(kHomeNames[static_cast<size_t>(allocation.home)]);
+  const auto together = builder_.CreateVector(allocation.together);
+  const auto onload =
+      builder_.CreateVector(allocation.onload_us.data(), allocation.onload_us.size());
+  return file::CreateAllocation(builder_, id, priority, allocation.stays, home, together, onload);
+}
+
 /// The buffer, zeros to a multiple of 8, and their hash.
 std::vector<std::byte> sealed(std::span<const uint8_t> buffer) {
   const size_t padded =
@@ -224,10 +235,13 @@ std::vector<std::byte> sealed(std::span<const uint8_t> buffer) {
 std::vector<std::byte> Writer::write(const FleetPlan& fleet) {
   const auto models = tables<file::Model>(fleet.models);
   const auto reasons = texts(fleet.reasons);
+  const Text residency = text(kResidencyNames[static_cast<size_t>(fleet.residency)]);
+  const auto allocations = tables<file::Allocation>(fleet.allocations);
   const file::Memory memory = memory_of(fleet.memory);
-  file::FinishFleetBuffer(builder_,
-                          file::CreateFleet(builder_, kPlanFileVersion, models, fleet.budget_bytes,
-                                            fleet.frame_bytes, fleet.frames, &memory, reasons));
+  file::FinishFleetBuffer(
+      builder_,
+      file::CreateFleet(builder_, kPlanFileVersion, models, fleet.budget_bytes, fleet.frame_bytes,
+                        fleet.frames, &memory, reasons, residency, allocations));
   return sealed(builder_.GetBufferSpan());
 }
 

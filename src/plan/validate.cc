@@ -19,6 +19,7 @@ using base::Result;
 
 constexpr int64_t kWide = int64_t{1} << 28;
 constexpr int64_t kPlaceAlignment = 64;
+constexpr int64_t kPlanGroupsMax = 4096;
 
 int64_t aligned(int64_t bytes, int64_t alignment) {
   return (bytes + alignment - 1) / alignment * alignment;
@@ -87,8 +88,13 @@ Result<> check_weight_shape(const WeightPlacement& weight) {
     const int64_t bytes = base::bytes_of(base::DType::kF32, weight.cols);
     return equal("bytes", weight.bytes, aligned(bytes, kPlaceAlignment));
   }
-  if (static_cast<int>(weight.dtype) >= base::kWeightDTypeCount) {
-    return fail("type " + std::string(base::name(weight.dtype)) + " for a matrix");
+  for (const base::DType dtype : {weight.dtype, weight.file_dtype}) {
+    if (static_cast<int>(dtype) < base::kWeightDTypeCount) continue;
+    return fail("type " + std::string(base::name(dtype)) + " for a matrix");
+  }
+  if (weight.is_quantised_at_boot() && base::is_quantised(weight.file_dtype)) {
+    return fail("type " + std::string(base::name(weight.dtype)) + " of what is " +
+                std::string(base::name(weight.file_dtype)) + " in the file");
   }
   return equal("columns beyond whole blocks", weight.cols % base::info(weight.dtype).block_elements,
                0);
@@ -223,6 +229,21 @@ Result<> check_frames(const FleetPlan& fleet) {
                 std::min<int64_t>(kPlanBytesMax / fleet.frame_bytes, INT32_MAX));
 }
 
+Result<> check_allocations(const FleetPlan& fleet) {
+  TRY(equal("allocations", std::ssize(fleet.allocations), std::ssize(fleet.models)));
+  for (const Allocation& allocation : fleet.allocations) {
+    for (const int32_t group : allocation.together) {
+      TRY(within("group of models", group, 0, kPlanGroupsMax));
+    }
+    for (const int64_t us : allocation.onload_us) {
+      TRY(within("time that weights take", us, 0, INT64_MAX));
+    }
+  }
+  const bool all_stay = fleet.residency == Residency::kAllStay;
+  if (all_stay != fleet.pages()) return {};
+  return fail("weights that stay share frames, or such that go have none");
+}
+
 /// The fleet's arenas are those of its models.
 Result<> check_sums(const FleetPlan& fleet) {
   MemoryPlan sum;
@@ -251,6 +272,7 @@ Result<> validate(const FleetPlan& fleet) {
   TRY(within("plan: models", std::ssize(fleet.models), 1, kPlanModelsMax));
   auto checked = check_frames(fleet);
   if (checked) checked = check_sizes(fleet.memory);
+  if (checked) checked = check_allocations(fleet);
   if (checked) checked = within("budget", fleet.budget_bytes, 0, INT64_MAX);
   if (!checked) return tl::unexpected(with_context(std::move(checked).error(), "plan"));
   const int64_t alignment = fleet.pages() ? fleet.frame_bytes : kSegmentAlignment;
