@@ -27,7 +27,7 @@ namespace {
 using ::testing::HasSubstr;
 using testing::TinyModel;
 
-constexpr int64_t kFrame = 64 << 10;
+constexpr int64_t kFrame = 4 << 10;
 
 plan::FleetPlan plan_of(const std::vector<const formats::Checkpoint*>& checkpoints,
                         int64_t memory_bytes) {
@@ -82,7 +82,6 @@ void expect_survives(const plan::FleetPlan& fleet) {
   EXPECT_EQ(plan::describe_json(*read), plan::describe_json(fleet));
   EXPECT_EQ(plan::map_hash(*read), plan::map_hash(fleet));
   EXPECT_EQ(plan::write_plan(*read), file) << "what a page does not show is there too";
-  for (const plan::Allocation& allocation : read->allocations) EXPECT_FALSE(allocation.id.empty());
 }
 
 TEST(PlanFile, GivesBackThePlan) {
