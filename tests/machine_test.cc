@@ -138,8 +138,9 @@ TEST(Machine, ABudgetBeyondTheProfilesMemoryIsRefused) {
 TEST(Machine, EachModelOfAFleetCountsOnWhatAllNeed) {
   pipeline::ModelOptions options;
   options.threads = 1;
-  const auto fleet =
-      pipeline::plan_fleet({{.path = kModel, .name = "a"}, {.path = kModel, .name = "b"}}, options);
+  const auto fleet = pipeline::plan_fleet(
+      {{.path = kModel, .name = "a"}, {.path = kModel, .name = "b", .kv_dtype = base::DType::kF32}},
+      options);
   ASSERT_TRUE(fleet.has_value()) << fleet.error().message;
   for (const plan::Plan& model : fleet->models) {
     EXPECT_EQ(model.machine.host_bytes, fleet->memory.peak_bytes());

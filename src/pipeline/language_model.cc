@@ -69,9 +69,19 @@ LanguageModel::State::State(OpenedModel opened, runtime::Engine& booted)
     : id(std::move(opened.id)),
       created_unix_s(unix_now_s()),
       tokenizer(std::move(opened.tokenizer)),
-      chat_template(std::move(opened.chat_template)),
+      chat_template(opened.chat_template ? std::make_shared<const text::ChatTemplate>(
+                                               std::move(*opened.chat_template))
+                                         : nullptr),
       default_sampling(std::move(opened.default_sampling)),
       engine(booted) {}
+
+LanguageModel::State::State(const State& same, std::string other_id)
+    : id(std::move(other_id)),
+      created_unix_s(same.created_unix_s),
+      tokenizer(same.tokenizer),
+      chat_template(same.chat_template),
+      default_sampling(same.default_sampling),
+      engine(same.engine) {}
 
 LanguageModel::LanguageModel(std::unique_ptr<State> state) : state_(std::move(state)) {}
 LanguageModel::~LanguageModel() = default;
@@ -92,7 +102,7 @@ std::shared_ptr<const text::Tokenizer> LanguageModel::shared_tokenizer() const {
   return state_->tokenizer;
 }
 bool LanguageModel::has_chat_template() const {
-  return state_->chat_template.has_value();
+  return state_->chat_template != nullptr;
 }
 const std::string& LanguageModel::chat_template_source() const {
   return tokenizer().vocabulary().chat_template;

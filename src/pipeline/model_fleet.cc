@@ -1,12 +1,15 @@
 #include "pipeline/model_fleet.h"
 
+#include "base/check.h"
 #include "base/process_memory.h"
 #include "builder/fleet_builder.h"
 #include "pipeline/language_model_state.h"
 #include "pipeline/model_opening.h"
+#include "pipeline/shared_models.h"
 #include "runtime/weight_cache.h"
 
-#include <set>
+#include <algorithm>
+#include <mutex>
 #include <utility>
 
 namespace neuros::pipeline {
@@ -16,16 +19,41 @@ namespace {
 constexpr int64_t kHostFrameBytes = 64 << 10;
 constexpr int64_t kGpuFrameBytes = int64_t{2} << 20;
 
-base::Result<std::vector<OpenedModel>> open_models(const std::vector<FleetModelOptions>& models,
-                                                   const ModelOptions& options) {
-  std::vector<OpenedModel> opened;
-  std::set<std::string> ids;
+/// The models of a fleet before they are booted.
+struct OpenedFleet {
+  std::vector<std::string> ids;  ///< of each name
+  SharedModels shared;
+  FleetWishes wishes;
+  std::vector<OpenedModel> models;  ///< of each file
+};
+
+base::Result<std::vector<std::string>> unique_ids(const std::vector<FleetModelOptions>& models) {
+  std::vector<std::string> ids;
   for (const FleetModelOptions& model : models) {
+    std::string id = model_id(model.name, model.path);
+    if (std::ranges::count(ids, id) > 0) {
+      return base::fail(model.path + ": a second model with the id " + id);
+    }
+    ids.push_back(std::move(id));
+  }
+  return ids;
+}
+
+base::Result<OpenedFleet> open_models(const std::vector<FleetModelOptions>& models,
+                                      const ModelOptions& options, const FleetWishes& wishes) {
+  OpenedFleet opened;
+  opened.ids = TRY(unique_ids(models));
+  opened.shared = share_models(models);
+  opened.wishes = share_models(wishes, opened.shared);
+  for (FleetModelOptions& model : opened.shared.models) {
     ModelOptions named = options;
     named.name = model.name;
-    opened.push_back(TRY(open_model(model.path, named)));
-    if (ids.insert(opened.back().id).second) continue;
-    return base::fail(model.path + ": a second model with the id " + opened.back().id);
+    opened.models.push_back(TRY(open_model(model.path, named)));
+    model.terms.id.clear();
+  }
+  for (size_t name = 0; name < opened.ids.size(); ++name) {
+    std::string& id = opened.shared.models[opened.shared.of_name[name]].terms.id;
+    id += (id.empty() ? "" : ", ") + opened.ids[name];
   }
   return opened;
 }
@@ -37,7 +65,6 @@ builder::FleetModelRequest request_of(const OpenedModel& opened, const FleetMode
   if (model.parallel > 0) request.plan.sequences = model.parallel;
   if (model.kv_dtype) request.plan.kv_dtype = *model.kv_dtype;
   request.plan.extra_scratch_bytes = model.scratch_bytes;
-  request.terms.id = opened.id;
   request.terms.home = model.home.value_or(on_host ? plan::Home::kDisk : plan::Home::kPinned);
   return request;
 }
@@ -64,16 +91,16 @@ void choose_homes(const std::vector<FleetModelOptions>& models, const FleetWishe
   }
 }
 
-base::Result<plan::FleetPlan> make_plan(const std::vector<OpenedModel>& opened,
-                                        const std::vector<FleetModelOptions>& models,
-                                        const ModelOptions& options, const FleetWishes& wishes,
+base::Result<plan::FleetPlan> make_plan(const OpenedFleet& opened, const ModelOptions& options,
                                         const TargetMachine& machine) {
+  const std::vector<FleetModelOptions>& models = opened.shared.models;
+  const FleetWishes& wishes = opened.wishes;
   const TunedChoices choices = TRY(read_choices(options));
   const builder::PlanRequest common = TRY(plan_request(options, machine, choices));
   const bool on_host = machine.facts.gpu == std::nullopt;
   std::vector<builder::FleetModelRequest> requests;
-  for (size_t i = 0; i < opened.size(); ++i) {
-    requests.push_back(request_of(opened[i], models[i], common, on_host));
+  for (size_t i = 0; i < models.size(); ++i) {
+    requests.push_back(request_of(opened.models[i], models[i], common, on_host));
   }
   plan::FleetPlan fleet =
       TRY(builder::make_fleet_plan(std::move(requests), *machine.ops,
@@ -130,35 +157,51 @@ struct ModelFleet::State {
   plan::FleetPlan plan;
   std::unique_ptr<runtime::Fleet> fleet;  // before who uses its engines
   std::vector<std::unique_ptr<LanguageModel>> models;
+  std::vector<size_t> planned_as;  ///< of each of those
+  std::mutex mutex;
+  std::vector<int32_t> expected;  ///< how often each model of the fleet is; guarded by mutex
+
+  void name_models(OpenedFleet opened);
 };
 
 base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& models,
                                          const ModelOptions& options, const FleetWishes& wishes) {
-  const std::vector<OpenedModel> opened = TRY(open_models(models, options));
+  const OpenedFleet opened = TRY(open_models(models, options, wishes));
   const TargetMachine machine = TRY(target_machine(options));
-  return make_plan(opened, models, options, wishes, machine);
+  return make_plan(opened, options, machine);
 }
 
 base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
     const std::vector<FleetModelOptions>& models, ModelOptions options, const FleetWishes& wishes) {
-  std::vector<OpenedModel> opened = TRY(open_models(models, options));
+  OpenedFleet opened = TRY(open_models(models, options, wishes));
   auto state = std::make_unique<State>();
   state->device = TRY(open_device(options));
   const TargetMachine machine = TRY(target_machine(options, *state->device));
-  state->plan = TRY(make_plan(opened, models, options, wishes, machine));
+  state->plan = TRY(make_plan(opened, options, machine));
   base::release_free_heap();
   runtime::FleetOptions boot_options = fleet_options(state->plan, options);
-  std::vector<runtime::FleetMember> members = members_of(state->plan, opened, options);
+  std::vector<runtime::FleetMember> members = members_of(state->plan, opened.models, options);
   state->fleet =
       TRY(runtime::Fleet::boot(std::move(members), *state->device, std::move(boot_options)));
-  for (size_t i = 0; i < opened.size(); ++i) {
-    auto model =
-        std::make_unique<LanguageModel::State>(std::move(opened[i]), state->fleet->engine(i));
-    state->models.emplace_back(new LanguageModel(std::move(model)));
-  }
-  opened.clear();
+  state->name_models(std::move(opened));
   base::release_free_heap();
   return std::unique_ptr<ModelFleet>(new ModelFleet(std::move(state)));
+}
+
+/// Every name gets a door of its own to its model.
+void ModelFleet::State::name_models(OpenedFleet opened) {
+  planned_as = opened.shared.of_name;
+  expected.assign(opened.models.size(), 0);
+  std::vector<const LanguageModel::State*> first(opened.models.size(), nullptr);
+  for (size_t name = 0; name < opened.ids.size(); ++name) {
+    const size_t planned = planned_as[name];
+    auto named = first[planned] == nullptr
+                     ? std::make_unique<LanguageModel::State>(std::move(opened.models[planned]),
+                                                              fleet->engine(planned))
+                     : std::make_unique<LanguageModel::State>(*first[planned], opened.ids[name]);
+    if (first[planned] == nullptr) first[planned] = named.get();
+    models.emplace_back(new LanguageModel(std::move(named)));
+  }
 }
 
 ModelFleet::ModelFleet(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -170,6 +213,19 @@ const std::vector<std::unique_ptr<LanguageModel>>& ModelFleet::models() const {
 const plan::FleetPlan& ModelFleet::plan() const {
   return state_->plan;
 }
+size_t ModelFleet::planned_as(size_t model) const {
+  return state_->planned_as.at(model);
+}
+
+void ModelFleet::expect(size_t model, bool expected) {
+  const size_t planned = planned_as(model);
+  const std::lock_guard lock(state_->mutex);
+  int32_t& count = state_->expected[planned];
+  count += expected ? 1 : -1;
+  CHECK(count >= 0, "expected no more, more often than it was");
+  if (count == (expected ? 1 : 0)) state_->fleet->expect(planned, expected);
+}
+
 runtime::Fleet& ModelFleet::fleet() {
   return *state_->fleet;
 }

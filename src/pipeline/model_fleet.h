@@ -47,15 +47,21 @@ base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& m
 class ModelFleet {
  public:
   /// `options` are those of every model, but for the name. Errors name the file. Two models with
-  /// one id are an error.
+  /// one id are an error; two of one file are one model with two names (shared_models.h).
   static base::Result<std::unique_ptr<ModelFleet>> open(
       const std::vector<FleetModelOptions>& models, ModelOptions options,
       const FleetWishes& wishes = {});
   ~ModelFleet();
 
+  /// One for each name, in the order of open().
   const std::vector<std::unique_ptr<LanguageModel>>& models() const;
+  /// Which model of plan() and fleet() a name is of.
+  size_t planned_as(size_t model) const;
   const plan::FleetPlan& plan() const;
   runtime::Fleet& fleet();
+  /// Whether a stage that uses models()[model] is about to start, as runtime::Fleet::expect. As
+  /// often as it was expected it has to be no more.
+  void expect(size_t model, bool expected);
 
  private:
   struct State;

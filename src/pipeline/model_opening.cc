@@ -12,15 +12,6 @@
 namespace neuros::pipeline {
 namespace {
 
-std::string model_id(const ModelOptions& options, const std::string& path) {
-  if (!options.name.empty()) return options.name;
-  std::filesystem::path file = std::filesystem::path(path).lexically_normal();
-  if (!file.has_filename()) file = file.parent_path();
-  return file.extension() == ".gguf" || file.extension() == ".safetensors"
-             ? file.stem().string()
-             : file.filename().string();
-}
-
 base::Result<std::optional<text::ChatTemplate>> load_chat_template(
     const text::Tokenizer& tokenizer) {
   const std::string& source = tokenizer.vocabulary().chat_template;
@@ -40,6 +31,15 @@ base::Result<> check_vocabulary(const OpenedModel& model) {
 
 }  // namespace
 
+std::string model_id(const std::string& name, const std::string& path) {
+  if (!name.empty()) return name;
+  std::filesystem::path file = std::filesystem::path(path).lexically_normal();
+  if (!file.has_filename()) file = file.parent_path();
+  return file.extension() == ".gguf" || file.extension() == ".safetensors"
+             ? file.stem().string()
+             : file.filename().string();
+}
+
 base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions& options) {
   OpenedModel model;
   model.checkpoint = TRY(formats::open_checkpoint(path));
@@ -48,7 +48,7 @@ base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions
   TRY(check_vocabulary(model));
   model.chat_template = TRY(load_chat_template(*model.tokenizer));
   model.default_sampling = read_sampling_defaults(model.checkpoint);
-  model.id = model_id(options, path);
+  model.id = model_id(options.name, path);
   return model;
 }
 

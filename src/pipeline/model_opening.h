@@ -28,6 +28,9 @@ struct OpenedModel {
   SamplingParams default_sampling;
 };
 
+/// `name`, or the file's if that is empty.
+std::string model_id(const std::string& name, const std::string& path);
+
 /// Errors name the file.
 base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions& options);
 

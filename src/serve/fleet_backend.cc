@@ -60,11 +60,11 @@ std::optional<FleetResidency> FleetBackend::residency() const {
                            .turns = snapshot.stats.turns,
                            .passes_suspended = snapshot.stats.suspensions,
                            .transfers = transfers(snapshot.pager)};
-  for (size_t i = 0; i < snapshot.models.size(); ++i) {
-    residency.models.push_back(describe(*fleet_.models()[i], snapshot.models[i]));
-  }
-  if (snapshot.turn >= 0) {
-    residency.turn = residency.models[static_cast<size_t>(snapshot.turn)].id;
+  for (size_t i = 0; i < fleet_.models().size(); ++i) {
+    const size_t planned = fleet_.planned_as(i);
+    residency.models.push_back(describe(*fleet_.models()[i], snapshot.models[planned]));
+    const bool has_turn = snapshot.turn >= 0 && planned == static_cast<size_t>(snapshot.turn);
+    if (has_turn && residency.turn.empty()) residency.turn = residency.models.back().id;
   }
   return residency;
 }

@@ -36,7 +36,7 @@ inline std::string_view name(Tier value) {
 }
 using sched::name;
 
-/// Models of one file share their weights.
+/// Models of one file are one, with several names (pipeline/shared_models.h).
 struct ModelSpec {
   std::string id;
   std::string file;

@@ -1,9 +1,11 @@
-/// A model that boot quantises is the model that `neuros convert` makes, to the bit.
+/// A model that boot quantises is the model that `neuros convert` makes, to the bit; models of one
+/// file are one.
+
+#include "pipeline/model_fleet.h"
 
 #include "builder/convert.h"
 #include "builder/synth.h"
 #include "pipeline/forced_logits.h"
-#include "pipeline/model_fleet.h"
 
 #include <cstdio>
 #include <string>
@@ -83,6 +85,27 @@ TEST(PrecisionOfAFile, ThatItsAuthorChoseIsKept) {
   for (const plan::WeightPlacement& weight : fleet->plan().models[0].weights) {
     EXPECT_FALSE(weight.is_quantised_at_boot()) << weight.name;
   }
+  std::remove(path.c_str());
+}
+
+TEST(ModelsOfOneFile, AreOneModelWithTwoNames) {
+  const std::string path = ::testing::TempDir() + "two_names.gguf";
+  ASSERT_TRUE(builder::synthesise("llama-tiny:q8_0", path, {}).has_value());
+  const auto fleet = pipeline::ModelFleet::open(
+      {{.path = path, .name = "a"}, {.path = path, .name = "b"}}, options());
+  ASSERT_TRUE(fleet.has_value()) << fleet.error().message;
+  const auto& models = (*fleet)->models();
+  ASSERT_EQ(models.size(), 2U);
+  EXPECT_EQ((*fleet)->plan().models.size(), 1U);
+  EXPECT_EQ((*fleet)->plan().allocations[0].id, "a, b");
+  EXPECT_EQ(models[0]->id(), "a");
+  EXPECT_EQ(models[1]->id(), "b");
+  EXPECT_EQ(&models[0]->engine(), &models[1]->engine());
+  EXPECT_EQ(&models[0]->tokenizer(), &models[1]->tokenizer());
+  EXPECT_EQ(models[1]->chat_template_source(), models[0]->chat_template_source());
+  const auto twice = pipeline::ModelFleet::open(
+      {{.path = path, .name = "a"}, {.path = path, .name = "a"}}, options());
+  EXPECT_THAT(twice.error().message, HasSubstr("a second model with the id a"));
   std::remove(path.c_str());
 }
 
