@@ -6,10 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
-#include <limits>
 #include <numeric>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 namespace neuros::builder {
@@ -63,7 +64,9 @@ class Negotiator {
   void cap_contexts(int32_t most);
   bool shorten_a_context(int32_t ModelDemand::*least);
   std::optional<PrecisionStep> cheapest_step() const;
-  double cost_of(const PrecisionStep& step) const;
+  /// The less, the sooner a step is taken.
+  using Cost = std::tuple<double, double, double>;
+  Cost cost_of(const PrecisionStep& step) const;
   void give_back();
   void give_back_precision();
   void give_back_context(size_t model);
@@ -147,18 +150,20 @@ bool Negotiator::shorten_a_context(int32_t ModelDemand::*least) {
   return true;
 }
 
-/// Error, by how much it harms, for each byte that is freed.
-double Negotiator::cost_of(const PrecisionStep& step) const {
+/// Errors within a factor of ten are alike; then it is where they are that counts, and then what
+/// each byte costs that they free.
+Negotiator::Cost Negotiator::cost_of(const PrecisionStep& step) const {
   const WeightGroup& group = demand(step.model).groups[step.group];
   const auto from = static_cast<size_t>(step.from), to = static_cast<size_t>(step.to);
-  const double error = std::max(0.0, group.error[to] - group.error[from]);
+  const double error = std::max(1e-30, group.error[to] - group.error[from]);
   const auto freed = static_cast<double>(group.bytes[from] - group.bytes[to]);
-  return error * group.care * weight_of(priority(step.model)) / freed;
+  return {std::floor(std::log10(error)), group.care * weight_of(priority(step.model)),
+          error / freed};
 }
 
 std::optional<PrecisionStep> Negotiator::cheapest_step() const {
   std::optional<PrecisionStep> best;
-  double best_cost = std::numeric_limits<double>::infinity();
+  Cost best_cost{};
   for (const size_t model : order_) {
     const auto levels = static_cast<int32_t>(demand(model).levels.size());
     for (size_t group = 0; group < grants_[model].levels.size(); ++group) {
@@ -170,8 +175,8 @@ std::optional<PrecisionStep> Negotiator::cheapest_step() const {
         ++step.to;
       }
       if (step.to >= levels) continue;
-      const double cost = cost_of(step);
-      if (cost >= best_cost) continue;
+      const Cost cost = cost_of(step);
+      if (best && cost >= best_cost) continue;
       best = step;
       best_cost = cost;
     }

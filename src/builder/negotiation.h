@@ -12,8 +12,8 @@ namespace neuros::builder {
 ///   3. staying: weights share frames, first with those together that work at the same time, then
 ///      one model at a time, as long as that is quick enough: latency; 1 and 2 are asked for anew;
 ///   4. context, down to context_least;
-///   5. precision, the groups of weights first that lose least for the bytes they free: middle
-///      feed-forward layers before attention, before the first layers, before table and head;
+///   5. precision, the groups of weights first that lose least: middle feed-forward layers before
+///      attention, before the first layers, before table and head;
 ///   6. being whole: weights come and go within a pass.
 /// Whatever fits again in the end is given back in the opposite order. Where even the least does
 /// not fit: kOutOfMemory with the smallest set of demands that conflict (builder/conflict.h).

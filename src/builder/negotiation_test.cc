@@ -222,11 +222,10 @@ TEST(Negotiation, QuantisesMiddleFeedForwardFirstAndTheFirstAttentionLast) {
     double most_care_quantised = 0, least_care_kept = 100;
     for (size_t i = 0; i < demand.models[0].groups.size(); ++i) {
       const WeightGroup& group = demand.models[0].groups[i];
-      const double cost = group.care / static_cast<double>(group.bytes[0]);
       if (agreement.models[0].levels[i] > 0) {
-        most_care_quantised = std::max(most_care_quantised, cost);
+        most_care_quantised = std::max(most_care_quantised, group.care);
       } else {
-        least_care_kept = std::min(least_care_kept, cost);
+        least_care_kept = std::min(least_care_kept, group.care);
       }
     }
     EXPECT_LE(most_care_quantised, least_care_kept) << budget;

@@ -28,7 +28,7 @@ std::string group_name(std::string_view tensor) {
 /// How much more an error there harms than in the feed-forward of a middle layer: attention decides
 /// what is looked at, the first layers feed all others, table and head touch every token.
 double care_of(std::string_view group, int32_t layers, bool tied_head) {
-  constexpr double kAttention = 2, kFirst = 4, kLast = 2, kTable = 32, kHead = 128;
+  constexpr double kAttention = 2, kFirst = 4, kLast = 2, kTable = 32, kHead = 64;
   if (group.starts_with("output")) return kHead;
   if (!group.starts_with("blk.")) return tied_head ? kHead : kTable;
   int32_t layer = 0;
