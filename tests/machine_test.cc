@@ -164,6 +164,11 @@ TEST(Machine, PlansForACardWithoutHavingOne) {
   EXPECT_EQ(plan->device_kind, "sm_89/128");
   EXPECT_EQ(plan->machine.cpu_level, "");
   EXPECT_THAT(plan::describe(*plan), HasSubstr("compute capability 8.9 with "));
+  options.memory_bytes = size_t{600} << 20;
+  const auto small = pipeline::plan_model(kModel, options);
+  ASSERT_TRUE(small.has_value()) << small.error().message;
+  EXPECT_GT(small->memory.driver, 0);
+  EXPECT_LE(small->memory.arena_bytes() + small->memory.driver, int64_t{600} << 20);
 }
 
 TEST(Machine, ACardTheProfileLacksIsNamed) {

@@ -100,6 +100,10 @@ void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan) {
   plan.memory.driver = shared.driver;
 }
 
+int64_t gpu_driver_bytes() {
+  return kGpuContextBytes;
+}
+
 SharedProcess shared_process(const plan::Plan& plan) {
   if (plan.memory.arenas_on_host) return {.process = kProgramBytes};
   return {.process = kProgramBytes + kGpuDriverBytes,

@@ -9,6 +9,9 @@ namespace neuros::builder {
 /// the sizes of the checkpoint's texts and vocabulary. tests/memory_test.cc holds it to account.
 void estimate_process(const formats::Checkpoint& checkpoint, plan::Plan& plan);
 
+/// What a GPU's driver keeps of its memory for a process, whatever that reserves.
+int64_t gpu_driver_bytes();
+
 /// What models in one process have together: the parts of plan.memory that count
 /// once.
 struct SharedProcess {

@@ -18,7 +18,7 @@ void ModelFlags::declare_options(CLI::App& app) {
       ->capture_default_str();
   app.add_option("-t,--threads", options.threads, "workers; 0: one per core")
       ->check(CLI::Range(0, 1024));
-  app.add_option("--memory", memory, "budget for the model, as in 24GB");
+  app.add_option("--memory", memory, "of the device, at most, the driver of a GPU included: 24GB");
   app.add_option("-c,--context", options.context, "tokens of prompt and answer together")
       ->check(CLI::Range(0, 1 << 30));
   app.add_option("--parallel", options.parallel, "sequences in one batch")

@@ -1,5 +1,6 @@
 #include "pipeline/target_machine.h"
 
+#include "builder/process_estimate.h"
 #include "device/cuda_device.h"
 #include "device/measure_profile.h"
 #include "device/open_device.h"
@@ -102,6 +103,11 @@ int64_t free_bytes(const device::ProcessorProfile& cpu) {
   return cpu.memory_bytes / 8 * 7;
 }
 
+/// For arenas, of what a process may take: on a GPU its driver takes a part.
+int64_t for_arenas(int64_t bytes, bool is_gpu) {
+  return is_gpu ? std::max<int64_t>(0, bytes - builder::gpu_driver_bytes()) : bytes;
+}
+
 base::Result<int64_t> budget(const ModelOptions& options, int64_t free, int64_t all) {
   if (options.memory_bytes == 0) return free;
   const auto asked = static_cast<int64_t>(options.memory_bytes);
@@ -122,7 +128,9 @@ base::Result<TargetMachine> this_machine(const ModelOptions& options,
   TargetMachine machine = TRY(target(options, cpu, gpu));
   machine.device = device.name();
   machine.device_kind = device.kind();
-  machine.memory_bytes = static_cast<int64_t>(device.memory_bytes());
+  const auto most = static_cast<int64_t>(device.memory_bytes());
+  const auto asked = static_cast<int64_t>(options.memory_bytes);
+  machine.memory_bytes = asked > 0 ? std::min(most, for_arenas(asked, gpu.has_value())) : most;
   return machine;
 }
 
@@ -145,6 +153,7 @@ base::Result<TargetMachine> profiled_machine(const ModelOptions& options,
   const auto [major, minor] = gpu.compute_capability;
   machine.device_kind = device::gpu_kind(10 * major + minor, gpu.multiprocessors);
   machine.memory_bytes = TRY(budget(options, free_bytes(gpu), gpu.memory_bytes));
+  if (options.memory_bytes > 0) machine.memory_bytes = for_arenas(machine.memory_bytes, true);
   return machine;
 }
 
