@@ -1,8 +1,8 @@
 /// What sharing a device costs models whose weights do not fit it together:
 ///
 ///   fleet_bench [--device cuda|cpu] [--memory 24GB] [--context 1024] [--tokens 64]
-///               [--requests 200] [--prompts N] [--in-flight 64] [--only PHASES] [--folder DIR]
-///               [NAME=]SPEC|FILE...
+///               [--requests 200] [--prompts N] [--in-flight 64] [--only PHASES] [--trace FILE]
+///               [--folder DIR] [NAME=]SPEC|FILE...
 ///
 /// SPECs like llama-8b:bf16 are made in DIR where they are not there yet. In this order:
 ///   swap      a request to each model while another has the memory, and one right behind it: the
@@ -51,7 +51,7 @@ struct Options {
   std::string device = "cuda", folder = ".";
   int64_t memory = 0;
   int32_t context = 1024, tokens = 64, requests = 200, prompts = 1 << 20, in_flight = 64;
-  std::string only = "swopma";
+  std::string only = "swopma", trace;
   std::vector<std::string> models;
 };
 
@@ -417,6 +417,7 @@ Options parse(int argc, char** argv) {
     if (flag == "--requests") options.requests = std::stoi(value);
     if (flag == "--prompts") options.prompts = std::stoi(value);
     if (flag == "--in-flight") options.in_flight = std::stoi(value);
+    if (flag == "--trace") options.trace = value;
     if (flag == "--only") options.only = value;
   }
   return options;
@@ -438,6 +439,7 @@ base::Result<> run(const Options& options) {
   }
   pipeline::ModelOptions open = open_options(options);
   open.memory_bytes = static_cast<size_t>(options.memory);
+  open.trace = options.trace;
   const auto begin = Clock::now();
   auto fleet = TRY(pipeline::ModelFleet::open(models, open));
   std::printf("%s", plan::describe(fleet->plan()).c_str());

@@ -79,6 +79,7 @@ class FleetTest : public ::testing::Test {
     options.weights = {.frame_bytes = frames > 0 ? kFrameBytes : 0, .frames = frames};
     options.dwell_us = 500;
     options.folder = folder_.path();
+    options.observer = observer_;
     fleet_ = TRY(runtime::Fleet::boot(std::move(members), *device_, std::move(options)));
     return {};
   }
@@ -123,6 +124,7 @@ class FleetTest : public ::testing::Test {
   base::testing::TemporaryDirectory files_, folder_;
   std::vector<formats::Checkpoint> checkpoints_;
   std::unique_ptr<device::Device> device_;
+  runtime::FleetObserver* observer_ = nullptr;
   std::unique_ptr<runtime::Fleet> fleet_;
 };
 
@@ -290,6 +292,43 @@ TEST_F(FleetTest, RefusesLessMemoryThanALayerNeeds) {
   const auto booted = boot(1, runtime::WeightTier::kDisk);
   ASSERT_FALSE(booted);
   EXPECT_THAT(booted.error().message, HasSubstr("frames"));
+}
+
+/// Remembers what a fleet did; read when that is over.
+struct Diary final : runtime::FleetObserver {
+  void on_run(const runtime::RunReport& run) override { runs.push_back(run); }
+  void on_transfer(const runtime::PagerReport& transfer) override {
+    (transfer.job == runtime::PagerJob::kLoad ? loads : drops) += transfer.result ? 1 : 0;
+  }
+  std::vector<runtime::RunReport> runs;
+  int64_t loads = 0, drops = 0;
+};
+
+TEST_F(FleetTest, TellsWhatRanAndWhatMoved) {
+  Diary diary;
+  observer_ = &diary;
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+  int64_t prompt_rows = 0, decode_rows = 0, tokens = 0;
+  for (const auto& answer : answers(30)) tokens += std::ssize(answer);
+  const uint64_t loads = fleet_->snapshot().stats.loads;
+  fleet_.reset();
+  EXPECT_EQ(diary.loads, static_cast<int64_t>(loads));
+  EXPECT_GT(diary.drops, 0);
+  ASSERT_FALSE(diary.runs.empty());
+  for (size_t i = 0; i < diary.runs.size(); ++i) {
+    const runtime::RunReport& run = diary.runs[i];
+    EXPECT_LT(run.first_step, run.end_step);
+    EXPECT_LE(run.end_step, run.steps);
+    EXPECT_LE(run.begin_us, run.end_us);
+    if (i > 0) {
+      EXPECT_GE(run.begin_us, diary.runs[i - 1].end_us) << "one at a time";
+    }
+    if (run.end_step != run.steps) continue;
+    prompt_rows += run.prompt_rows;
+    decode_rows += run.decode_rows;
+  }
+  EXPECT_GT(prompt_rows, 0);
+  EXPECT_EQ(decode_rows, tokens - 30) << "the first token of each comes of its prompt";
 }
 
 TEST_F(FleetTest, WhoIsExpectedIsThere) {

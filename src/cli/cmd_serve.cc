@@ -22,6 +22,7 @@ struct ServeFlags {
   serve::ServerOptions server;
   std::string name;
   int32_t queue = 256;
+  std::string trace;
 };
 
 /// "NAME=FILE" names a model; a file whose name has a "=" can be given as ./FILE or named.
@@ -41,6 +42,7 @@ base::Result<std::unique_ptr<pipeline::ModelFleet>> open_fleet(const ServeFlags&
   }
   pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
   options.queue_max = flags.queue;
+  options.trace = flags.trace;
   return pipeline::ModelFleet::open(models, std::move(options));
 }
 
@@ -91,6 +93,8 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--queue", flags->queue, "waiting requests before 429")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  command->add_option("--trace", flags->trace,
+                      "file for a trace of passes and weights on their way, for Perfetto");
   command->add_option("--connections", flags->server.connections_max, "open connections at most")
       ->capture_default_str();
   command->footer("Example: neuros serve small.gguf big=large.gguf --memory 24GB --port 8080");

@@ -94,6 +94,7 @@ struct ModelOptions {
   runtime::OnLoadProgress on_progress;
   std::function<void(const plan::Plan&)> on_plan;  ///< called once, before boot
   runtime::PassObserver* observer = nullptr;       ///< outlives the model
+  std::string trace;  ///< file for a trace of what a fleet does; "": none
 };
 
 /// The plan LanguageModel::open would boot; reads no weights.

@@ -6,6 +6,7 @@
 #include "pipeline/language_model_state.h"
 #include "pipeline/model_opening.h"
 #include "pipeline/shared_models.h"
+#include "runtime/fleet_trace.h"
 #include "runtime/weight_cache.h"
 
 #include <algorithm>
@@ -155,6 +156,7 @@ runtime::FleetOptions fleet_options(const plan::FleetPlan& plan, const ModelOpti
 struct ModelFleet::State {
   std::unique_ptr<device::Device> device;
   plan::FleetPlan plan;
+  std::unique_ptr<runtime::FleetTrace> trace;
   std::unique_ptr<runtime::Fleet> fleet;  // before who uses its engines
   std::vector<std::unique_ptr<LanguageModel>> models;
   std::vector<size_t> planned_as;  ///< of each of those
@@ -180,6 +182,10 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
   state->plan = TRY(make_plan(opened, options, machine));
   base::release_free_heap();
   runtime::FleetOptions boot_options = fleet_options(state->plan, options);
+  if (!options.trace.empty()) {
+    state->trace = TRY(runtime::FleetTrace::create(options.trace, state->plan));
+    boot_options.observer = state->trace.get();
+  }
   std::vector<runtime::FleetMember> members = members_of(state->plan, opened.models, options);
   state->fleet =
       TRY(runtime::Fleet::boot(std::move(members), *state->device, std::move(boot_options)));

@@ -247,8 +247,8 @@ base::Result<> BootedFleet::boot(std::vector<FleetMember> members, device::Devic
   if (paged) TRY(start_pager(device));
   TRY(warm_up(!device.memory_is_host()));
   for (size_t i = 0; i < members.size(); ++i) members_[i]->observe(members[i].observer);
-  work_ =
-      std::make_unique<FleetThread>(std::move(facts), std::move(models), pager_.get(), doorbell_);
+  work_ = std::make_unique<FleetThread>(std::move(facts), std::move(models), pager_.get(),
+                                        doorbell_, options.observer);
   thread_ = std::thread([this] { work_->work(); });
   return {};
 }

@@ -33,7 +33,8 @@ struct FleetOptions {
   device::FramePoolOptions weights;
   int64_t dwell_us = 200'000;  ///< as in sched::FleetFacts
   int64_t wait_us_max = 10'000'000;
-  std::string folder;  ///< of packed weights whose home is the disk
+  std::string folder;                 ///< of packed weights whose home is the disk
+  FleetObserver* observer = nullptr;  ///< outlives the fleet; null: nobody listens
   LoadOptions load;
 };
 

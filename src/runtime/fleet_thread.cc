@@ -9,8 +9,12 @@
 namespace neuros::runtime {
 
 FleetThread::FleetThread(sched::FleetFacts facts, std::vector<Model> models, Pager* pager,
-                         Doorbell& doorbell)
-    : facts_(std::move(facts)), pager_(pager), doorbell_(doorbell), scheduler_(facts_) {
+                         Doorbell& doorbell, FleetObserver* observer)
+    : facts_(std::move(facts)),
+      pager_(pager),
+      doorbell_(doorbell),
+      observer_(observer),
+      scheduler_(facts_) {
   CHECK(models.size() == facts_.models.size());
   for (const Model& model : models) {
     members_.emplace_back().model = model;
@@ -62,6 +66,7 @@ void FleetThread::take_reports() {
     scheduler_.expect(model, expected, now);
   }
   for (const PagerReport& report : std::exchange(reports_, {})) {
+    if (observer_ != nullptr) observer_->on_transfer(report);
     const sched::SegmentId segment{report.model, report.segment};
     if (report.job == PagerJob::kDrop) {
       CHECK(report.result.has_value(), "memory that cannot be given back");
@@ -143,6 +148,7 @@ void FleetThread::run(const sched::PassRun& run) {
   const base::Result<int32_t> came_to = compute(run);
   running_ = -1;
   member.pass_busy_us += now_us() - started;
+  if (observer_ != nullptr) tell_of(run, came_to.value_or(run.first_step), started);
   const bool ends = !came_to || *came_to == member.model.executor->steps();
   {
     const std::lock_guard lock(mutex_);
@@ -155,10 +161,25 @@ void FleetThread::run(const sched::PassRun& run) {
                                        busy_us);
 }
 
+void FleetThread::tell_of(const sched::PassRun& run, int32_t came_to, int64_t started_us) {
+  const Member& member = at(run.model);
+  observer_->on_run({.model = run.model,
+                     .first_step = run.first_step,
+                     .end_step = came_to,
+                     .steps = member.model.executor->steps(),
+                     .decode_rows = member.decode_rows,
+                     .prompt_rows = member.prompt_rows,
+                     .begin_us = started_us,
+                     .end_us = now_us()});
+}
+
 base::Result<int32_t> FleetThread::compute(const sched::PassRun& run) {
   Executor& executor = *at(run.model).model.executor;
   if (run.first_step > 0) return compute_steps(executor, run);
-  const sched::Batch& batch = at(run.model).model.dispatcher->begin_pass();
+  Member& member = at(run.model);
+  const sched::Batch& batch = member.model.dispatcher->begin_pass();
+  member.decode_rows = std::ranges::count_if(batch.items, &sched::BatchItem::decodes);
+  member.prompt_rows = batch.tokens() - member.decode_rows;
   // A decode step is short; alone there is nobody to stop for.
   const bool in_one_go = members_.size() == 1 || batch.only_decodes();
   if (in_one_go && run.end_step == executor.steps()) {

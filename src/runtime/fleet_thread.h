@@ -3,6 +3,7 @@
 #include "runtime/dispatcher.h"
 #include "runtime/doorbell.h"
 #include "runtime/executor.h"
+#include "runtime/fleet_observer.h"
 #include "runtime/pager.h"
 #include "sched/fleet_scheduler.h"
 
@@ -40,7 +41,8 @@ class FleetThread {
 
   /// `pager` is null where all weights are there from boot on; else it numbers the models alike.
   /// Everything outlives the thread.
-  FleetThread(sched::FleetFacts facts, std::vector<Model> models, Pager* pager, Doorbell& doorbell);
+  FleetThread(sched::FleetFacts facts, std::vector<Model> models, Pager* pager, Doorbell& doorbell,
+              FleetObserver* observer = nullptr);
 
   /// Works until a mailbox says stop; then cancels what is left.
   void work();
@@ -53,7 +55,8 @@ class FleetThread {
   struct Member {
     Model model;
     sched::Demand told;
-    int64_t pass_busy_us = 0;  ///< of the pass, up to now
+    int64_t pass_busy_us = 0;                  ///< of the pass, up to now
+    int64_t decode_rows = 0, prompt_rows = 0;  ///< the same
     int64_t blocked_since_us = -1;
     int64_t swap_us = 0;
     std::string load_error;  ///< its processes end with it as soon as it does not run
@@ -69,6 +72,7 @@ class FleetThread {
   void carry_out(std::span<const sched::PagerMove> moves);
 
   void run(const sched::PassRun& run);
+  void tell_of(const sched::PassRun& run, int32_t came_to, int64_t started_us);
   base::Result<int32_t> compute(const sched::PassRun& run);
   base::Result<int32_t> compute_steps(Executor& executor, const sched::PassRun& run);
   bool go_on();
@@ -77,6 +81,7 @@ class FleetThread {
   const sched::FleetFacts facts_;
   Pager* const pager_;
   Doorbell& doorbell_;
+  FleetObserver* const observer_;  ///< null: nobody listens
   std::vector<Member> members_;
   int32_t running_ = -1;
   bool stopping_ = false;
