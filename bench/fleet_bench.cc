@@ -1,7 +1,8 @@
 /// What sharing a device costs models whose weights do not fit it together:
 ///
 ///   fleet_bench [--device cuda|cpu] [--memory 24GB] [--context 1024] [--tokens 64]
-///               [--requests 200] [--prompts N] [--in-flight 64] [--only PHASES] [--trace FILE]
+///               [--requests 200] [--prompts N] [--in-flight 64] [--low 400] [--only PHASES]
+///               [--trace FILE]
 ///               [--folder DIR] [NAME=]SPEC|FILE...
 ///
 /// SPECs like llama-8b:bf16 are made in DIR where they are not there yet. In this order:
@@ -10,7 +11,7 @@
 ///   overlap   the first model generates; the largest that fits beside it is announced and then
 ///             asked: what it waits, of what it waits unannounced, and what the first is slowed by
 ///             while it is staged
-///   preempt   the first model generates for low-priority requests, batch after batch; critical
+///   preempt   the first model generates for so many low-priority requests; critical
 ///             requests come to the last one: time to the first token, against an idle device
 ///   offload   the first model generates; at its start some of its layers have given way to those
 ///   of
@@ -50,7 +51,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string device = "cuda", folder = ".";
   int64_t memory = 0;
-  int32_t context = 1024, tokens = 64, requests = 200, prompts = 1 << 20, in_flight = 64;
+  int32_t context = 1024, tokens = 64, requests = 200, prompts = 1 << 20, in_flight = 64, low = 400;
   std::string only = "swopma", trace;
   std::vector<std::string> models;
 };
@@ -226,7 +227,7 @@ class Bench {
     start(engine(urgent), 7, 16, 4)->wait();
     const std::vector<double> idle = critical_requests(urgent, 100);
     std::vector<Client> load;
-    for (uint64_t i = 0; i < 400; ++i) {
+    for (uint64_t i = 0; i < static_cast<uint64_t>(options_.low); ++i) {
       load.push_back(
           start(engine(0), 100 + i, options_.context / 2, options_.tokens, sched::Priority::kLow));
     }
@@ -416,6 +417,7 @@ Options parse(int argc, char** argv) {
     if (flag == "--tokens") options.tokens = std::stoi(value);
     if (flag == "--requests") options.requests = std::stoi(value);
     if (flag == "--prompts") options.prompts = std::stoi(value);
+    if (flag == "--low") options.low = std::stoi(value);
     if (flag == "--in-flight") options.in_flight = std::stoi(value);
     if (flag == "--trace") options.trace = value;
     if (flag == "--only") options.only = value;

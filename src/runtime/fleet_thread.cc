@@ -95,6 +95,7 @@ void FleetThread::end_broken() {
 void FleetThread::tell_demands() {
   for (size_t i = 0; i < members_.size(); ++i) {
     const sched::Demand demand = members_[i].model.dispatcher->demand();
+    if (demand.work && demand.top == sched::Priority::kCritical) critical_us_ = now_us();
     if (demand == members_[i].told) continue;
     members_[i].told = demand;
     const std::lock_guard lock(mutex_);
@@ -180,14 +181,22 @@ base::Result<int32_t> FleetThread::compute(const sched::PassRun& run) {
   const sched::Batch& batch = member.model.dispatcher->begin_pass();
   member.decode_rows = std::ranges::count_if(batch.items, &sched::BatchItem::decodes);
   member.prompt_rows = batch.tokens() - member.decode_rows;
-  // A decode step is short; alone there is nobody to stop for.
-  const bool in_one_go = members_.size() == 1 || batch.only_decodes();
-  if (in_one_go && run.end_step == executor.steps()) {
+  if (!can_stop(batch) && run.end_step == executor.steps()) {
     TRY(executor.forward(batch));
     return run.end_step;
   }
   TRY(executor.begin_pass(batch));
   return compute_steps(executor, run);
+}
+
+/// Alone there is nobody to stop for. Decode steps are short, and faster in one go, but those of
+/// many sequences are not, while somebody has critical requests.
+bool FleetThread::can_stop(const sched::Batch& batch) const {
+  constexpr int64_t kRowsLong = 16;
+  constexpr int64_t kCriticalUs = 10'000'000;
+  if (members_.size() == 1) return false;
+  if (!batch.only_decodes()) return true;
+  return batch.tokens() >= kRowsLong && now_us() - critical_us_ < kCriticalUs;
 }
 
 base::Result<int32_t> FleetThread::compute_steps(Executor& executor, const sched::PassRun& run) {

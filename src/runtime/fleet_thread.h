@@ -74,6 +74,8 @@ class FleetThread {
   void run(const sched::PassRun& run);
   void tell_of(const sched::PassRun& run, int32_t came_to, int64_t started_us);
   base::Result<int32_t> compute(const sched::PassRun& run);
+  /// Whether a pass of this batch can stop between two steps.
+  bool can_stop(const sched::Batch& batch) const;
   base::Result<int32_t> compute_steps(Executor& executor, const sched::PassRun& run);
   bool go_on();
   Member& at(int32_t model) { return members_.at(static_cast<size_t>(model)); }
@@ -84,6 +86,7 @@ class FleetThread {
   FleetObserver* const observer_;  ///< null: nobody listens
   std::vector<Member> members_;
   int32_t running_ = -1;
+  int64_t critical_us_ = INT64_MIN / 2;  ///< when a critical process was last there
   bool stopping_ = false;
 
   mutable std::mutex mutex_;  ///< guards what follows, and swap_us of members
