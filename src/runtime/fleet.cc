@@ -49,7 +49,7 @@ class Member final : public Engine {
         mailbox_(queue_max, doorbell) {}
 
   /// Its memory and its weights; then the executor can be made.
-  base::Result<> load(const formats::Checkpoint& checkpoint, device::Device& device,
+  base::Result<> load(const FleetMember& member, device::Device& device,
                       const LoadOptions& options);
   /// The same with weights that come later.
   base::Result<> prepare(const FleetMember& member, device::Device& device,
@@ -89,11 +89,13 @@ class Member final : public Engine {
   std::optional<Dispatcher> dispatcher_;
 };
 
-base::Result<> Member::load(const formats::Checkpoint& checkpoint, device::Device& device,
+base::Result<> Member::load(const FleetMember& member, device::Device& device,
                             const LoadOptions& options) {
   arenas_ = TRY(Arenas::reserve(plan_.memory, device));
-  load_report_ =
-      TRY(load_weights(plan_, checkpoint, ops_, {device, *stream_, arenas_.weights}, options));
+  const WeightTarget target{device, *stream_, arenas_.weights};
+  load_report_ = member.packed
+                     ? TRY(load_packed_weights(plan_, *member.packed, target, options.on_progress))
+                     : TRY(load_weights(plan_, *member.checkpoint, ops_, target, options));
   bind();
   return {};
 }
@@ -104,11 +106,13 @@ base::Result<> Member::prepare(const FleetMember& member, device::Device& device
   paged_weights_ = TRY(frames.reserve_addresses(bytes, "weights of " + plan_.model_path));
   arenas_ = TRY(Arenas::reserve(plan_.memory, device, paged_weights_->span()));
   const bool on_disk = member.home == WeightTier::kDisk;
-  auto prepared =
-      TRY(prepare_segments(plan_, *member.checkpoint, ops_, device,
-                           {.tier = member.home,
-                            .folder = on_disk ? options.folder : options.load.weight_cache,
-                            .on_progress = options.load.on_progress}));
+  const SegmentSourceOptions segments{
+      .tier = member.home,
+      .folder = on_disk ? options.folder : options.load.weight_cache,
+      .on_progress = options.load.on_progress};
+  auto prepared = member.packed
+                      ? TRY(prepare_packed_segments(plan_, member.packed, device, segments))
+                      : TRY(prepare_segments(plan_, *member.checkpoint, ops_, device, segments));
   source_ = std::move(prepared.source);
   load_report_ = std::move(prepared.report);
   bind();
@@ -272,7 +276,7 @@ base::Result<> BootedFleet::open_member(FleetMember& member, device::Device& dev
   if (frames_) {
     TRY(opened->prepare(member, device, *frames_, options));
   } else {
-    TRY(opened->load(*member.checkpoint, device, options.load));
+    TRY(opened->load(member, device, options.load));
   }
   members_.push_back(std::move(opened));
   return {};

@@ -21,8 +21,10 @@ namespace neuros::runtime {
 struct FleetMember {
   plan::Plan plan;
   const formats::Checkpoint* checkpoint = nullptr;  ///< until boot() returns
-  WeightTier home = WeightTier::kPinned;            ///< of weights that are paged
-  bool stays = false;                               ///< its weights never leave the device
+  /// Weights that are packed already, in place of a checkpoint.
+  std::shared_ptr<const PackedWeightsFile> packed = nullptr;
+  WeightTier home = WeightTier::kPinned;  ///< of weights that are paged
+  bool stays = false;                     ///< its weights never leave the device
   int32_t queue_max = 256;
   PassObserver* observer = nullptr;  ///< outlives the fleet; null: nobody listens
 };

@@ -189,39 +189,55 @@ base::Result<> check_arena(const std::string& path, const plan::Plan& plan,
   return {};
 }
 
-base::Result<> write_file(const std::string& path, PackedWeightsHeader header,
+/// The bytes of a header that begins at `offset` and may be as long as `bytes_max`.
+base::Result<std::vector<std::byte>> read_header(const base::DirectFile& file, uint64_t offset,
+                                                 uint64_t bytes_max) {
+  std::array<std::byte, 16> memory{};
+  const auto start = std::span(memory).first(std::min<uint64_t>(memory.size(), bytes_max));
+  TRY(file.read(offset, start));
+  const uint64_t bytes = TRY(formats::packed_header_bytes(start));
+  std::vector<std::byte> header(std::min(bytes, bytes_max));
+  TRY(file.read(offset, header));
+  return header;
+}
+
+base::Result<> write_file(const std::string& path, const PackedWeightsLabel& label,
                           const plan::Plan& plan, const WeightTarget& target,
                           const OnLoadProgress& on_progress) {
   TRY(check_arena(path, plan, target.arena));
-  const uint64_t header_bytes = formats::encode_packed_header(header).size();
   const base::DirectFile file =
-      TRY(base::DirectFile::create(path, header_bytes + header.data_bytes()));
-  std::optional<UploadRing> ring = TRY(ring_for(target));
-  Transfer transfer(file, header_bytes, parts_of(plan.segments, target.arena),
-                    ring ? &*ring : nullptr);
-  TRY(transfer.write(on_progress));
-  const std::vector<uint64_t> hashes = segment_hashes(header.segments, transfer.hashes());
-  for (size_t i = 0; i < hashes.size(); ++i) header.segments[i].hash = hashes[i];
-  return file.write(0, formats::encode_packed_header(header));
-}
-
-base::Result<PackedWeightsHeader> read_header(const base::DirectFile& file) {
-  std::array<std::byte, 16> memory{};
-  const auto start = std::span(memory).first(std::min<uint64_t>(memory.size(), file.size()));
-  TRY(file.read(0, start));
-  const uint64_t bytes = TRY(formats::packed_header_bytes(start));
-  std::vector<std::byte> header(std::min(bytes, file.size()));
-  TRY(file.read(0, header));
-  return formats::parse_packed_header(header, file.size());
+      TRY(base::DirectFile::create(path, packed_weights_file_bytes(label, plan)));
+  TRY(write_packed_weights_at(file, 0, label, plan, target, on_progress));
+  return {};
 }
 
 }  // namespace
 
+base::Result<PackedWeightsFile> PackedWeightsFile::read(base::DirectFile file, uint64_t offset,
+                                                        uint64_t bytes) {
+  const std::vector<std::byte> header = TRY(read_header(file, offset, bytes));
+  formats::PackedWeightsHeader parsed = TRY(formats::parse_packed_header(header, bytes));
+  return PackedWeightsFile(std::move(file), std::move(parsed), base::xxh64(header), offset + bytes);
+}
+
 base::Result<PackedWeightsFile> PackedWeightsFile::open(const std::string& path) {
   base::DirectFile file = TRY(base::DirectFile::open(path));
-  auto header = read_header(file);
-  if (!header) return tl::unexpected(base::with_context(std::move(header).error(), path));
-  return PackedWeightsFile(std::move(file), std::move(*header));
+  const uint64_t bytes = file.size();
+  auto opened = read(std::move(file), 0, bytes);
+  if (!opened) return tl::unexpected(base::with_context(std::move(opened).error(), path));
+  return opened;
+}
+
+base::Result<PackedWeightsFile> PackedWeightsFile::open_part(const std::string& path,
+                                                             uint64_t offset, uint64_t bytes) {
+  base::DirectFile file = TRY(base::DirectFile::open(path));
+  if (offset > file.size() || bytes > file.size() - offset) {
+    return base::fail(path + ": " + std::to_string(file.size()) + " bytes, packed weights end at " +
+                      std::to_string(offset + bytes));
+  }
+  auto opened = read(std::move(file), offset, bytes);
+  if (!opened) return tl::unexpected(base::with_context(std::move(opened).error(), path));
+  return opened;
 }
 
 base::Result<> check_segments(const PackedWeightsFile& file, const plan::Plan& plan) {
@@ -269,13 +285,31 @@ base::Result<> write_packed_weights(const std::string& path, const PackedWeights
                                     const plan::Plan& plan, const WeightTarget& target,
                                     const OnLoadProgress& on_progress) {
   const std::string temporary = temporary_name(path);
-  base::Result<> result = write_file(temporary, header_for(label, plan), plan, target, on_progress);
+  base::Result<> result = write_file(temporary, label, plan, target, on_progress);
   if (result && std::rename(temporary.c_str(), path.c_str()) != 0) {
     result = base::fail(path + ": cannot rename the finished file to it: " + std::strerror(errno),
                         base::ErrorKind::kIo);
   }
   if (!result) ::unlink(temporary.c_str());
   return result;
+}
+
+base::Result<uint64_t> write_packed_weights_at(const base::DirectFile& file, uint64_t offset,
+                                               const PackedWeightsLabel& label,
+                                               const plan::Plan& plan, const WeightTarget& target,
+                                               const OnLoadProgress& on_progress) {
+  TRY(check_arena(file.path(), plan, target.arena));
+  PackedWeightsHeader header = header_for(label, plan);
+  const uint64_t header_bytes = formats::encode_packed_header(header).size();
+  std::optional<UploadRing> ring = TRY(ring_for(target));
+  Transfer transfer(file, offset + header_bytes, parts_of(plan.segments, target.arena),
+                    ring ? &*ring : nullptr);
+  TRY(transfer.write(on_progress));
+  const std::vector<uint64_t> hashes = segment_hashes(header.segments, transfer.hashes());
+  for (size_t i = 0; i < hashes.size(); ++i) header.segments[i].hash = hashes[i];
+  const std::vector<std::byte> bytes = formats::encode_packed_header(header);
+  TRY(file.write(offset, bytes));
+  return base::xxh64(bytes);
 }
 
 uint64_t packed_weights_file_bytes(const PackedWeightsLabel& label, const plan::Plan& plan) {

@@ -19,18 +19,29 @@ namespace neuros::runtime {
 class PackedWeightsFile {
  public:
   static base::Result<PackedWeightsFile> open(const std::string& path);
+  /// One that is a part of another file, as of an artefact; `offset` is a multiple of
+  /// formats::kPackedAlignment.
+  static base::Result<PackedWeightsFile> open_part(const std::string& path, uint64_t offset,
+                                                   uint64_t bytes);
 
   const formats::PackedWeightsHeader& header() const { return header_; }
+  /// XXH64 of the header's bytes, which have the hashes of all segments.
+  uint64_t header_hash() const { return header_hash_; }
   /// Where the first segment begins.
-  uint64_t data_offset() const { return file_.size() - header_.data_bytes(); }
+  uint64_t data_offset() const { return end_ - header_.data_bytes(); }
   const base::DirectFile& file() const { return file_; }
 
  private:
-  PackedWeightsFile(base::DirectFile file, formats::PackedWeightsHeader header)
-      : file_(std::move(file)), header_(std::move(header)) {}
+  PackedWeightsFile(base::DirectFile file, formats::PackedWeightsHeader header,
+                    uint64_t header_hash, uint64_t end)
+      : file_(std::move(file)), header_(std::move(header)), header_hash_(header_hash), end_(end) {}
+  static base::Result<PackedWeightsFile> read(base::DirectFile file, uint64_t offset,
+                                              uint64_t bytes);
 
   base::DirectFile file_;
   formats::PackedWeightsHeader header_;
+  uint64_t header_hash_;
+  uint64_t end_;  ///< of the last segment, in the file
 };
 
 /// Fails unless the file has just the segments of the plan.
@@ -61,7 +72,14 @@ base::Result<> write_packed_weights(const std::string& path, const PackedWeights
                                     const plan::Plan& plan, const WeightTarget& target,
                                     const OnLoadProgress& on_progress);
 
-/// How many bytes that file has.
+/// The same into a part of `file`, from a multiple of formats::kPackedAlignment on; returns the
+/// hash of the header.
+base::Result<uint64_t> write_packed_weights_at(const base::DirectFile& file, uint64_t offset,
+                                               const PackedWeightsLabel& label,
+                                               const plan::Plan& plan, const WeightTarget& target,
+                                               const OnLoadProgress& on_progress);
+
+/// How many bytes that file, or part, has.
 uint64_t packed_weights_file_bytes(const PackedWeightsLabel& label, const plan::Plan& plan);
 
 }  // namespace neuros::runtime

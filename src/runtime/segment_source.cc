@@ -1,7 +1,7 @@
 #include "runtime/segment_source.h"
 
-#include "device/cpu/cpu_device.h"
 #include "formats/packed_weights.h"
+#include "runtime/host_packing.h"
 #include "runtime/kept_weights.h"
 #include "runtime/part_upload.h"
 #include "runtime/weight_cache.h"
@@ -20,50 +20,6 @@ namespace neuros::runtime {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// The same weights with their segments back to back, as files and host memory have them.
-plan::Plan without_padding(const plan::Plan& plan) {
-  plan::Plan packed;
-  packed.model_path = plan.model_path;
-  packed.op_table = plan.op_table;
-  packed.segments = plan.segments;
-  packed.weights = plan.weights;
-  int64_t end = 0;
-  for (plan::SegmentPlacement& segment : packed.segments) {
-    segment.offset = end;
-    end += segment.bytes;
-  }
-  for (plan::WeightPlacement& weight : packed.weights) {
-    const auto segment = static_cast<size_t>(weight.segment);
-    weight.offset += packed.segments[segment].offset - plan.segments[segment].offset;
-  }
-  packed.memory.weights = end;
-  return packed;
-}
-
-/// Packed weights in the host's memory.
-struct HostArena {
-  std::unique_ptr<device::Device> host;  ///< null: the memory is another device's
-  device::Buffer memory;                 ///< before its device
-  LoadReport report;
-};
-
-/// `pinned_for`: the device that copies come from pinned memory for; null: pageable memory.
-base::Result<HostArena> pack_on_host(const plan::Plan& packed,
-                                     const formats::Checkpoint& checkpoint,
-                                     const kernels::OpTable& ops, device::Device* pinned_for,
-                                     const LoadOptions& options) {
-  HostArena arena;
-  arena.host = TRY(device::open_cpu_device({}));
-  const auto bytes = static_cast<size_t>(packed.memory.weights);
-  const std::string what = "packed weights of " + checkpoint.path;
-  arena.memory = pinned_for != nullptr ? TRY(pinned_for->reserve_host(bytes, what))
-                                       : TRY(arena.host->reserve(bytes, what));
-  const std::unique_ptr<device::Stream> workers = TRY(arena.host->create_stream());
-  const WeightTarget target{*arena.host, *workers, arena.memory.span()};
-  arena.report = TRY(load_weights(packed, checkpoint, ops, target, options));
-  return arena;
-}
 
 class HostSegments final : public SegmentSource {
  public:
@@ -103,20 +59,21 @@ class HostSegments final : public SegmentSource {
 /// The file stays open: who makes room in its folder takes nothing away.
 class FileSegments final : public SegmentSource {
  public:
-  FileSegments(std::string model, PackedWeightsFile file)
+  FileSegments(std::string model, std::shared_ptr<const PackedWeightsFile> file)
       : model_(std::move(model)), file_(std::move(file)) {}
 
   WeightTier tier() const override { return WeightTier::kDisk; }
 
   base::Result<> read(int32_t segment, const SegmentTarget& target) override {
-    auto read = read_packed_segment(file_, static_cast<size_t>(segment), target.place, target.ring);
+    auto read =
+        read_packed_segment(*file_, static_cast<size_t>(segment), target.place, target.ring);
     if (read) return {};
     return tl::unexpected(base::with_context(std::move(read).error(), model_));
   }
 
  private:
   std::string model_;
-  PackedWeightsFile file_;
+  std::shared_ptr<const PackedWeightsFile> file_;
 };
 
 base::Result<PreparedSegments> in_host_memory(const plan::Plan& plan,
@@ -153,6 +110,19 @@ base::Result<LoadReport> write_kept(const KeptWeights& kept, const plan::Plan& p
   return std::move(arena.report);
 }
 
+base::Result<PreparedSegments> read_to_host(const plan::Plan& plan, const PackedWeightsFile& file,
+                                            device::Device& device,
+                                            const SegmentSourceOptions& options) {
+  const bool is_pinned = options.tier == WeightTier::kPinned && !device.memory_is_host();
+  plan::Plan packed = without_padding(plan);
+  HostArena arena =
+      TRY(read_on_host(packed, file, is_pinned ? &device : nullptr, options.on_progress));
+  LoadReport report = arena.report;
+  return PreparedSegments{
+      std::make_unique<HostSegments>(options.tier, std::move(packed), std::move(arena)),
+      std::move(report)};
+}
+
 base::Result<PreparedSegments> on_disk(const plan::Plan& plan,
                                        const formats::Checkpoint& checkpoint,
                                        const kernels::OpTable& ops,
@@ -175,8 +145,10 @@ base::Result<PreparedSegments> on_disk(const plan::Plan& plan,
     if (!file) return tl::unexpected(std::move(file).error());
   }
   report.direct = file->file().is_direct();
-  return PreparedSegments{std::make_unique<FileSegments>(plan.model_path, std::move(*file)),
-                          std::move(report)};
+  return PreparedSegments{
+      std::make_unique<FileSegments>(plan.model_path,
+                                     std::make_shared<const PackedWeightsFile>(std::move(*file))),
+      std::move(report)};
 }
 
 }  // namespace
@@ -184,6 +156,18 @@ base::Result<PreparedSegments> on_disk(const plan::Plan& plan,
 std::string_view name(WeightTier tier) {
   constexpr std::array<std::string_view, kWeightTiers> kNames{"pinned", "pageable", "disk"};
   return kNames[static_cast<size_t>(tier)];
+}
+
+base::Result<PreparedSegments> prepare_packed_segments(
+    const plan::Plan& plan, const std::shared_ptr<const PackedWeightsFile>& file,
+    device::Device& device, const SegmentSourceOptions& options) {
+  TRY(check_segments(*file, plan));
+  if (options.tier != WeightTier::kDisk) return read_to_host(plan, *file, device, options);
+  LoadReport report;
+  report.from = LoadReport::From::kArtefact;
+  report.path = file->file().path();
+  report.direct = file->file().is_direct();
+  return PreparedSegments{std::make_unique<FileSegments>(plan.model_path, file), std::move(report)};
 }
 
 base::Result<PreparedSegments> prepare_segments(const plan::Plan& plan,

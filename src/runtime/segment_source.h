@@ -7,6 +7,7 @@
 #include "formats/checkpoint.h"
 #include "kernels/op_table.h"
 #include "plan/plan.h"
+#include "runtime/packed_weights_io.h"
 #include "runtime/upload_ring.h"
 #include "runtime/weight_loading.h"
 
@@ -64,5 +65,10 @@ base::Result<PreparedSegments> prepare_segments(const plan::Plan& plan,
                                                 const formats::Checkpoint& checkpoint,
                                                 const kernels::OpTable& ops, device::Device& device,
                                                 const SegmentSourceOptions& options);
+
+/// The same of weights that are packed already; of the options, `folder` says nothing.
+base::Result<PreparedSegments> prepare_packed_segments(
+    const plan::Plan& plan, const std::shared_ptr<const PackedWeightsFile>& file,
+    device::Device& device, const SegmentSourceOptions& options);
 
 }  // namespace neuros::runtime

@@ -24,15 +24,9 @@ double seconds_since(Clock::time_point start) {
 
 base::Result<LoadReport> read_entry(const KeptWeights& entry, const plan::Plan& plan,
                                     const WeightTarget& target, const OnLoadProgress& on_progress) {
-  const Clock::time_point start = Clock::now();
   const PackedWeightsFile file = TRY(entry.open(plan));
-  TRY(read_packed_weights(file, plan, target, on_progress));
-  LoadReport report;
+  LoadReport report = TRY(load_packed_weights(plan, file, target, on_progress));
   report.from = LoadReport::From::kCache;
-  report.path = entry.path;
-  report.bytes = static_cast<int64_t>(file.header().data_bytes());
-  report.direct = file.file().is_direct();
-  report.seconds = seconds_since(start);
   return report;
 }
 
@@ -133,6 +127,20 @@ void Loading::keep_packed() {
 }
 
 }  // namespace
+
+base::Result<LoadReport> load_packed_weights(const plan::Plan& plan, const PackedWeightsFile& file,
+                                             const WeightTarget& target,
+                                             const OnLoadProgress& on_progress) {
+  const Clock::time_point start = Clock::now();
+  TRY(read_packed_weights(file, plan, target, on_progress));
+  LoadReport report;
+  report.from = LoadReport::From::kArtefact;
+  report.path = file.file().path();
+  report.bytes = static_cast<int64_t>(file.header().data_bytes());
+  report.direct = file.file().is_direct();
+  report.seconds = seconds_since(start);
+  return report;
+}
 
 base::Result<LoadReport> load_weights(const plan::Plan& plan, const formats::Checkpoint& checkpoint,
                                       const kernels::OpTable& ops, const WeightTarget& target,

@@ -7,6 +7,7 @@
 #include "kernels/op_table.h"
 #include "plan/plan.h"
 #include "runtime/load_progress.h"
+#include "runtime/packed_weights_io.h"
 #include "runtime/weight_target.h"
 
 #include <cstdint>
@@ -22,9 +23,9 @@ struct LoadOptions {
 
 /// How the weights of a booted model came.
 struct LoadReport {
-  enum class From { kCheckpoint, kCache };
+  enum class From { kCheckpoint, kCache, kArtefact };
   From from = From::kCheckpoint;
-  std::string path;     ///< the checkpoint, or the cache's file
+  std::string path;     ///< the checkpoint, the cache's file, or the artefact's
   int64_t bytes = 0;    ///< read from it
   double seconds = 0;   ///< until the weights were in place
   bool direct = false;  ///< past the page cache
@@ -42,5 +43,10 @@ struct LoadReport {
 base::Result<LoadReport> load_weights(const plan::Plan& plan, const formats::Checkpoint& checkpoint,
                                       const kernels::OpTable& ops, const WeightTarget& target,
                                       const LoadOptions& options);
+
+/// Fills the arena from an artefact's packed weights, every segment's hash checked.
+base::Result<LoadReport> load_packed_weights(const plan::Plan& plan, const PackedWeightsFile& file,
+                                             const WeightTarget& target,
+                                             const OnLoadProgress& on_progress);
 
 }  // namespace neuros::runtime
