@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/process_memory.h"
 #include "builder/fleet_builder.h"
+#include "device/open_device.h"
 #include "pipeline/language_model_state.h"
 #include "pipeline/model_opening.h"
 #include "pipeline/shared_models.h"
@@ -111,6 +112,9 @@ base::Result<plan::FleetPlan> make_plan(const OpenedFleet& opened, const ModelOp
                                     .onload_us_max = wishes.onload_us_max,
                                     .rates = machine.onload}));
   choose_homes(models, wishes, fleet);
+  for (size_t name = 0; name < opened.ids.size(); ++name) {
+    fleet.allocations[opened.shared.of_name[name]].names.push_back(opened.ids[name]);
+  }
   return fleet;
 }
 
@@ -140,10 +144,33 @@ std::vector<runtime::FleetMember> members_of(const plan::FleetPlan& plan,
   return members;
 }
 
+std::vector<runtime::FleetMember> members_of(const PreparedFleet& prepared,
+                                             const BootOptions& options) {
+  std::vector<runtime::FleetMember> members;
+  for (size_t i = 0; i < prepared.models.size(); ++i) {
+    const plan::Plan& plan = prepared.plan.models[i];
+    members.push_back({.plan = plan,
+                       .packed = prepared.models[i].weights,
+                       .home = tier_of(prepared.plan.allocations[i].home),
+                       .stays = prepared.plan.allocations[i].stays,
+                       .queue_max = options.queue_max});
+  }
+  return members;
+}
+
+device::FramePoolOptions frames_of(const plan::FleetPlan& plan) {
+  return {.frame_bytes = static_cast<size_t>(plan.frame_bytes),
+          .frames = static_cast<size_t>(plan.frames)};
+}
+
+/// A plan's device, with the workers it has scratch for.
+base::Result<std::unique_ptr<device::Device>> open_planned_device(const plan::Plan& plan) {
+  return device::open_device(plan.device, {.threads = plan.workers, .memory_bytes = 0});
+}
+
 runtime::FleetOptions fleet_options(const plan::FleetPlan& plan, const ModelOptions& options) {
   runtime::FleetOptions fleet;
-  fleet.weights = {.frame_bytes = static_cast<size_t>(plan.frame_bytes),
-                   .frames = static_cast<size_t>(plan.frames)};
+  fleet.weights = frames_of(plan);
   fleet.load.on_progress = options.on_progress;
   fleet.load.weight_cache = weight_cache_folder(options, plan.models.front());
   fleet.folder =
@@ -159,11 +186,12 @@ struct ModelFleet::State {
   std::unique_ptr<runtime::FleetTrace> trace;
   std::unique_ptr<runtime::Fleet> fleet;  // before who uses its engines
   std::vector<std::unique_ptr<LanguageModel>> models;
-  std::vector<size_t> planned_as;  ///< of each of those
+  std::vector<std::string> ids;    ///< of each of those
+  std::vector<size_t> planned_as;  ///< the same
   std::mutex mutex;
   std::vector<int32_t> expected;  ///< how often each model of the fleet is; guarded by mutex
 
-  void name_models(OpenedFleet opened);
+  void open_doors(std::vector<OpenedModel> opened);
 };
 
 base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& models,
@@ -180,33 +208,67 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
   state->device = TRY(open_device(options));
   const TargetMachine machine = TRY(target_machine(options, *state->device));
   state->plan = TRY(make_plan(opened, options, machine));
-  base::release_free_heap();
   runtime::FleetOptions boot_options = fleet_options(state->plan, options);
   if (!options.trace.empty()) {
     state->trace = TRY(runtime::FleetTrace::create(options.trace, state->plan));
     boot_options.observer = state->trace.get();
   }
+  state->ids = std::move(opened.ids);
+  state->planned_as = std::move(opened.shared.of_name);
   std::vector<runtime::FleetMember> members = members_of(state->plan, opened.models, options);
-  state->fleet =
-      TRY(runtime::Fleet::boot(std::move(members), *state->device, std::move(boot_options)));
-  state->name_models(std::move(opened));
+  return boot(std::move(state), std::move(opened.models), std::move(members),
+              std::move(boot_options));
+}
+
+base::Result<std::unique_ptr<ModelFleet>> ModelFleet::boot(PreparedFleet prepared,
+                                                           const BootOptions& options) {
+  CHECK(prepared.models.size() == prepared.plan.models.size());
+  auto state = std::make_unique<State>();
+  std::vector<OpenedModel> opened;
+  for (size_t i = 0; i < prepared.models.size(); ++i) {
+    PreparedModel& model = prepared.models[i];
+    for (const std::string& id : prepared.plan.allocations[i].names) {
+      state->ids.push_back(id);
+      state->planned_as.push_back(i);
+    }
+    opened.push_back(
+        TRY(describe_model(std::move(model.metadata), prepared.plan.models[i].program, model.id)));
+  }
+  state->device = TRY(open_planned_device(prepared.plan.models.front()));
+  std::vector<runtime::FleetMember> members = members_of(prepared, options);
+  runtime::FleetOptions boot_options;
+  boot_options.weights = frames_of(prepared.plan);
+  boot_options.load.on_progress = options.on_progress;
+  state->plan = std::move(prepared.plan);
+  return boot(std::move(state), std::move(opened), std::move(members), std::move(boot_options));
+}
+
+base::Result<std::unique_ptr<ModelFleet>> ModelFleet::boot(
+    std::unique_ptr<State> state, std::vector<OpenedModel> opened,
+    std::vector<runtime::FleetMember> members, runtime::FleetOptions options) {
+  base::release_free_heap();  // of reading vocabularies: it is not in the plan
+  state->fleet = TRY(runtime::Fleet::boot(std::move(members), *state->device, std::move(options)));
+  state->open_doors(std::move(opened));
   base::release_free_heap();
   return std::unique_ptr<ModelFleet>(new ModelFleet(std::move(state)));
 }
 
 /// Every name gets a door of its own to its model.
-void ModelFleet::State::name_models(OpenedFleet opened) {
-  planned_as = opened.shared.of_name;
-  expected.assign(opened.models.size(), 0);
-  std::vector<const LanguageModel::State*> first(opened.models.size(), nullptr);
-  for (size_t name = 0; name < opened.ids.size(); ++name) {
+void ModelFleet::State::open_doors(std::vector<OpenedModel> opened) {
+  expected.assign(opened.size(), 0);
+  std::vector<const LanguageModel::State*> first(opened.size(), nullptr);
+  for (size_t name = 0; name < ids.size(); ++name) {
     const size_t planned = planned_as[name];
-    auto named = first[planned] == nullptr
-                     ? std::make_unique<LanguageModel::State>(std::move(opened.models[planned]),
-                                                              fleet->engine(planned))
-                     : std::make_unique<LanguageModel::State>(*first[planned], opened.ids[name]);
-    if (first[planned] == nullptr) first[planned] = named.get();
-    models.emplace_back(new LanguageModel(std::move(named)));
+    std::unique_ptr<LanguageModel::State> door;
+    if (first[planned] == nullptr) {
+      opened[planned].id = ids[name];
+      door = std::make_unique<LanguageModel::State>(std::move(opened[planned]),
+                                                    fleet->engine(planned));
+      first[planned] = door.get();
+    } else {
+      door = std::make_unique<LanguageModel::State>(*first[planned], ids[name]);
+    }
+    models.emplace_back(new LanguageModel(std::move(door)));
   }
 }
 

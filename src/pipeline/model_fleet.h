@@ -6,9 +6,11 @@
 #include "base/dtype.h"
 #include "base/result.h"
 #include "builder/fleet_builder.h"
+#include "formats/checkpoint.h"
 #include "pipeline/language_model.h"
 #include "plan/fleet_plan.h"
 #include "runtime/fleet.h"
+#include "runtime/packed_weights_io.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +20,8 @@
 #include <vector>
 
 namespace neuros::pipeline {
+
+struct OpenedModel;
 
 /// One model of a fleet, and where it differs from what the options say for all.
 struct FleetModelOptions {
@@ -44,6 +48,23 @@ base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& m
                                          const ModelOptions& options,
                                          const FleetWishes& wishes = {});
 
+/// A model of a fleet whose plan is made and whose weights are packed.
+struct PreparedModel {
+  std::string id;
+  formats::Checkpoint metadata;  ///< without tensors
+  std::shared_ptr<const runtime::PackedWeightsFile> weights;
+};
+
+struct PreparedFleet {
+  plan::FleetPlan plan;
+  std::vector<PreparedModel> models;  ///< one per model of the plan
+};
+
+struct BootOptions {
+  int32_t queue_max = 256;  ///< of each model
+  runtime::OnLoadProgress on_progress;
+};
+
 class ModelFleet {
  public:
   /// `options` are those of every model, but for the name. Errors name the file. Two models with
@@ -51,6 +72,9 @@ class ModelFleet {
   static base::Result<std::unique_ptr<ModelFleet>> open(
       const std::vector<FleetModelOptions>& models, ModelOptions options,
       const FleetWishes& wishes = {});
+  /// Boots what was prepared: nothing is planned or packed.
+  static base::Result<std::unique_ptr<ModelFleet>> boot(PreparedFleet prepared,
+                                                        const BootOptions& options);
   ~ModelFleet();
 
   /// One for each name, in the order of open().
@@ -65,6 +89,10 @@ class ModelFleet {
 
  private:
   struct State;
+  static base::Result<std::unique_ptr<ModelFleet>> boot(std::unique_ptr<State> state,
+                                                        std::vector<OpenedModel> opened,
+                                                        std::vector<runtime::FleetMember> members,
+                                                        runtime::FleetOptions options);
   explicit ModelFleet(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -40,16 +40,23 @@ std::string model_id(const std::string& name, const std::string& path) {
              : file.filename().string();
 }
 
-base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions& options) {
+base::Result<OpenedModel> describe_model(formats::Checkpoint checkpoint, plan::Program program,
+                                         std::string id) {
   OpenedModel model;
-  model.checkpoint = TRY(formats::open_checkpoint(path));
-  model.program = TRY(models::make_program(model.checkpoint));
+  model.checkpoint = std::move(checkpoint);
+  model.program = std::move(program);
+  model.id = std::move(id);
   model.tokenizer = TRY(load_tokenizer(model.checkpoint));
   TRY(check_vocabulary(model));
   model.chat_template = TRY(load_chat_template(*model.tokenizer));
   model.default_sampling = read_sampling_defaults(model.checkpoint);
-  model.id = model_id(options.name, path);
   return model;
+}
+
+base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions& options) {
+  formats::Checkpoint checkpoint = TRY(formats::open_checkpoint(path));
+  plan::Program program = TRY(models::make_program(checkpoint));
+  return describe_model(std::move(checkpoint), std::move(program), model_id(options.name, path));
 }
 
 base::Result<std::unique_ptr<device::Device>> open_device(const ModelOptions& options) {

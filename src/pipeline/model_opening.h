@@ -34,6 +34,10 @@ std::string model_id(const std::string& name, const std::string& path);
 /// Errors name the file.
 base::Result<OpenedModel> open_model(const std::string& path, const ModelOptions& options);
 
+/// The same of a checkpoint that need not have tensors, and a program made before.
+base::Result<OpenedModel> describe_model(formats::Checkpoint checkpoint, plan::Program program,
+                                         std::string id);
+
 base::Result<std::unique_ptr<device::Device>> open_device(const ModelOptions& options);
 
 /// Rows of the table of kernel choices that options.tuning names; nullopt: it names none.

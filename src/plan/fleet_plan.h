@@ -32,11 +32,12 @@ using OnloadRates = std::array<double, kHomeNames.size()>;
 
 /// What a model was allotted, beside the bytes that its plan names.
 struct Allocation {
-  std::string id;
-  std::string priority;             ///< "critical", "medium", "low"
-  bool stays = true;                ///< its weights never leave the device
-  Home home = Home::kPinned;        ///< where its weights wait if they do
-  std::vector<int32_t> together{};  ///< groups of models that run at the same time which it is in
+  std::string id;                    ///< for people
+  std::vector<std::string> names{};  ///< in the API; models of one file are one
+  std::string priority;              ///< "critical", "medium", "low"
+  bool stays = true;                 ///< its weights never leave the device
+  Home home = Home::kPinned;         ///< where its weights wait if they do
+  std::vector<int32_t> together{};   ///< groups of models that run at the same time which it is in
   std::array<int64_t, kHomeNames.size()> onload_us{};  ///< of all its weights; 0: unknown
 };
 

@@ -217,7 +217,9 @@ Offset<file::Allocation> Writer::table(const Allocation& allocation) {
   const auto together = builder_.CreateVector(allocation.together);
   const auto onload =
       builder_.CreateVector(allocation.onload_us.data(), allocation.onload_us.size());
-  return file::CreateAllocation(builder_, id, priority, allocation.stays, home, together, onload);
+  const auto names = texts(allocation.names);
+  return file::CreateAllocation(builder_, id, priority, allocation.stays, home, together, onload,
+                                names);
 }
 
 /// The buffer, zeros to a multiple of 8, and their hash.
