@@ -76,7 +76,7 @@ base::Result<Build> Build::start(const ArtefactRequest& request) {
   if (request.models.empty()) return base::fail(request.output + ": an artefact without models");
   base::MappedFile executable = TRY(base::MappedFile::open(request.executable));
   Build build(request, std::move(executable));
-  build.plan_ = TRY(plan_fleet(request.models, request.options));
+  build.plan_ = TRY(plan_fleet(request.models, request.options, request.wishes));
   // What else was free when it was made is nothing that the artefact needs.
   if (request.options.memory_bytes == 0) build.plan_.budget_bytes = build.plan_.device_bytes();
   build.plan_bytes_ = plan::write_plan(build.plan_);
@@ -87,10 +87,10 @@ base::Result<Build> Build::start(const ArtefactRequest& request) {
 
 /// Their tokenizers are read too: what does not boot is not built.
 base::Result<> Build::describe_models() {
-  for (const FleetModelOptions& model : request_.models) {
+  for (size_t i = 0; i < plan_.models.size(); ++i) {
     ModelOptions named = request_.options;
-    named.name = model.name;
-    const OpenedModel opened = TRY(open_model(model.path, named));
+    named.name = plan_.allocations[i].names.front();
+    const OpenedModel opened = TRY(open_model(plan_.models[i].model_path, named));
     metadata_.push_back(TRY(builder::model_header(opened.checkpoint)));
     index_.models.push_back({.id = opened.id, .metadata = {}, .weights = {}});
   }
@@ -158,7 +158,7 @@ base::Result<> Build::write_weights(size_t model) {
     return base::fail("this program does not have kernels " + plan.op_table,
                       base::ErrorKind::kUnsupported);
   }
-  const formats::Checkpoint checkpoint = TRY(formats::open_checkpoint(request_.models[model].path));
+  const formats::Checkpoint checkpoint = TRY(formats::open_checkpoint(plan.model_path));
   ArtefactPart& part = index_.models[model].weights;
   part.hash = TRY(runtime::pack_to_file({weights_file(), part.offset}, label(model), plan,
                                         checkpoint, *ops, request_.options.on_progress));

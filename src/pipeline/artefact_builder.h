@@ -20,7 +20,8 @@ struct ArtefactRequest {
   std::string output;
   std::string specification;              ///< YAML, kept as it is
   std::vector<FleetModelOptions> models;  ///< in boot order
-  ModelOptions options;                   ///< of all models; on_progress hears of packing
+  FleetWishes wishes{};
+  ModelOptions options;  ///< of all models; on_progress hears of packing
   ArtefactWeights weights = ArtefactWeights::kInside;
   std::string executable = "/proc/self/exe";
 };

@@ -63,6 +63,7 @@ nlohmann::ordered_json allocation_json(const Allocation& allocation) {
     onload[std::string(kHomeNames[home])] = allocation.onload_us[home];
   }
   return {{"id", allocation.id},
+          {"names", allocation.names},
           {"priority", allocation.priority},
           {"stays", allocation.stays},
           {"home", std::string(kHomeNames[static_cast<size_t>(allocation.home)])},

@@ -349,6 +349,7 @@ Plan Reader::model(const file::Model& model) {
 Allocation Reader::allocation(const file::Allocation& allocation) {
   Allocation read{
       .id = text(allocation.id()),
+      .names = texts(allocation.names()),
       .priority = text(allocation.priority()),
       .stays = allocation.stays(),
       .home = static_cast<Home>(named(allocation.home(), kHomeNames, "home of weights")),
