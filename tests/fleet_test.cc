@@ -90,12 +90,17 @@ class FleetTest : public ::testing::Test {
 
   std::shared_ptr<Greedy> start(size_t model, uint32_t seed,
                                 sched::Priority priority = sched::Priority::kMedium) {
-    auto client = std::make_shared<Greedy>();
     std::mt19937 random(seed);
     std::vector<int32_t> prompt(1 + random() % 40);
     for (int32_t& id : prompt) id = static_cast<int32_t>(random() % 90);
+    return ask(model, std::move(prompt), 1 + int32_t(random() % 12), priority);
+  }
+
+  std::shared_ptr<Greedy> ask(size_t model, std::vector<int32_t> prompt, int32_t max_new_tokens,
+                              sched::Priority priority = sched::Priority::kMedium) {
+    auto client = std::make_shared<Greedy>();
     const auto id = fleet_->engine(model).submit({.prompt = std::move(prompt),
-                                                  .max_new_tokens = 1 + int32_t(random() % 12),
+                                                  .max_new_tokens = max_new_tokens,
                                                   .priority = priority,
                                                   .prompt_logits = false,
                                                   .client = client});
@@ -181,14 +186,19 @@ std::map<size_t, std::string> FleetTest::failures(uint32_t seed) {
   return errors;
 }
 
+/// Flips the last byte of a file, or flips it back.
+void damage(const std::filesystem::path& path) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(-1, std::ios::end);
+  const int byte = file.get();
+  file.seekp(-1, std::ios::end);
+  file.put(static_cast<char>(byte ^ 0x5a));
+}
+
 TEST_F(FleetTest, ADamagedSegmentEndsItsModelsRequestsAndNoOthers) {
   ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
   const std::filesystem::path damaged = any_packed_file(folder_.path());
-  {
-    std::fstream file(damaged, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(-1, std::ios::end);
-    file.put('\x5a');
-  }
+  damage(damaged);
   const auto errors = failures(7);
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_THAT(errors.begin()->second, HasSubstr("segment"));
@@ -256,6 +266,23 @@ TEST_F(FleetTest, AThousandSwapsLeaveMemoryAndFilesAsTheyWere) {
   EXPECT_EQ(open_files(), files_before);
   if (!base::testing::kSanitized) {
     EXPECT_LT(base::process_memory().resident - memory_before, 1 << 20);
+  }
+}
+
+TEST_F(FleetTest, APassThatFailedHalfwayLeavesNothingToReuse) {
+  // The last segment has no room beside the others: its load fails behind steps that ran.
+  ASSERT_TRUE(boot(kFramesPerModel - 1, runtime::WeightTier::kDisk));
+  const std::vector<int32_t> prompt(40, 7);
+  const std::filesystem::path damaged = any_packed_file(folder_.path());
+  damage(damaged);
+  std::vector<bool> failed;
+  for (size_t model = 0; model < kModels; ++model) {
+    failed.push_back(ask(model, prompt, 4)->wait().reason == EndReason::kFailed);
+  }
+  damage(damaged);
+  ASSERT_EQ(std::ranges::count(failed, true), 1);
+  for (size_t model = 0; model < kModels; ++model) {
+    EXPECT_EQ(ask(model, prompt, 4)->wait().cached_tokens, failed[model] ? 0 : 32);
   }
 }
 

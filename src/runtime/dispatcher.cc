@@ -58,20 +58,31 @@ const sched::Batch& Dispatcher::begin_pass() {
 void Dispatcher::finish_pass(const base::Result<>& computed, int64_t busy_us) {
   CHECK(batch_.has_value());
   count(*batch_, busy_us);
+  if (!computed) return fail_pass(computed.error().message);
   std::vector<sched::ItemResult> results;
   std::vector<Ending> endings;
   int32_t logit_row = 0;
   for (const sched::BatchItem& item : batch_->items) {
     const bool cancelled = !processes_.contains(item.id);
-    Outcome outcome = cancelled  ? Outcome{}
-                      : computed ? deliver(item, logit_row)
-                                 : failed(computed.error().message);
+    Outcome outcome = cancelled ? Outcome{} : deliver(item, logit_row);
     logit_row += item.logit_rows();
     results.push_back(outcome.result);
     if (outcome.ends) endings.push_back(end(item.id, outcome.reason, std::move(outcome.error)));
   }
   batch_.reset();
   scheduler_.batch_done(results, now_us());
+  publish();
+  for (Ending& ending : endings) tell(std::move(ending));
+}
+
+void Dispatcher::fail_pass(const std::string& error) {
+  std::vector<Ending> endings;
+  for (const sched::BatchItem& item : batch_->items) {
+    const bool cancelled = !processes_.contains(item.id);
+    if (!cancelled) endings.push_back(end(item.id, EndReason::kFailed, error));
+  }
+  batch_.reset();
+  scheduler_.batch_failed(now_us());
   publish();
   for (Ending& ending : endings) tell(std::move(ending));
 }
@@ -84,7 +95,7 @@ void Dispatcher::end_all(EndReason reason, const std::string& error) {
     CHECK(scheduler_.cancel(id));
   }
   if (batch_) {
-    scheduler_.batch_done(std::vector<sched::ItemResult>(batch_->items.size()), now_us());
+    scheduler_.batch_failed(now_us());
     batch_.reset();
   }
   publish();

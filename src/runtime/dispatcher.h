@@ -53,6 +53,8 @@ class Dispatcher {
   };
 
   void accept(Submission submission);
+  /// The processes of the pass end.
+  void fail_pass(const std::string& error);
   void cancel(sched::ProcessId id);
   void note_start(const sched::Batch& batch, int64_t started_us);
   static Outcome failed(const std::string& error);

@@ -222,7 +222,7 @@ void FleetSimulation::break_model(ModelId id) {
     report_.failed += model.scheduler->cancel(process) ? 1 : 0;
   }
   if (model.batch) {
-    model.scheduler->batch_done(std::vector<ItemResult>(model.batch->items.size()), now_us_);
+    model.scheduler->batch_failed(now_us_);
     model.batch.reset();
     model.step = 0;
     fleet_->abandon_pass(id);

@@ -139,6 +139,13 @@ void Scheduler::batch_done(std::span<const ItemResult> results, int64_t now_us) 
   for (size_t i = 0; i < chunks.size(); ++i) s.finish(chunks[i], results[i]);
 }
 
+void Scheduler::batch_failed(int64_t now_us) {
+  State& s = *state_;
+  CHECK(!s.in_flight.empty());
+  s.hear(now_us);
+  for (const Chunk& chunk : std::exchange(s.in_flight, {})) s.forget(*chunk.process);
+}
+
 void Scheduler::State::finish(const Chunk& chunk, const ItemResult& result) {
   Process& process = *chunk.process;
   const bool asked = chunk.logits_last();

@@ -104,6 +104,9 @@ class Scheduler {
   /// Results of the batch in flight. Processes that ended (finished, cancelled, max_new_tokens) are
   /// forgotten; their full pages stay for prefix reuse until room is needed.
   void batch_done(std::span<const ItemResult> results, int64_t now_us);
+  /// The batch in flight was not computed, or not to its end: its processes end, and what it should
+  /// have written is not kept.
+  void batch_failed(int64_t now_us);
 
   std::optional<ProcessInfo> info(ProcessId id) const;
   SchedulerStats stats() const;

@@ -299,6 +299,19 @@ TEST(Scheduler, CancelFreesAtOnceOrAfterTheBatchInFlight) {
   EXPECT_FALSE(s.cancel(3));
 }
 
+TEST(Scheduler, AFailedBatchEndsItsProcessesAndLeavesNothing) {
+  Scheduler s(small_limits());
+  for (ProcessId id = 1; id <= 3; ++id) s.arrive(arrival(id, counting(0, 4), 9), 0);
+  const auto batch = s.next_batch(0);
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{1, 0, 4}, Row{2, 0, 4}));
+  s.cancel(2);
+  s.batch_failed(0);
+  ASSERT_EQ(s.check_invariants(), "");
+  EXPECT_FALSE(s.info(1) || s.info(2));
+  EXPECT_EQ(s.stats().pages_cached, 0) << "nobody knows what the pages hold";
+  EXPECT_THAT(step(s), ElementsAre(Row{3, 0, 4})) << "was not in the batch";
+}
+
 TEST(Scheduler, OneProcessMayUseEveryPage) {
   SchedulerLimits limits = small_limits();
   limits.pages = 5;
