@@ -57,7 +57,7 @@ void Batcher::plan_prefills(const Order& order, int64_t now_us) {
 }
 
 void Batcher::plan_chunk(Process& process, const Order& order) {
-  reuse(process);
+  if (!reuse(process, order)) return;
   const int32_t wanted = chunk_end(process);
   const int32_t end = secure(process, wanted, order);
   if (end > process.computed) chunks_.push_back({&process, process.computed, end});
@@ -95,12 +95,20 @@ void Batcher::admit(Process& process, int64_t now_us) {
   if (process.admitted_us < 0) process.admitted_us = now_us;
 }
 
-void Batcher::reuse(Process& process) {
-  if (memory_.reuse(process) == 0) return;
+bool Batcher::reuse(Process& process, const Order& order) {
+  const auto pin = memory_.pin(process);
+  bool room = true;
+  while (room) {
+    const KvMemory::Known known = memory_.next_known(process);
+    if (known.end == process.computed) break;
+    if (known.on_host) room = secure(process, known.end, order) == known.end;
+    if (room) memory_.take(process, known);
+  }
   const int32_t found = std::max(process.computed - process.reached, 0);
-  process.reached = std::max(process.reached, process.computed);
+  process.reached += found;
   process.cached_tokens += found;
   tokens_reused_ += static_cast<uint64_t>(found);
+  return room;
 }
 
 int32_t Batcher::secure(Process& process, int32_t tokens, const Order& order) {
@@ -122,9 +130,21 @@ Process* Batcher::victim(const Process& beneficiary, const Order& order) const {
 
 void Batcher::suspend(Process& process) {
   std::erase_if(chunks_, [&](const Chunk& chunk) { return chunk.process == &process; });
-  remove(process);
-  queue_.push(process);
+  memory_.park(process);
+  wait(process);
   ++suspensions_;
+}
+
+void Batcher::restart(Process& process) {
+  memory_.release(process);
+  wait(process);
+}
+
+/// A process without pages gives its place among the running back.
+void Batcher::wait(Process& process) {
+  CHECK(std::erase(running_, &process) == 1);
+  process.running = false;
+  queue_.push(process);
 }
 
 void Batcher::remove(Process& process) {

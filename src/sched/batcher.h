@@ -22,6 +22,8 @@ class Batcher {
   std::vector<Chunk> plan(int64_t now_us);
   /// A process that runs ends: it gives its pages and its place back.
   void remove(Process& process);
+  /// A process that runs begins again: nothing that is computed of it is believed.
+  void restart(Process& process);
 
   const std::vector<Process*>& running() const { return running_; }
   int32_t running_max() const { return running_max_; }
@@ -36,12 +38,15 @@ class Batcher {
   /// Whether there is a place and the pages for all tokens the process has by now.
   bool can_admit(const Process& process) const;
   void admit(Process& process, int64_t now_us);
-  void reuse(Process& process);
+  /// Skips the tokens whose pages are known; those of the host tier get pages of their own, if need
+  /// be of processes further down the order. False if there was none.
+  bool reuse(Process& process, const Order& order);
   /// Pages for the first `tokens` tokens, if need be of processes further down the order.
   /// Returns how many of those tokens have a page.
   int32_t secure(Process& process, int32_t tokens, const Order& order);
   Process* victim(const Process& beneficiary, const Order& order) const;
   void suspend(Process& process);
+  void wait(Process& process);
   int32_t rows_left() const;
   int32_t logit_rows_left() const;
 

@@ -53,6 +53,12 @@ void KvPages::keep(PageId page) {
   entry.kept = true;
 }
 
+void KvPages::unkeep(PageId page) {
+  Page& entry = at(page);
+  CHECK(entry.holders > 0 && entry.kept);
+  entry.kept = false;
+}
+
 void KvPages::discard(PageId page) {
   Page& entry = at(page);
   CHECK(entry.holders == 0 && entry.kept, "only cached pages are discarded");

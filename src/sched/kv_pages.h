@@ -34,6 +34,8 @@ class KvPages {
   void release(PageId page);
   /// A held page's content is from now on kept when the last holder lets go.
   void keep(PageId page);
+  /// And no longer.
+  void unkeep(PageId page);
   /// cached -> free
   void discard(PageId page);
 

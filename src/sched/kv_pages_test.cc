@@ -44,11 +44,22 @@ TEST(KvPages, AKeptPageIsCachedUntilDiscarded) {
   EXPECT_EQ(pages.check_invariants(), "");
 }
 
+TEST(KvPages, WhatIsKeptNoLongerIsFreeAfterItsLastHolder) {
+  KvPages pages(1);
+  const PageId page = *pages.take();
+  pages.keep(page);
+  pages.unkeep(page);
+  pages.release(page);
+  EXPECT_EQ(pages.free_count(), 1);
+  EXPECT_EQ(pages.check_invariants(), "");
+}
+
 TEST(KvPagesDeathTest, MisuseIsCaught) {
   KvPages pages(2);
   EXPECT_DEATH(pages.release(0), "released more often");
   EXPECT_DEATH(pages.hold(0), "free page");
   EXPECT_DEATH(pages.discard(0), "only cached");
+  EXPECT_DEATH(pages.unkeep(0), "kept");
   EXPECT_DEATH(pages.holders(2), "page < total");
 }
 

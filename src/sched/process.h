@@ -23,6 +23,7 @@ struct Process {
       pages;              ///< hold the first `computed` tokens, and those of the batch in flight
   int32_t computed = 0;   ///< leading tokens whose keys and values are in `pages`
   int32_t reached = 0;    ///< the most `computed` ever was; below it is recomputation
+  int32_t parked = 0;     ///< what was computed when it was last suspended
   int32_t owed_from = 0;  ///< first position whose logits were not delivered and may be wanted
 
   int64_t arrived_us = 0;

@@ -7,6 +7,7 @@
 #include "sched/process.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -29,12 +30,16 @@ int64_t pages_worst_case(int64_t prompt_tokens, int64_t max_new_tokens, int32_t 
 
 struct Scheduler::State {
   explicit State(const SchedulerLimits& given)
-      : limits(given), memory(given.pages, given.page_tokens), batcher(given, memory, queue) {}
+      : limits(given),
+        memory({given.pages, given.host_pages, given.page_tokens}),
+        batcher(given, memory, queue) {}
 
   bool fits(const Arrival& arrival) const;
   BatchItem start(const Chunk& chunk);
+  void count_moves();
   void finish(const Chunk& chunk, const ItemResult& result);
   void forget(Process& process);
+  std::vector<Process*> holders_of_moved() const;
   std::string check(const Process& process) const;
 
   SchedulerLimits limits;
@@ -43,6 +48,8 @@ struct Scheduler::State {
   Batcher batcher;
   std::map<ProcessId, std::unique_ptr<Process>> processes;
   std::vector<Chunk> in_flight;
+  std::vector<PageMove> moves;  ///< of the batch in flight
+  uint64_t swapped_out = 0, swapped_in = 0;
   uint64_t next_sequence = 0;
   int64_t now_us = 0;  ///< the latest time heard of; time never goes back
 
@@ -52,6 +59,7 @@ struct Scheduler::State {
 Scheduler::Scheduler(SchedulerLimits limits) {
   CHECK(limits.context > 0 && limits.batch_tokens > 0 && limits.sequences > 0);
   CHECK(limits.logit_rows > 0 && limits.pages > 0 && limits.page_tokens > 0 && limits.queue > 0);
+  CHECK(limits.host_pages >= 0);
   state_ = std::make_unique<State>(limits);
 }
 Scheduler::~Scheduler() = default;
@@ -100,6 +108,7 @@ void Scheduler::State::forget(Process& process) {
     batcher.remove(process);
   } else {
     queue.remove(process);
+    memory.forget_parked(process);
   }
   processes.erase(process.id);
 }
@@ -109,11 +118,21 @@ std::optional<Batch> Scheduler::next_batch(int64_t now_us) {
   CHECK(s.in_flight.empty(), "one batch at a time");
   s.hear(now_us);
   s.in_flight = s.batcher.plan(s.now_us);
+  s.moves = s.memory.take_moves();
+  CHECK(s.moves.empty() || !s.in_flight.empty(), "pages move for somebody who runs");
   if (s.in_flight.empty()) return std::nullopt;
-  Batch batch;
+  s.count_moves();
+  Batch batch{.items = {}, .moves = s.moves};
   batch.items.reserve(s.in_flight.size());
   for (const Chunk& chunk : s.in_flight) batch.items.push_back(s.start(chunk));
   return batch;
+}
+
+void Scheduler::State::count_moves() {
+  const auto out =
+      static_cast<uint64_t>(std::ranges::count(moves, PageMove::Kind::kOut, &PageMove::kind));
+  swapped_out += out;
+  swapped_in += moves.size() - out;
 }
 
 BatchItem Scheduler::State::start(const Chunk& chunk) {
@@ -144,6 +163,22 @@ void Scheduler::batch_failed(int64_t now_us) {
   CHECK(!s.in_flight.empty());
   s.hear(now_us);
   for (const Chunk& chunk : std::exchange(s.in_flight, {})) s.forget(*chunk.process);
+  for (Process* process : s.holders_of_moved()) s.batcher.restart(*process);
+  s.memory.forget_moved(s.moves);
+}
+
+/// Who runs on pages that the last batch was to bring in.
+std::vector<Process*> Scheduler::State::holders_of_moved() const {
+  std::vector<bool> moved(static_cast<size_t>(limits.pages));
+  for (const PageMove& move : moves) {
+    if (move.kind == PageMove::Kind::kIn) moved[static_cast<size_t>(move.page)] = true;
+  }
+  std::vector<Process*> holders;
+  std::ranges::copy_if(batcher.running(), std::back_inserter(holders), [&](const Process* process) {
+    return std::ranges::any_of(process->pages,
+                               [&](PageId page) { return moved[static_cast<size_t>(page)]; });
+  });
+  return holders;
 }
 
 void Scheduler::State::finish(const Chunk& chunk, const ItemResult& result) {
@@ -181,6 +216,10 @@ SchedulerStats Scheduler::stats() const {
           .pages_used = pages.held_count(),
           .pages_cached = pages.cached_count(),
           .pages_free = pages.free_count(),
+          .host_pages = s.memory.slots().total(),
+          .host_pages_used = s.memory.slots().used_count(),
+          .pages_swapped_out = s.swapped_out,
+          .pages_swapped_in = s.swapped_in,
           .tokens_reused = s.batcher.tokens_reused(),
           .suspensions = s.batcher.suspensions()};
 }

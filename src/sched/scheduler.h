@@ -5,6 +5,7 @@
 
 #include "sched/fleet.h"
 #include "sched/ids.h"
+#include "sched/page_move.h"
 
 #include <cstdint>
 #include <memory>
@@ -20,7 +21,8 @@ struct SchedulerLimits {
   int32_t batch_tokens = 0;  ///< rows of one batch
   int32_t sequences = 0;     ///< processes of one batch
   int32_t logit_rows = 0;    ///< rows of one batch that may ask for logits
-  int32_t pages = 0;         ///< KV pages in all
+  int32_t pages = 0;         ///< KV pages on the device
+  int32_t host_pages = 0;    ///< slots of the host tier; 0: what leaves the device is forgotten
   int32_t page_tokens = 0;
   int32_t queue = 0;                 ///< waiting processes before arrivals are refused
   int64_t wait_us_max = 10'000'000;  ///< after this wait (in all) a process passes every priority
@@ -58,6 +60,8 @@ struct BatchItem {
 
 struct Batch {
   std::vector<BatchItem> items;
+  /// To be carried out in this order before anything of the batch is computed.
+  std::vector<PageMove> moves{};
   int32_t tokens() const;
   bool only_decodes() const;
 };
@@ -81,13 +85,18 @@ struct SchedulerStats {
   int32_t pages_used = 0;    ///< held by processes
   int32_t pages_cached = 0;  ///< kept for prefix reuse only; free for the asking
   int32_t pages_free = 0;
-  uint64_t tokens_reused = 0;  ///< prompt tokens that needed no prefill, ever
-  uint64_t suspensions = 0;    ///< processes that gave up their pages and recompute later
+  int32_t host_pages = 0;          ///< slots of the host tier, in all
+  int32_t host_pages_used = 0;     ///< of them with content, all of it free for the asking
+  uint64_t pages_swapped_out = 0;  ///< moves to the host tier, ever
+  uint64_t pages_swapped_in = 0;   ///< moves back
+  uint64_t tokens_reused = 0;      ///< prompt tokens that needed no prefill, ever
+  uint64_t suspensions = 0;        ///< processes that gave up their pages and wait for new ones
 };
 
 /// Continuous batching with chunked prefill over paged KV, prefix reuse and three priorities.
 /// Pages are granted as sequences grow; when none is left the youngest of the lowest priority gives
-/// its pages up and recomputes them later, so that a running process never fails for memory.
+/// its pages up, so that a running process never fails for memory. What leaves the device goes to
+/// the host tier, if it has room, and comes back from there; the rest is computed again.
 class Scheduler {
  public:
   explicit Scheduler(SchedulerLimits limits);
@@ -104,8 +113,9 @@ class Scheduler {
   /// Results of the batch in flight. Processes that ended (finished, cancelled, max_new_tokens) are
   /// forgotten; their full pages stay for prefix reuse until room is needed.
   void batch_done(std::span<const ItemResult> results, int64_t now_us);
-  /// The batch in flight was not computed, or not to its end: its processes end, and what it should
-  /// have written is not kept.
+  /// The batch in flight was not computed, or not to its end, or its moves failed: its processes
+  /// end, and what it should have written or moved is not kept. Others that need what was to be
+  /// moved compute it again.
   void batch_failed(int64_t now_us);
 
   std::optional<ProcessInfo> info(ProcessId id) const;

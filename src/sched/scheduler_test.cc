@@ -326,5 +326,112 @@ TEST(Scheduler, OneProcessMayUseEveryPage) {
   EXPECT_EQ(s.stats().pages_free + s.stats().pages_cached, 5);
 }
 
+SchedulerLimits with_host_pages(int32_t pages, int32_t host_pages) {
+  SchedulerLimits limits = small_limits();
+  limits.pages = pages;
+  limits.host_pages = host_pages;
+  return limits;
+}
+
+/// Runs a process alone to its end.
+void run_alone(Scheduler& s, Arrival one) {
+  const ProcessId id = one.id;
+  ASSERT_EQ(s.arrive(std::move(one), 0), Admission::kQueued);
+  while (s.info(id)) step(s);
+}
+
+TEST(SchedulerHostTier, AConversationThatWasPushedOutIsNotComputedAgain) {
+  Scheduler s(with_host_pages(6, 6));
+  run_alone(s, arrival(1, counting(0, 16), 5));
+  run_alone(s, arrival(2, counting(100, 16), 5));
+  EXPECT_EQ(s.stats().host_pages_used, 4) << "the prompt and the answer's page stay on the device";
+  EXPECT_EQ(s.stats().pages_swapped_out, 4U);
+  std::vector<TokenId> longer = counting(0, 16);
+  longer.insert(longer.end(), {7, 7, 7, 7, 7, 50});
+  s.arrive(arrival(3, longer, 3), 0);
+  const auto batch = s.next_batch(0);
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{3, 20, 2}));
+  EXPECT_EQ(s.info(3)->cached_tokens, 20);
+  EXPECT_GE(s.stats().pages_swapped_in, 4U);
+  answer(s, *batch);
+}
+
+TEST(SchedulerHostTier, ASuspendedProcessGoesOnWhereItWas) {
+  Scheduler s(with_host_pages(5, 8));
+  Arrival low = arrival(1, counting(10, 4), 12);
+  low.priority = Priority::kLow;
+  s.arrive(low, 0);
+  s.arrive(arrival(2, counting(20, 4), 12), 0);
+  int32_t next = 0, batches = 0;
+  while (s.info(1)) {
+    const auto batch = s.next_batch(0);
+    ASSERT_LT(++batches, 100);
+    for (const BatchItem& item : batch->items) {
+      if (item.id != 1) continue;
+      EXPECT_EQ(item.first_position, next) << "no token twice";
+      next += static_cast<int32_t>(item.tokens.size());
+    }
+    answer(s, *batch);
+  }
+  EXPECT_EQ(next, 15);
+  EXPECT_GT(s.stats().suspensions, 0U);
+}
+
+TEST(SchedulerHostTier, CancelGivesThePartOfAPageBack) {
+  Scheduler s(with_host_pages(5, 8));
+  Arrival low = arrival(1, counting(10, 4), 12);
+  low.priority = Priority::kLow;
+  s.arrive(low, 0);
+  s.arrive(arrival(2, counting(20, 3), 15), 0);
+  while (s.stats().suspensions == 0) step(s);
+  EXPECT_EQ(s.stats().host_pages_used, 1) << "its last page, which is not full";
+  EXPECT_TRUE(s.cancel(1));
+  EXPECT_EQ(s.stats().host_pages_used, 0);
+  EXPECT_EQ(s.stats().pages_cached, 2) << "its full pages are as good as any other prefix";
+  EXPECT_EQ(s.check_invariants(), "");
+}
+
+TEST(SchedulerHostTier, RoomIsMadeBesidesWhatIsWanted) {
+  Scheduler s(with_host_pages(5, 4));
+  run_alone(s, arrival(1, counting(0, 16), 1));
+  run_alone(s, arrival(2, counting(100, 20), 1));
+  ASSERT_EQ(s.stats().host_pages_used, 4);
+  ASSERT_EQ(s.stats().pages_free, 0) << "both tiers are full";
+  s.arrive(arrival(3, counting(0, 17), 1), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{3, 16, 1}));
+}
+
+TEST(SchedulerHostTier, WhatAFailedMoveShouldHaveBroughtIsComputedAgain) {
+  Scheduler s(with_host_pages(8, 8));
+  run_alone(s, arrival(1, counting(0, 12), 1));
+  run_alone(s, arrival(2, counting(100, 28), 1));
+  ASSERT_EQ(s.stats().host_pages_used, 2);
+  s.arrive(arrival(3, counting(0, 13), 4), 0);
+  ASSERT_EQ(s.next_batch(0)->moves.size(), 5U) << "three make room, two come";
+  EXPECT_EQ(s.info(3)->cached_tokens, 12);
+  s.batch_failed(0);
+  EXPECT_EQ(s.check_invariants(), "");
+  EXPECT_FALSE(s.info(3));
+  s.arrive(arrival(4, counting(0, 13), 4), 0);
+  EXPECT_THAT(step(s), ElementsAre(Row{4, 4, 8})) << "the first page never left";
+}
+
+TEST(SchedulerHostTier, WhoHoldsWhatAFailedMoveBroughtBeginsAgain) {
+  Scheduler s(with_host_pages(8, 8));
+  run_alone(s, arrival(1, counting(0, 12), 1));
+  run_alone(s, arrival(2, counting(100, 28), 1));
+  Arrival scoring = arrival(3, counting(200, 8), 0);
+  scoring.prompt_logits = true;
+  s.arrive(scoring, 0);
+  s.arrive(arrival(4, counting(0, 13), 4), 0);
+  const auto batch = s.next_batch(0);
+  ASSERT_THAT(rows_of(*batch), ElementsAre(Row{3, 0, 4})) << "takes all logit rows";
+  ASSERT_EQ(s.info(4)->cached_tokens, 12) << "but its pages come already";
+  s.batch_failed(0);
+  EXPECT_EQ(s.check_invariants(), "");
+  EXPECT_EQ(s.stats().waiting, 1);
+  EXPECT_THAT(step(s), ElementsAre(Row{4, 0, 8}));
+}
+
 }  // namespace
 }  // namespace neuros::sched

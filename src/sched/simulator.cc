@@ -2,12 +2,16 @@
 
 #include "sched/random.h"
 #include "sched/scheduler.h"
+#include "sched/simulated_kv.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -28,6 +32,7 @@ struct Client {
   std::vector<TokenId> tokens;
   std::vector<uint64_t> hashes;  ///< hashes[i]: of tokens 0..i
   int32_t prompt_logits_next = 0;
+  int32_t computed = 0;  ///< tokens that have been, in all batches
   bool admitted = false, cancelled = false;
 
   void append(TokenId token) {
@@ -37,6 +42,11 @@ struct Client {
   int32_t size() const { return static_cast<int32_t>(tokens.size()); }
   int32_t prompt_tokens() const { return static_cast<int32_t>(arrival.prompt.size()); }
   int32_t generated() const { return size() - prompt_tokens(); }
+  /// First position whose logits it still needs.
+  int32_t owed_from() const {
+    const bool scores = arrival.prompt_logits && prompt_logits_next < prompt_tokens();
+    return scores ? prompt_logits_next : size() - 1;
+  }
 };
 
 SchedulerLimits random_limits(Random& random) {
@@ -45,6 +55,8 @@ SchedulerLimits random_limits(Random& random) {
   limits.context = random.between(20, 90);
   const int32_t one_context = limits.context / limits.page_tokens;
   limits.pages = random.between(std::max(1, one_context / 2), 2 * one_context);
+  const int32_t host = random.between(0, 3);  // none, little, some, and room for everything
+  limits.host_pages = std::array{0, random.between(1, 4), limits.pages, 600}[host];
   limits.batch_tokens = random.between(1, 24);
   limits.sequences = random.between(1, 8);
   limits.logit_rows = random.between(1, 8);
@@ -53,16 +65,25 @@ SchedulerLimits random_limits(Random& random) {
   return limits;
 }
 
+/// What the scheduler is told.
+SchedulerLimits told(SchedulerLimits limits, SimulationBug bug) {
+  if (bug == SimulationBug::kHostTierTooLarge) limits.host_pages += 2;
+  if (bug == SimulationBug::kForgetfulTier) limits.host_pages = 0;
+  return limits;
+}
+
 class Simulation {
  public:
-  explicit Simulation(uint64_t seed)
+  Simulation(uint64_t seed, SimulationBug bug)
       : random_(seed),
+        bug_(bug),
         limits_(random_limits(random_)),
         alphabet_(random_.between(1, 4)),
         stops_one_in_(random_.between(10, 100)),
-        content_(static_cast<size_t>(limits_.pages),
-                 std::vector<uint64_t>(static_cast<size_t>(limits_.page_tokens))),
-        scheduler_(limits_) {
+        fails_one_in_(random_.one_in(4) ? random_.between(4, 40) : 0),
+        kv_(limits_.pages, limits_.host_pages, limits_.page_tokens),
+        forgets_(limits_.host_pages == 0),
+        scheduler_(told(limits_, bug)) {
     draw_clients();
   }
 
@@ -72,9 +93,21 @@ class Simulation {
   void draw_clients();
   Arrival draw_arrival(ProcessId id);
   void deliver_until(int64_t time_us);
+  void append(Client& client, TokenId token) {
+    client.append(token);
+    ++sharers_[client.hashes.back()];
+  }
   void arrive(Client client);
   void cancel(ProcessId id);
+  bool take_batch(const Batch& batch);
+  std::vector<PageMove> moves_of(const Batch& batch) const;
+  void carry_out(const Batch& batch);
+  void spoil(const Batch& batch);
+  void complete(const Batch& batch);
+  void fail_batch(const Batch& batch);
   std::vector<ItemResult> execute(const Batch& batch);
+  void check_not_again(const BatchItem& item, const Client& client);
+  void note_computed(const Batch& batch);
   void check_limits(const Batch& batch);
   void check_places(ProcessId newcomer);
   void check_item(const BatchItem& item, const Client& client);
@@ -93,14 +126,19 @@ class Simulation {
   }
   uint64_t& place(const BatchItem& item, int32_t position) {
     const PageId page = item.pages[static_cast<size_t>(position / limits_.page_tokens)];
-    return content_[static_cast<size_t>(page)][static_cast<size_t>(position % limits_.page_tokens)];
+    return kv_.at(page, position % limits_.page_tokens);
   }
 
   Random random_;
+  const SimulationBug bug_;
   SchedulerLimits limits_;
   int32_t alphabet_, stops_one_in_;
-  std::vector<std::vector<uint64_t>> content_;  ///< [pages][page_tokens] fake keys and values
-  std::set<PageId> written_;                    ///< pages written in the batch in flight
+  int32_t fails_one_in_;  ///< batches; 0: none
+  SimulatedKv kv_;
+  std::set<PageId> written_;  ///< pages written in the batch in flight
+  bool forgets_;              ///< the host tier was full, or a batch failed: contents may be lost
+  std::unordered_set<uint64_t> full_pages_;        ///< that were computed, by their last hash
+  std::unordered_map<uint64_t, int32_t> sharers_;  ///< clients that have these tokens
   Scheduler scheduler_;
   std::vector<Client> coming_;  ///< the next one last
   std::map<ProcessId, Client> here_;
@@ -156,7 +194,7 @@ void Simulation::arrive(Client client) {
     ++report_.refused;
     return;
   }
-  for (const TokenId token : client.arrival.prompt) client.append(token);
+  for (const TokenId token : client.arrival.prompt) append(client, token);
   here_.emplace(id, std::move(client));
 }
 
@@ -279,25 +317,135 @@ ItemResult Simulation::answer(const BatchItem& item, Client& client) {
   return {.token = 1 + static_cast<TokenId>(hash % static_cast<uint64_t>(alphabet_))};
 }
 
-std::vector<ItemResult> Simulation::execute(const Batch& batch) {
-  check_limits(batch);
-  written_.clear();
-  for (const BatchItem& item : batch.items) {
-    if (!here_.contains(item.id)) {
-      fail("batch of a process that is not here");
-      return {};
-    }
-    Client& client = here_.at(item.id);
-    if (!client.admitted) check_places(item.id);
-    check_item(item, client);
-    if (!report_.error.empty()) return {};
-    write(item, client);
+/// As long as nothing was forgotten, all that was computed is on the device or in the host tier.
+void Simulation::check_not_again(const BatchItem& item, const Client& client) {
+  if (forgets_) return;
+  const int32_t begin = item.first_position, page_end = begin + limits_.page_tokens;
+  if (begin % limits_.page_tokens == 0 && page_end <= client.owed_from()) {
+    const uint64_t hash = client.hashes[static_cast<size_t>(page_end - 1)];
+    require(!full_pages_.contains(hash), "a page is computed again", item.id);
   }
-  for (const BatchItem& item : batch.items) here_.at(item.id).admitted = true;
+  if (begin >= client.computed) return;
+  // Of two that have the same part of a page, one may lose it to the other.
+  const uint64_t hash = client.hashes[static_cast<size_t>(client.computed - 1)];
+  require(sharers_.at(hash) > 1, "its own tokens are computed again", item.id);
+}
+
+void Simulation::note_computed(const Batch& batch) {
+  for (const BatchItem& item : batch.items) {
+    Client& client = here_.at(item.id);
+    for (size_t i = 0; i < item.tokens.size(); ++i) {
+      const int32_t end = item.first_position + static_cast<int32_t>(i) + 1;
+      client.computed = std::max(client.computed, end);
+      if (end % limits_.page_tokens == 0) {
+        full_pages_.insert(client.hashes[static_cast<size_t>(end - 1)]);
+      }
+    }
+  }
+}
+
+/// The batch's moves, or what a planted bug makes of them.
+std::vector<PageMove> Simulation::moves_of(const Batch& batch) const {
+  using Kind = PageMove::Kind;
+  std::vector<PageMove> moves = batch.moves;
+  const auto drop_first = [&](Kind kind) {
+    const auto it = std::ranges::find(moves, kind, &PageMove::kind);
+    if (it != moves.end()) moves.erase(it);
+  };
+  if (bug_ == SimulationBug::kSkippedOut) drop_first(Kind::kOut);
+  if (bug_ == SimulationBug::kSkippedIn) drop_first(Kind::kIn);
+  if (bug_ == SimulationBug::kMovesReversed) std::ranges::reverse(moves);
+  if (bug_ == SimulationBug::kInsFirst) {
+    std::stable_partition(moves.begin(), moves.end(),
+                          [](const PageMove& m) { return m.kind == Kind::kIn; });
+  }
+  SlotId last_out = kNoSlot;
+  for (PageMove& move : moves) {
+    if (bug_ == SimulationBug::kWrongSlot && move.kind == Kind::kIn) {
+      move.slot = (move.slot + 1) % limits_.host_pages;
+    }
+    if (bug_ != SimulationBug::kSharedSlot || move.kind != Kind::kOut) continue;
+    if (last_out != kNoSlot) move.slot = last_out;
+    last_out = move.slot;
+  }
+  return moves;
+}
+
+void Simulation::carry_out(const Batch& batch) {
+  for (const PageMove& move : moves_of(batch)) {
+    const std::string wrong = kv_.move(move);
+    if (!wrong.empty()) return fail(wrong);
+    if (bug_ != SimulationBug::kTornMove || move.kind != PageMove::Kind::kIn) continue;
+    for (int32_t last = limits_.page_tokens - 1; last >= 0; --last) {
+      if (std::exchange(kv_.at(move.page, last), 0) != 0) break;
+    }
+  }
+}
+
+std::vector<ItemResult> Simulation::execute(const Batch& batch) {
+  written_.clear();
+  if (bug_ != SimulationBug::kMovesTooLate) carry_out(batch);
+  for (const BatchItem& item : batch.items) write(item, here_.at(item.id));
+  if (bug_ == SimulationBug::kMovesTooLate) carry_out(batch);
   for (const BatchItem& item : batch.items) check_content(item, here_.at(item.id));
+  note_computed(batch);
   std::vector<ItemResult> results;
   for (const BatchItem& item : batch.items) results.push_back(answer(item, here_.at(item.id)));
   return results;
+}
+
+/// Whether the batch keeps the rules, as far as its numbers go.
+bool Simulation::take_batch(const Batch& batch) {
+  check_limits(batch);
+  const std::string wrong = scheduler_.check_invariants();
+  if (!wrong.empty()) fail(wrong);
+  const SchedulerStats stats = scheduler_.stats();
+  forgets_ = forgets_ || stats.host_pages_used >= limits_.host_pages;
+  for (const BatchItem& item : batch.items) {
+    if (!here_.contains(item.id)) {
+      fail("batch of a process that is not here");
+      return false;
+    }
+    const Client& client = here_.at(item.id);
+    if (!client.admitted) check_places(item.id);
+    check_item(item, client);
+    check_not_again(item, client);
+  }
+  for (const BatchItem& item : batch.items) here_.at(item.id).admitted = true;
+  return report_.error.empty();
+}
+
+/// Some of its moves came to pass and some of its rows; nobody knows which.
+void Simulation::spoil(const Batch& batch) {
+  for (const PageMove& move : batch.moves) {
+    if (random_.one_in(2)) {
+      kv_.spoil(move);
+    } else {
+      const std::string wrong = kv_.move(move);
+      if (!wrong.empty()) return fail(wrong);
+    }
+  }
+  for (const BatchItem& item : batch.items) {
+    const auto first = static_cast<size_t>(item.first_position / limits_.page_tokens);
+    for (size_t i = first; i < item.pages.size(); ++i) kv_.spoil(item.pages[i]);
+  }
+}
+
+void Simulation::fail_batch(const Batch& batch) {
+  spoil(batch);
+  deliver_until(now_us_ + 200);
+  if (bug_ == SimulationBug::kFailureIsSuccess) {
+    const ItemResult end{.token = std::nullopt, .finished = true};
+    scheduler_.batch_done(std::vector(batch.items.size(), end), now_us_);
+  } else {
+    scheduler_.batch_failed(now_us_);
+  }
+  forgets_ = true;
+  for (const BatchItem& item : batch.items) {
+    require(!scheduler_.info(item.id), "failed and still known", item.id);
+    if (!here_.at(item.id).cancelled) ++report_.failed;
+    here_.erase(item.id);
+  }
 }
 
 /// Keeps the simulator's own books: who got a token, who ended.
@@ -307,7 +455,7 @@ void Simulation::settle(const Batch& batch, const std::vector<ItemResult>& resul
     Client& client = here_.at(item.id);
     const int32_t end = item.first_position + static_cast<int32_t>(item.tokens.size());
     const bool all_computed = end == client.size();
-    if (results[i].token) client.append(*results[i].token);
+    if (results[i].token) append(client, *results[i].token);
     const bool has_all = all_computed && client.generated() == client.arrival.max_new_tokens;
     if (!results[i].finished && !client.cancelled && !has_all) continue;
     require(!scheduler_.info(item.id), "ended and still known", item.id);
@@ -323,6 +471,17 @@ void Simulation::check_end() {
   if (stats.pages_free + stats.pages_cached != limits_.pages) fail("pages are lost");
   report_.suspensions = stats.suspensions;
   report_.tokens_reused = stats.tokens_reused;
+  report_.swapped_out = stats.pages_swapped_out;
+  report_.swapped_in = stats.pages_swapped_in;
+  report_.roomy = forgets_ ? 0 : 1;
+}
+
+void Simulation::complete(const Batch& batch) {
+  const auto results = execute(batch);
+  if (!report_.error.empty()) return;
+  deliver_until(now_us_ + 200 + 10 * batch.tokens());
+  scheduler_.batch_done(results, now_us_);
+  settle(batch, results);
 }
 
 SimulationReport Simulation::run() {
@@ -335,11 +494,12 @@ SimulationReport Simulation::run() {
       deliver_until(std::max(now_us_, coming_.back().arrives_us));
       continue;
     }
-    const auto results = execute(*batch);
-    if (!report_.error.empty()) break;
-    deliver_until(now_us_ + 200 + 10 * batch->tokens());
-    scheduler_.batch_done(results, now_us_);
-    settle(*batch, results);
+    if (!take_batch(*batch)) break;
+    if (fails_one_in_ > 0 && random_.one_in(fails_one_in_)) {
+      fail_batch(*batch);
+    } else {
+      complete(*batch);
+    }
     check_known();
     if (++report_.batches > batches_max) fail("no end in sight");
   }
@@ -349,8 +509,8 @@ SimulationReport Simulation::run() {
 
 }  // namespace
 
-SimulationReport simulate(uint64_t seed) {
-  return Simulation(seed).run();
+SimulationReport simulate(uint64_t seed, SimulationBug bug) {
+  return Simulation(seed, bug).run();
 }
 
 }  // namespace neuros::sched
