@@ -14,6 +14,7 @@
 #include <future>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -83,8 +84,12 @@ const TinyModel& tiny_model() {
 struct Machine {
   explicit Machine(const TinyLimits& limits = {}, const std::string& table = "ref",
                    int32_t queue_max = 64, int threads = 2)
-      : device(std::move(*device::open_device(table == "cuda" ? table : "cpu",
-                                              {.threads = threads, .memory_bytes = 256 << 20}))),
+      : Machine(std::move(*device::open_device(table == "cuda" ? table : "cpu",
+                                               {.threads = threads, .memory_bytes = 256 << 20})),
+                limits, table, queue_max, threads) {}
+  Machine(std::unique_ptr<device::Device> booted_on, const TinyLimits& limits,
+          const std::string& table = "ref", int32_t queue_max = 64, int threads = 2)
+      : device(std::move(booted_on)),
         plan(tiny_model().plan(*runtime::find_op_table(table), limits, threads)) {
     auto booted = runtime::Engine::boot(plan, tiny_model().checkpoint(), *device,
                                         {.queue_max = queue_max, .load = {}});
@@ -208,6 +213,135 @@ TEST_P(EveryTable, ReusedPagesGiveTheSameBits) {
   if (recomputes_to_the_bit(GetParam())) expect_same_bits(*third, *alone(longer, 9, GetParam()));
 }
 
+std::vector<int32_t> joined(std::vector<int32_t> head, const std::vector<int32_t>& tail) {
+  head.insert(head.end(), tail.begin(), tail.end());
+  return head;
+}
+
+/// Conversations of others: so many pages of the machine's model are used.
+void use_pages(Machine& machine, uint32_t seed, int32_t conversations) {
+  for (int32_t i = 0; i < conversations; ++i) {
+    const auto other = machine.start(random_prompt(seed + static_cast<uint32_t>(i), 60), 20);
+    EXPECT_EQ(other->wait().reason, EndReason::kLength);
+  }
+}
+
+TEST_P(EveryTable, AConversationThatWasPushedOutGoesOnToTheBit) {
+  Machine roomy({}, GetParam()), tight({.pages = 6, .host_pages = 16}, GetParam());
+  const auto prompt = random_prompt(5, 40);
+  const auto first = tight.start(prompt, 9);
+  first->wait();
+  roomy.start(prompt, 9)->wait();
+  use_pages(tight, 100, 2);
+  const runtime::EngineStats pushed_out = tight.engine->stats();
+  EXPECT_GE(pushed_out.scheduler.host_pages_used, 3);
+  EXPECT_EQ(
+      pushed_out.swapped_out_bytes(),
+      static_cast<int64_t>(pushed_out.scheduler.pages_swapped_out) * tight.plan.kv.page_bytes);
+
+  const auto longer = joined(prompt, first->tokens);
+  const auto back = tight.start(longer, 9), stayed = roomy.start(longer, 9);
+  EXPECT_EQ(back->wait().cached_tokens, 48) << "all full pages, of the answer too";
+  EXPECT_EQ(stayed->wait().cached_tokens, 48);
+  expect_same_bits(*back, *stayed);
+  EXPECT_EQ(tight.engine->stats().scheduler.pages_swapped_in, 3U);
+  EXPECT_EQ(tight.engine->stats().tokens_prefilled, 40U + 2 * 60U + 1U);
+}
+
+TEST_P(EveryTable, ASuspendedProcessComputesNothingTwice) {
+  Machine machine({.batch_tokens = 9, .sequences = 4, .pages = 3, .host_pages = 9}, GetParam());
+  std::vector<std::shared_ptr<Greedy>> together;
+  for (uint32_t i = 0; i < 3; ++i) together.push_back(machine.start(random_prompt(i, 14), 20));
+  for (auto& client : together) EXPECT_EQ(client->wait().reason, EndReason::kLength);
+  const runtime::EngineStats stats = machine.engine->stats();
+  EXPECT_GT(stats.scheduler.suspensions, 0U);
+  EXPECT_GT(stats.scheduler.pages_swapped_in, 0U);
+  EXPECT_EQ(stats.tokens_prefilled, 3 * 14U);
+  EXPECT_EQ(stats.tokens_decoded, 3 * 19U);
+  for (uint32_t i = 0; i < 3; ++i) {
+    expect_same_bits(*together[i], *alone(random_prompt(i, 14), 20, GetParam()));
+  }
+}
+
+TEST(Engine, TheHostTierNeverHoldsMoreThanItsPages) {
+  Machine machine({.pages = 6, .host_pages = 2});
+  for (uint32_t i = 0; i < 4; ++i) {
+    use_pages(machine, 10 * i, 1);
+    EXPECT_LE(machine.engine->stats().scheduler.host_pages_used, 2);
+  }
+  EXPECT_EQ(machine.engine->stats().scheduler.host_pages_used, 2);
+  EXPECT_GT(machine.engine->stats().scheduler.pages_swapped_out, 4U);
+}
+
+/// The CPU, whose next copy fails when it is told so.
+class FaultyDevice final : public device::Device {
+ public:
+  FaultyDevice()
+      : host_(std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}))) {}
+
+  std::string name() const override { return host_->name(); }
+  size_t memory_bytes() const override { return host_->memory_bytes(); }
+  base::Result<device::Buffer> reserve(size_t bytes, const std::string& what) override {
+    return host_->reserve(bytes, what);
+  }
+  base::Result<std::unique_ptr<device::Stream>> create_stream(
+      device::StreamOptions options) override {
+    auto inner = TRY(host_->create_stream(options));
+    return std::make_unique<FaultyStream>(std::move(inner), fail_next);
+  }
+
+  std::atomic<bool> fail_next = false;
+
+ protected:
+  void release(std::byte*, size_t) override { CHECK(false, "buffers are the host's"); }
+
+ private:
+  class FaultyStream final : public device::Stream {
+   public:
+    FaultyStream(std::unique_ptr<device::Stream> inner, std::atomic<bool>& fail_next)
+        : inner_(std::move(inner)), fail_next_(fail_next) {}
+    base::Result<> synchronize() override { return std::exchange(result_, {}); }
+    void copy(std::byte* to, const std::byte* from, size_t bytes) override {
+      if (fail_next_.exchange(false)) {
+        result_ = base::fail("copy: the cable is out");
+      } else {
+        inner_->copy(to, from, bytes);
+      }
+    }
+    base::ThreadPool* cpu_workers() override { return inner_->cpu_workers(); }
+
+   private:
+    std::unique_ptr<device::Stream> inner_;
+    std::atomic<bool>& fail_next_;
+    base::Result<> result_;
+  };
+
+  std::unique_ptr<device::Device> host_;
+};
+
+TEST(Engine, ACopyThatFailsEndsItsBatchAndNothingElse) {
+  auto faulty = std::make_unique<FaultyDevice>();
+  std::atomic<bool>& fail_next = faulty->fail_next;
+  Machine machine(std::move(faulty), {.pages = 6, .host_pages = 16});
+  const auto prompt = random_prompt(5, 40);
+  const auto first = machine.start(prompt, 9);
+  first->wait();
+  use_pages(machine, 100, 2);
+  const auto longer = joined(prompt, first->tokens);
+  fail_next = true;
+  const runtime::ProcessEnd end = machine.start(longer, 9)->wait();
+  EXPECT_EQ(end.reason, EndReason::kFailed);
+  EXPECT_EQ(end.error, "copy: the cable is out");
+  EXPECT_EQ(machine.engine->stats().scheduler.pages_used, 0);
+
+  const auto again = machine.start(longer, 9);
+  EXPECT_EQ(again->wait().cached_tokens, 0) << "what failed to come is not believed";
+  expect_same_bits(*again, *alone(longer, 9));
+  const auto other = machine.start(random_prompt(101, 60), 9);
+  EXPECT_EQ(other->wait().cached_tokens, 32) << "and what did not move is still there";
+  expect_same_bits(*other, *alone(random_prompt(101, 60), 9));
+}
+
 TEST(Engine, ScoringDeliversEveryPromptPositionOnceInOrder) {
   Machine machine({.batch_tokens = 7, .sequences = 3});
   const auto prompt = random_prompt(1, 20);
@@ -305,7 +439,7 @@ TEST(Engine, AFullQueueIsUnavailable) {
 }
 
 TEST(Engine, ManyThreadsSubmitAndCancel) {
-  Machine machine({.batch_tokens = 9, .sequences = 3, .pages = 9}, "ref", 8);
+  Machine machine({.batch_tokens = 9, .sequences = 3, .pages = 9, .host_pages = 5}, "ref", 8);
   std::atomic<int> ended = 0, accepted = 0, refused = 0;
   const auto submitter = [&](uint32_t seed) {
     std::mt19937 random(seed);
@@ -336,6 +470,7 @@ TEST(Engine, ManyThreadsSubmitAndCancel) {
   const sched::SchedulerStats stats = machine.engine->stats().scheduler;
   EXPECT_EQ(stats.waiting + stats.running + stats.pages_used, 0);
   EXPECT_EQ(stats.pages_free + stats.pages_cached, 9);
+  EXPECT_LE(stats.host_pages_used, 5);
 }
 
 TEST(Engine, AThrowingClientFailsAlone) {
@@ -391,14 +526,16 @@ TEST(Engine, TimesAddUpToTheWholeAndCountsToTheTokens) {
 }
 
 TEST(Engine, ReservesExactlyThePlansArenas) {
-  const plan::Plan plan = tiny_model().plan(kernels::ref_ops(), {});
+  const plan::Plan plan = tiny_model().plan(kernels::ref_ops(), {.host_pages = 3});
   const auto boot_with = [&](int64_t bytes) {
     const auto device =
         device::open_cpu_device({.threads = 1, .memory_bytes = static_cast<size_t>(bytes)});
     return runtime::Engine::boot(plan, tiny_model().checkpoint(), **device, {}).has_value();
   };
-  EXPECT_TRUE(boot_with(plan.memory.arena_bytes()));
-  EXPECT_FALSE(boot_with(plan.memory.arena_bytes() - 1));
+  const int64_t all = plan.memory.arena_bytes() + plan.memory.kv_host;
+  EXPECT_GT(plan.memory.kv_host, 0);
+  EXPECT_TRUE(boot_with(all));
+  EXPECT_FALSE(boot_with(all - 1));
 }
 
 TEST(Engine, BootRefusesAPlanForAnotherMachine) {

@@ -3,11 +3,15 @@
 #include "runtime/executor.h"
 
 #include "device/cpu/cpu_device.h"
+#include "far_device.h"
+#include "runtime/kv_swap.h"
 #include "runtime/weight_packing.h"
 #include "tiny_model.h"
 
 #include <algorithm>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -47,7 +51,7 @@ struct Machine {
   explicit Machine(const kernels::OpTable& table)
       : ops(table),
         device(std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}))),
-        plan(model.plan(ops, {})),
+        plan(model.plan(ops, {.host_pages = 2})),
         stream(std::move(*device->create_stream())),
         arenas(std::move(*runtime::Arenas::reserve(plan.memory, *device))) {
     CHECK(
@@ -98,6 +102,52 @@ TEST(Executor, CopiesScoredRowsAndOthersWhenAsked) {
   EXPECT_EQ(far.stream.bytes_copied, 4 * kRowBytes);
   far.logits(0);
   EXPECT_EQ(far.stream.bytes_copied, 4 * kRowBytes) << "once";
+}
+
+using Kind = sched::PageMove::Kind;
+
+TEST(Executor, CarriesPagesToTheHostAndBackBeforeItComputes) {
+  Machine stays(kernels::ref_ops()), moves(kernels::ref_ops());
+  const sched::BatchItem first{.id = 1, .tokens = {5, 6, 7}, .pages = {0}, .logits_last = true};
+  sched::BatchItem next{
+      .id = 1, .first_position = 3, .tokens = {8}, .pages = {0}, .logits_last = true};
+  ASSERT_TRUE(stays.executor->forward({.items = {first}}));
+  ASSERT_TRUE(stays.executor->forward({.items = {next}}));
+
+  ASSERT_TRUE(moves.executor->forward({.items = {first}}));
+  const sched::BatchItem other{.id = 2, .tokens = {9, 9}, .pages = {0}, .logits_last = true};
+  ASSERT_TRUE(moves.executor->forward({.items = {other}, .moves = {{Kind::kOut, 0, 1}}}));
+  next.pages = {3};
+  const sched::Batch back{.items = {next}, .moves = {{Kind::kIn, 3, 1}}};  // outlives the pass
+  ASSERT_TRUE(moves.executor->begin_pass(back));
+  ASSERT_TRUE(moves.executor->run_steps(0, moves.executor->steps(), [] { return true; }));
+  ASSERT_TRUE(moves.executor->finish_pass());
+  EXPECT_EQ(moves.logits(0), stays.logits(0));
+  EXPECT_EQ(moves.stream.bytes_copied, 2 * static_cast<size_t>(moves.plan.kv.page_bytes));
+}
+
+TEST(KvSwap, KeepsTheOrderOfMovesOnADeviceThatCopiesLate) {
+  constexpr size_t kPage = 4096;
+  testing::FarDevice far(1 << 20);
+  const device::Buffer pages = *far.reserve(3 * kPage, "pages");
+  const device::Buffer slots = *far.reserve_host(kPage, "slots");
+  const auto stream = *far.create_stream({});
+  for (size_t page = 0; page < 3; ++page) {
+    std::fill_n(pages.data() + page * kPage, kPage, static_cast<std::byte>('a' + page));
+  }
+  plan::KvPlan kv;
+  kv.page_bytes = kPage;
+  runtime::KvSwap swap(kv, *stream, pages.span(), slots.span());
+  // a makes room for b, b for c: one slot serves twice.
+  swap.carry_out(std::vector<sched::PageMove>{
+      {Kind::kOut, 1, 0}, {Kind::kIn, 0, 0}, {Kind::kOut, 2, 0}, {Kind::kIn, 1, 0}});
+  EXPECT_EQ(pages.data()[0], std::byte{'a'}) << "nobody has waited yet";
+  ASSERT_TRUE(stream->synchronize());
+  std::string held;
+  for (size_t at = 0; at < 3 * kPage; at += kPage / 2) {
+    held += static_cast<char>(pages.data()[at]);
+  }
+  EXPECT_EQ(held, "bbcccc");
 }
 
 TEST(Executor, TellsOfTheOpsOfWatchedPasses) {

@@ -18,7 +18,8 @@ using testing::TinyModel;
 constexpr int64_t kFrame = 64 << 10;
 constexpr size_t kModels = 3;
 
-base::Result<plan::FleetPlan> plan_for(int64_t memory_bytes, int32_t context = 0) {
+base::Result<plan::FleetPlan> plan_for(int64_t memory_bytes, int32_t context = 0,
+                                       int64_t kv_host_bytes = 0) {
   static const TinyModel tiny;
   std::vector<builder::FleetModelRequest> requests;
   for (size_t i = 0; i < kModels; ++i) {
@@ -28,7 +29,9 @@ base::Result<plan::FleetPlan> plan_for(int64_t memory_bytes, int32_t context = 0
                         {.workers = 2, .context = context, .batch_tokens = 16, .sequences = 4}});
   }
   return builder::make_fleet_plan(std::move(requests), kernels::ref_ops(),
-                                  {.memory_bytes = memory_bytes, .least_frame_bytes = kFrame});
+                                  {.memory_bytes = memory_bytes,
+                                   .kv_host = {.bytes = kv_host_bytes, .free_bytes = 0},
+                                   .least_frame_bytes = kFrame});
 }
 
 int64_t sum_of_fixed(const plan::FleetPlan& fleet) {
@@ -80,6 +83,24 @@ TEST(FleetPlan, PagesAndTakesEveryByteOfTheBudgetIntoAccount) {
     }
   }
   EXPECT_TRUE(paged);
+}
+
+TEST(FleetPlan, DividesTheHostTierAndTakesItOutOfACpusBudget) {
+  const int64_t budget = plan_for(int64_t{64} << 20)->device_bytes(), cap = 200 << 10;
+  const auto fleet = plan_for(budget, 0, cap);
+  ASSERT_TRUE(fleet.has_value()) << fleet.error().message;
+  EXPECT_TRUE(fleet->pages()) << "the rest no longer fits";
+  EXPECT_EQ(fleet->budget_bytes, budget);
+  int64_t sum = 0;
+  for (const plan::Plan& model : fleet->models) {
+    EXPECT_GT(model.kv.host_pages, 0);
+    EXPECT_EQ(model.memory.kv_host, model.kv.host_pages * model.kv.page_bytes);
+    sum += model.memory.kv_host;
+  }
+  EXPECT_EQ(fleet->memory.kv_host, sum);
+  EXPECT_LE(sum, cap);
+  EXPECT_GT(sum, cap - static_cast<int64_t>(kModels) * fleet->models[0].kv.page_bytes);
+  EXPECT_LE(fleet->device_bytes() + sum, budget);
 }
 
 TEST(FleetPlan, ShortensContextsBeforeItLetsAModelStream) {

@@ -65,11 +65,12 @@ class FleetTest : public ::testing::Test {
   static constexpr size_t kFramesPerModel = 4;
 
   /// `stays`: a model whose weights never leave the device.
-  base::Result<> boot(size_t frames, runtime::WeightTier home, std::optional<size_t> stays = {}) {
+  base::Result<> boot(size_t frames, runtime::WeightTier home,
+                      const testing::TinyLimits& limits = {}, std::optional<size_t> stays = {}) {
     device_ = std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}));
     std::vector<runtime::FleetMember> members;
     for (size_t i = 0; i < kModels; ++i) {
-      members.push_back({.plan = plan(*models_[i]),
+      members.push_back({.plan = plan(*models_[i], limits),
                          .checkpoint = &checkpoints_[i],
                          .home = home,
                          .stays = stays == i});
@@ -84,8 +85,8 @@ class FleetTest : public ::testing::Test {
     return {};
   }
 
-  static plan::Plan plan(const TinyModel& model) {
-    return model.plan(*runtime::find_op_table("ref"), {}, 2, kFrameBytes);
+  static plan::Plan plan(const TinyModel& model, const testing::TinyLimits& limits) {
+    return model.plan(*runtime::find_op_table("ref"), limits, 2, kFrameBytes);
   }
 
   std::shared_ptr<Greedy> start(size_t model, uint32_t seed,
@@ -228,7 +229,7 @@ TEST_F(FleetTest, FilesThatAreGoneAreStillReadWhileTheyAreOpen) {
 }
 
 TEST_F(FleetTest, WeightsThatStayAreNeverDropped) {
-  ASSERT_TRUE(boot(2 * kFramesPerModel, runtime::WeightTier::kDisk, 1));
+  ASSERT_TRUE(boot(2 * kFramesPerModel, runtime::WeightTier::kDisk, {}, 1));
   const auto tokens = answers(60);
   const auto segments = fleet_->snapshot().models[1].segments;
   for (const auto state : segments) EXPECT_EQ(state, sched::Residency::State::kResident);
@@ -284,6 +285,51 @@ TEST_F(FleetTest, APassThatFailedHalfwayLeavesNothingToReuse) {
   for (size_t model = 0; model < kModels; ++model) {
     EXPECT_EQ(ask(model, prompt, 4)->wait().cached_tokens, failed[model] ? 0 : 32);
   }
+}
+
+/// A conversation of three turns with one model, and what happens between them.
+struct Conversation {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> cached;  ///< tokens of each turn's prompt
+};
+
+template <typename Ask, typename Between>
+Conversation converse(Ask ask, Between between) {
+  Conversation conversation;
+  for (int32_t turn = 0; turn < 3; ++turn) {
+    conversation.tokens.insert(conversation.tokens.end(), 12, 40 + turn);
+    const auto answer = ask(conversation.tokens);
+    conversation.cached.push_back(answer->wait().cached_tokens);
+    auto& tokens = conversation.tokens;
+    tokens.insert(tokens.end(), answer->tokens.begin(), answer->tokens.end());
+    between();
+  }
+  return conversation;
+}
+
+TEST_F(FleetTest, AConversationGoesOnThoughWeightsAndPagesWereAway) {
+  const auto ask_first = [&](const std::vector<int32_t>& prompt) { return ask(0, prompt, 10); };
+  ASSERT_TRUE(boot(0, runtime::WeightTier::kPageable));
+  const Conversation stayed = converse(ask_first, [] {});
+
+  fleet_.reset();
+  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk, {.pages = 5, .host_pages = 16}));
+  uint64_t others = 0;
+  const Conversation swapped = converse(ask_first, [&] {
+    // Somebody else fills the first model's pages, then other models take its weights' memory.
+    EXPECT_EQ(ask(0, std::vector<int32_t>(70, static_cast<int32_t>(80 + others)), 4)->wait().reason,
+              EndReason::kLength);
+    ++others;
+    for (const size_t model : {1, 2}) ask(model, {1, 2, 3}, 2)->wait();
+    const auto segments = fleet_->snapshot().models[0].segments;
+    EXPECT_EQ(std::ranges::count(segments, sched::Residency::State::kResident), 0);
+  });
+  EXPECT_EQ(swapped.tokens, stayed.tokens);
+  EXPECT_EQ(swapped.cached, stayed.cached);
+  EXPECT_EQ(stayed.cached, (std::vector<int32_t>{0, 16, 32})) << "all full pages";
+  const runtime::EngineStats stats = fleet_->engine(0).stats();
+  EXPECT_GT(stats.scheduler.pages_swapped_in, 0U);
+  EXPECT_EQ(stats.tokens_prefilled, 12 + (34 - 16) + (56 - 32) + 70 * others) << "no prefill again";
 }
 
 TEST_F(FleetTest, CancelsWhileWeightsAreOnTheirWay) {

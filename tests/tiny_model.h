@@ -25,6 +25,7 @@ struct TinyLimits {
   int32_t sequences = 4;
   int32_t pages = 64;
   int32_t page_tokens = 16;  ///< the CPU tables take multiples of 16 only
+  int32_t host_pages = 0;
 };
 
 class TinyModel {
@@ -89,6 +90,8 @@ class TinyModel {
     plan->kv.page_tokens = limits.page_tokens;
     plan->kv.pages = limits.pages;
     plan->memory.kv = plan->kv.pages * plan->kv.page_bytes;
+    plan->kv.host_pages = limits.host_pages;
+    plan->memory.kv_host = plan->kv.host_pages * plan->kv.page_bytes;
     return std::move(*plan);
   }
 

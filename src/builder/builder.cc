@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "builder/activation_layout.h"
 #include "builder/kernel_selection.h"
+#include "builder/kv_host.h"
 #include "builder/process_estimate.h"
 #include "builder/weight_layout.h"
 #include "kernels/kv_layout.h"
@@ -116,8 +117,7 @@ tl::unexpected<base::Error> infeasible(const plan::Plan& plan, int64_t budget) {
 }
 
 /// As many KV pages as are useful and fit; false if not even one full context does.
-bool grant_pages(const PlanRequest& request, plan::Plan& plan) {
-  const int64_t budget = request.memory_bytes;
+bool grant_pages(const PlanRequest& request, int64_t budget, plan::Plan& plan) {
   const int32_t contexts = request.full_contexts > 0 ? request.full_contexts : kFullContextsDefault;
   const int64_t fixed = plan.memory.weights + plan.memory.activations + plan.memory.scratch;
   const int64_t fitting = (budget - fixed) / plan.kv.page_bytes;
@@ -146,7 +146,7 @@ plan::MachineFacts counted_on(plan::MachineFacts machine, const plan::Plan& plan
   machine.cpu_level.clear();
   machine.avx512_bf16 = false;
   if (machine.gpu) machine.gpu->memory_bytes = m.arena_bytes();
-  if (machine.gpu) machine.gpu->pinned_bytes = m.host + plan::kUploadBytes;
+  if (machine.gpu) machine.gpu->pinned_bytes = m.host + m.kv_host + plan::kUploadBytes;
   return machine;
 }
 
@@ -165,17 +165,19 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   plan.limits = first_limits(request, plan.program, ops);
   TRY(lay_out_weights(checkpoint, ops, request.weight_types, request.segment_alignment, plan));
   size_kv(request, plan);
+  const int64_t budget = TRY(budget_besides_kv_host(request.memory_bytes, request.kv_host, ops));
   for (;;) {
     size_for_limits(ops, request.extra_scratch_bytes, plan);
-    if (grant_pages(request, plan)) break;
+    if (grant_pages(request, budget, plan)) break;
     const int32_t shorter = plan.limits.context / 2;
     if (request.context > 0 || shorter < kContextLeast) {
-      return infeasible(plan, request.memory_bytes);
+      return infeasible(plan, budget);
     }
     plan.reasons.push_back("context: " + std::to_string(plan.limits.context) + " -> " +
                            std::to_string(shorter) + ", one full context did not fit");
     plan.limits.context = shorter;
   }
+  TRY(grant_kv_host(request.kv_host, request.machine.host_bytes, {&plan, 1}));
   TRY(choose_kernels(ops, request.choices, plan));
   estimate_process(checkpoint, plan);
   plan.machine = counted_on(request.machine, plan);
@@ -186,9 +188,9 @@ int64_t work_bytes_for(plan::Plan plan, const kernels::OpTable& ops, PlanRequest
                        int32_t context, int32_t full_contexts) {
   plan.limits.context = context;
   request.full_contexts = full_contexts;
-  request.memory_bytes = int64_t{1} << 60;
   size_for_limits(ops, request.extra_scratch_bytes, plan);
-  CHECK(grant_pages(request, plan), "there is memory enough for any number of pages");
+  CHECK(grant_pages(request, int64_t{1} << 60, plan),
+        "there is memory enough for any number of pages");
   return plan.memory.kv + plan.memory.activations + plan.memory.scratch;
 }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,14 @@ namespace neuros::builder {
 /// Types by name of tensor. Only a matrix of floats can become another type; what its author has
 /// quantised stays as it is.
 using WeightTypes = std::map<std::string, base::DType, std::less<>>;
+
+/// Host memory for KV pages that leave the device, of all models of a process together.
+struct KvHostRequest {
+  /// nullopt leaves it to the builder: for a GPU as much as its KV pages take, at most an eighth of
+  /// the host's memory, and none if that is not free; none for a CPU.
+  std::optional<int64_t> bytes{};
+  int64_t free_bytes = 0;  ///< of the host
+};
 
 /// What is wanted; 0 leaves the choice to the builder.
 struct PlanRequest {
@@ -36,6 +45,7 @@ struct PlanRequest {
   base::DType kv_dtype = base::DType::kF16;
   WeightTypes weight_types{};       ///< of matrices that do not keep the type of the file
   int64_t extra_scratch_bytes = 0;  ///< device memory on top of what the program needs
+  KvHostRequest kv_host{};  ///< counts against the budget where the device's memory is the host's
   /// What segments begin at multiples of: of a model that is paged, the size of a frame of memory.
   int64_t segment_alignment = plan::kSegmentAlignment;
   plan::MachineFacts machine = {};  ///< planned for; what is not known there is not checked at boot

@@ -133,6 +133,17 @@ TEST(Builder, ShortensTheContextToFitAndSaysSo) {
   EXPECT_THAT(plan->reasons.front(), HasSubstr("4096 -> 2048"));
 }
 
+TEST(Builder, KvPagesOnTheHostComeOutOfACpusBudget) {
+  TinyLlama tiny;
+  const auto plan =
+      tiny.plan({.memory_bytes = 4 * kMiB, .kv_host = {.bytes = kMiB, .free_bytes = 0}});
+  ASSERT_TRUE(plan.has_value()) << plan.error().message;
+  EXPECT_EQ(plan->memory.kv_host, kMiB / plan->kv.page_bytes * plan->kv.page_bytes);
+  EXPECT_LE(plan->memory.arena_bytes() + plan->memory.kv_host, 4 * kMiB);
+  EXPECT_GE(plan->memory.steady_bytes(), plan->memory.arena_bytes() + plan->memory.kv_host);
+  EXPECT_THAT(plan::describe(*plan), HasSubstr("kv on host"));
+}
+
 TEST(Builder, KeepsAnAskedForContextOrFails) {
   TinyLlama tiny;
   const auto plan = tiny.plan({.memory_bytes = kMiB, .context = 4096});

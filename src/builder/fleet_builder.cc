@@ -2,6 +2,7 @@
 
 #include "base/byte_size.h"
 #include "base/check.h"
+#include "builder/kv_host.h"
 #include "builder/negotiation.h"
 #include "builder/precision_levels.h"
 #include "builder/process_estimate.h"
@@ -33,6 +34,7 @@ plan::MemoryPlan sum_of_memory(const plan::FleetPlan& fleet) {
     sum.activations += memory.activations;
     sum.scratch += memory.scratch;
     sum.host += memory.host;
+    sum.kv_host += memory.kv_host;
     sum.staging = std::max(sum.staging, memory.staging);
     sum.metadata += memory.metadata;
     sum.process += memory.process - shared.process;
@@ -88,6 +90,7 @@ std::vector<std::vector<int32_t>> steps_of(const plan::Plan& plan) {
 base::Result<> FleetBuilder::add_wish(const FleetModelRequest& model) {
   PlanRequest request = model.plan;
   request.memory_bytes = kUnlimited;
+  request.kv_host = {.bytes = 0, .free_bytes = 0};  // granted when all are planned
   wished_.push_back(TRY(make_plan(*model.checkpoint, model.program, ops_, request)));
   levels_.push_back(
       TRY(PrecisionLevels::create(*model.checkpoint, wished_.back(), ops_, model.terms.precision)));
@@ -163,6 +166,7 @@ base::Result<plan::FleetPlan> FleetBuilder::plan_for(const Agreement& agreement)
     const ModelGrant& grant = agreement.models[i];
     PlanRequest request = models_[i].plan;
     request.memory_bytes = kUnlimited;
+    request.kv_host = {.bytes = 0, .free_bytes = 0};
     request.context = grant.context;
     request.full_contexts = grant.full_contexts;
     request.weight_types = levels_[i].types_of(grant.levels);
@@ -224,7 +228,7 @@ void FleetBuilder::add_frames(const Agreement& agreement, plan::FleetPlan& fleet
 
 /// Models that share a machine count on what all of them need of its memory.
 void count_on_shared(plan::FleetPlan& fleet) {
-  int64_t pinned = fleet.memory.host + plan::kUploadBytes;
+  int64_t pinned = fleet.memory.host + fleet.memory.kv_host + plan::kUploadBytes;
   for (const plan::Plan& model : fleet.models) {
     if (fleet.pages()) pinned += model.memory.weights;  // their home while they are not there
   }
@@ -242,7 +246,13 @@ void count_on_shared(plan::FleetPlan& fleet) {
 base::Result<plan::FleetPlan> make_fleet_plan(std::vector<FleetModelRequest> models,
                                               const kernels::OpTable& ops,
                                               const FleetRequest& request) {
-  plan::FleetPlan fleet = TRY(FleetBuilder(std::move(models), ops, request).build());
+  const int64_t host_bytes = models.empty() ? 0 : models.front().plan.machine.host_bytes;
+  FleetRequest besides = request;
+  besides.memory_bytes = TRY(budget_besides_kv_host(request.memory_bytes, request.kv_host, ops));
+  plan::FleetPlan fleet = TRY(FleetBuilder(std::move(models), ops, besides).build());
+  TRY(grant_kv_host(request.kv_host, host_bytes, fleet.models));
+  fleet.budget_bytes = request.memory_bytes;
+  fleet.memory = sum_of_memory(fleet);
   count_on_shared(fleet);
   return fleet;
 }

@@ -34,6 +34,7 @@ struct FleetModelRequest {
 
 struct FleetRequest {
   int64_t memory_bytes = 0;  ///< budget on the device, for everything of all models
+  KvHostRequest kv_host{};   ///< of all models
   int64_t least_frame_bytes = int64_t{2} << 20;  ///< a power of two; what the device can map
   /// Models, by index, that a request wants to run at the same time.
   std::vector<std::vector<int32_t>> together{};

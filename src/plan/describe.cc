@@ -87,6 +87,10 @@ std::string describe_memory(const Plan& plan) {
   if (m.host > 0) {
     text += format("  host         %10.1f MiB  pinned, for batches and logits\n", mib(m.host));
   }
+  if (m.kv_host > 0) {
+    text += format("  kv on host   %10.1f MiB  %d pages%s, for what leaves the device\n",
+                   mib(m.kv_host), plan.kv.host_pages, m.arenas_on_host ? "" : ", pinned");
+  }
   text += format("  process      %10.1f MiB  vocabulary tables, code, stacks\n", mib(m.process));
   if (!m.arenas_on_host) {
     text += format("  device       %10.1f MiB  what boot reserves on %s\n", mib(m.arena_bytes()),
@@ -95,7 +99,8 @@ std::string describe_memory(const Plan& plan) {
         format("  driver       %10.1f MiB  there besides, of the GPU's driver\n", mib(m.driver));
   }
   text += format("  predicted    %10.1f MiB  of the process, of which boot reserves %.1f MiB\n",
-                 mib(m.steady_bytes()), mib((m.arenas_on_host ? m.arena_bytes() : 0) + m.host));
+                 mib(m.steady_bytes()),
+                 mib((m.arenas_on_host ? m.arena_bytes() : 0) + m.host + m.kv_host));
   text += format(
       "  peak         %10.1f MiB  at boot: with the file's header %.1f MiB and what "
       "weights pass through %.1f MiB\n",
@@ -179,8 +184,9 @@ nlohmann::ordered_json memory_json(const Plan& plan) {
           {"activations", m.activations}, {"scratch", m.scratch},
           {"staging", m.staging},         {"metadata", m.metadata},
           {"process", m.process},         {"host", m.host},
-          {"driver", m.driver},           {"arenas", m.arena_bytes()},
-          {"steady", m.steady_bytes()},   {"peak", m.peak_bytes()}};
+          {"kv_host", m.kv_host},         {"driver", m.driver},
+          {"arenas", m.arena_bytes()},    {"steady", m.steady_bytes()},
+          {"peak", m.peak_bytes()}};
 }
 
 }  // namespace
@@ -208,6 +214,7 @@ std::string describe_json(const Plan& plan) {
   json["kv"] = {{"dtype", std::string(base::name(plan.kv.dtype))},
                 {"page_tokens", plan.kv.page_tokens},
                 {"pages", plan.kv.pages},
+                {"host_pages", plan.kv.host_pages},
                 {"page_bytes", plan.kv.page_bytes}};
   json["memory_bytes"] = memory_json(plan);
   json["map_hash"] = map_hash_text(map_hash(plan));

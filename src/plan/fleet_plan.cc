@@ -48,6 +48,10 @@ std::string describe_model(const FleetPlan& fleet, size_t index) {
   }
   text += "\n  kv       " + mib(model.memory.kv) + ", " + std::to_string(model.kv.pages) +
           " pages, context " + std::to_string(model.limits.context) + "\n";
+  if (model.kv.host_pages > 0) {
+    text += "  kv host  " + mib(model.memory.kv_host) + ", " + std::to_string(model.kv.host_pages) +
+            " pages that may leave the device\n";
+  }
   text += "  work     " + mib(model.memory.activations + model.memory.scratch) +
           ", activations and scratch\n";
   text += "  priority  " + describe_residency(allocation) + "\n";

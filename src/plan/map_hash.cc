@@ -16,7 +16,7 @@ class Map {
     numbers_.insert(numbers_.end(), numbers.begin(), numbers.end());
   }
   void add(const MemoryPlan& m) {
-    add({m.weights, m.kv, m.activations, m.scratch, m.host, m.arenas_on_host ? 1 : 0});
+    add({m.weights, m.kv, m.activations, m.scratch, m.host, m.kv_host, m.arenas_on_host ? 1 : 0});
   }
   template <typename Placement>
   void add_all(const std::vector<Placement>& placed) {
@@ -25,7 +25,7 @@ class Map {
   }
   void add(const Plan& plan) {
     add(plan.memory);
-    add({plan.kv.pages, plan.kv.page_tokens, plan.kv.page_bytes});
+    add({plan.kv.pages, plan.kv.page_tokens, plan.kv.page_bytes, plan.kv.host_pages});
     add_all(plan.segments);
     add_all(plan.weights);
     add_all(plan.values);

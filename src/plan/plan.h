@@ -57,6 +57,7 @@ struct KvPlan {
   int32_t page_tokens = 32;
   int32_t pages = 0;
   int64_t page_bytes = 0;  ///< all layers
+  int32_t host_pages = 0;  ///< room in host memory for pages that leave the device
 };
 
 /// Weights go to a device with memory of its own through so much pinned memory, in parts.
@@ -72,20 +73,24 @@ int64_t source_part_rows(const WeightPlacement& weight);
 /// Of the largest part there is.
 int64_t source_part_bytes(const std::vector<WeightPlacement>& weights);
 
-/// Predicted memory, bytes; what boot reserves is exactly arena_bytes(), on the device, and `host`.
+/// Predicted memory, bytes; what boot reserves is exactly arena_bytes() on the device, and `host`
+/// and `kv_host` on the host.
 /// The rest of the process has no arena and is an estimate.
 struct MemoryPlan {
   int64_t weights = 0, kv = 0, activations = 0, scratch = 0;
   bool arenas_on_host = true;  ///< the device's memory is the host's
   int64_t driver = 0;          ///< what a GPU's driver takes of its memory besides the arenas
   int64_t host = 0;            ///< pinned, for copies to and from a device with memory of its own
+  int64_t kv_host = 0;   ///< of KV pages that left the device; pinned for one with its own memory
   int64_t staging = 0;   ///< parts of tensors read ahead while weights are packed, and those of
                          ///< an upload
   int64_t metadata = 0;  ///< the file's header as read, until boot is done
   int64_t process = 0;   ///< vocabulary tables, the program's code, stacks
   int64_t arena_bytes() const { return weights + kv + activations + scratch; }
   /// Of the process on the host, at rest and at most.
-  int64_t steady_bytes() const { return (arenas_on_host ? arena_bytes() : 0) + host + process; }
+  int64_t steady_bytes() const {
+    return (arenas_on_host ? arena_bytes() : 0) + host + kv_host + process;
+  }
   int64_t peak_bytes() const { return steady_bytes() + staging + metadata; }
 };
 

@@ -259,7 +259,8 @@ KvPlan Reader::kv(const file::Kv* kv) {
   return {.dtype = dtype(kv->dtype()),
           .page_tokens = kv->page_tokens(),
           .pages = kv->pages(),
-          .page_bytes = kv->page_bytes()};
+          .page_bytes = kv->page_bytes(),
+          .host_pages = kv->host_pages()};
 }
 
 BatchLimits Reader::limits(const file::Limits* limits) {
@@ -285,6 +286,7 @@ MemoryPlan Reader::memory(const file::Memory* memory) {
           .arenas_on_host = memory->arenas_on_host(),
           .driver = memory->driver(),
           .host = memory->host(),
+          .kv_host = memory->kv_host(),
           .staging = memory->staging(),
           .metadata = memory->metadata(),
           .process = memory->process()};

@@ -65,8 +65,8 @@ class Writer {
 };
 
 file::Memory memory_of(const MemoryPlan& m) {
-  return file::Memory(m.weights, m.kv, m.activations, m.scratch, m.driver, m.host, m.staging,
-                      m.metadata, m.process, m.arenas_on_host);
+  return file::Memory(m.weights, m.kv, m.activations, m.scratch, m.driver, m.host, m.kv_host,
+                      m.staging, m.metadata, m.process, m.arenas_on_host);
 }
 
 file::Limits limits_of(const BatchLimits& limits) {
@@ -164,7 +164,7 @@ Offset<file::Machine> Writer::table(const MachineFacts& machine) {
 
 Offset<file::Kv> Writer::table(const KvPlan& kv) {
   const Text dtype = text(base::name(kv.dtype));
-  return file::CreateKv(builder_, dtype, kv.page_tokens, kv.pages, kv.page_bytes);
+  return file::CreateKv(builder_, dtype, kv.page_tokens, kv.pages, kv.page_bytes, kv.host_pages);
 }
 
 Offset<file::SegmentPlacement> Writer::table(const SegmentPlacement& segment) {

@@ -28,7 +28,7 @@ int64_t aligned(int64_t bytes, int64_t alignment) {
 Result<> check_sizes(const MemoryPlan& memory) {
   for (const int64_t bytes :
        {memory.weights, memory.kv, memory.activations, memory.scratch, memory.driver, memory.host,
-        memory.staging, memory.metadata, memory.process}) {
+        memory.kv_host, memory.staging, memory.metadata, memory.process}) {
     TRY(within("bytes of memory", bytes, 0, kPlanBytesMax));
   }
   return {};
@@ -59,7 +59,9 @@ Result<> check_kv(const Plan& plan) {
   const int64_t head_bytes = base::bytes_of(kv.dtype, int64_t{kv.page_tokens} * p.head_dim);
   TRY(equal("bytes of a KV page", kv.page_bytes, 2 * head_bytes * p.kv_heads * p.layers));
   TRY(within("KV pages", kv.pages, 1, kPlanBytesMax / kv.page_bytes));
-  return equal("bytes of KV pages", plan.memory.kv, kv.pages * kv.page_bytes);
+  TRY(equal("bytes of KV pages", plan.memory.kv, kv.pages * kv.page_bytes));
+  TRY(within("KV pages on the host", kv.host_pages, 0, kPlanBytesMax / kv.page_bytes));
+  return equal("bytes of KV pages on the host", plan.memory.kv_host, kv.host_pages * kv.page_bytes);
 }
 
 Result<> check_segments(const Plan& plan, int64_t alignment) {
@@ -257,13 +259,15 @@ Result<> check_sums(const FleetPlan& fleet) {
     sum.activations += model.memory.activations;
     sum.scratch += model.memory.scratch;
     sum.host += model.memory.host;
+    sum.kv_host += model.memory.kv_host;
   }
   if (fleet.pages()) sum.weights = fleet.frames * fleet.frame_bytes;
   TRY(equal("weights of all models", fleet.memory.weights, sum.weights));
   TRY(equal("KV pages of all models", fleet.memory.kv, sum.kv));
   TRY(equal("activations of all models", fleet.memory.activations, sum.activations));
   TRY(equal("scratch of all models", fleet.memory.scratch, sum.scratch));
-  return equal("host memory of all models", fleet.memory.host, sum.host);
+  TRY(equal("host memory of all models", fleet.memory.host, sum.host));
+  return equal("KV pages of all models on the host", fleet.memory.kv_host, sum.kv_host);
 }
 
 }  // namespace

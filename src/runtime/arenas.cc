@@ -23,6 +23,8 @@ base::Result<Arenas> Arenas::reserve(const plan::MemoryPlan& memory, device::Dev
   arenas.scratch = TRY(buffer(memory.scratch, "scratch"));
   arenas.host =
       TRY(device.reserve_host(static_cast<size_t>(memory.host), "host side of batches and logits"));
+  arenas.kv_host = TRY(
+      device.reserve_host(static_cast<size_t>(memory.kv_host), "KV pages that leave the device"));
   return arenas;
 }
 

@@ -9,11 +9,11 @@
 
 namespace neuros::runtime {
 
-/// All memory a model ever has: on its device exactly plan.memory.arena_bytes(), and the host's
-/// part of copies.
+/// All memory a model ever has: on its device exactly plan.memory.arena_bytes(), and on the host
+/// its part of copies and room for KV pages.
 struct Arenas {
   std::span<std::byte> weights;  ///< own_weights, or addresses of somebody else's
-  device::Buffer own_weights, kv, activations, scratch, host;
+  device::Buffer own_weights, kv, activations, scratch, host, kv_host;
 
   static base::Result<Arenas> reserve(const plan::MemoryPlan& memory, device::Device& device);
   /// The same but for the weights.

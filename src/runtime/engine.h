@@ -76,7 +76,14 @@ struct EngineOptions {
 struct EngineStats {
   sched::SchedulerStats scheduler;
   uint64_t batches = 0, tokens_prefilled = 0, tokens_decoded = 0;
-  int64_t busy_us = 0;  ///< time inside forward passes
+  int64_t busy_us = 0;        ///< time inside forward passes
+  int64_t kv_page_bytes = 0;  ///< of what the scheduler counts
+  int64_t swapped_out_bytes() const {
+    return static_cast<int64_t>(scheduler.pages_swapped_out) * kv_page_bytes;
+  }
+  int64_t swapped_in_bytes() const {
+    return static_cast<int64_t>(scheduler.pages_swapped_in) * kv_page_bytes;
+  }
 };
 
 /// Boots a plan: reserves exactly its arenas, loads the weights, starts the executor's thread.

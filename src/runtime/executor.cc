@@ -35,6 +35,7 @@ Executor::Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::
                .host = arenas.host.span(),
                .limits = op_limits(plan),
                .choices = choices_.all().empty() ? nullptr : &choices_},
+      kv_swap_(plan.kv, stream, arenas.kv.span(), arenas.kv_host.span()),
       bound_(bind_program(plan, ops, arenas)),
       vocabulary_(static_cast<size_t>(plan.program.vocabulary)) {
   ids_.reserve(static_cast<size_t>(limits_.batch_tokens));
@@ -86,6 +87,7 @@ base::Result<> Executor::forward(const sched::Batch& batch) {
 base::Result<> Executor::pass(const sched::Batch& batch) {
   lay_out(batch);
   mark();
+  kv_swap_.carry_out(batch.moves);
   if (device_has_own_memory()) ops_.stage_batch(context_, view());
   mark();
   const bool records = ops_.recording_key != nullptr && !watched_;
@@ -103,6 +105,7 @@ base::Result<> Executor::pass(const sched::Batch& batch) {
 base::Result<> Executor::begin_pass(const sched::Batch& batch) {
   watched_ = false;
   lay_out(batch);
+  kv_swap_.carry_out(batch.moves);
   if (device_has_own_memory()) ops_.stage_batch(context_, view());
   return context_.stream.synchronize();
 }

@@ -7,6 +7,7 @@
 #include "plan/plan.h"
 #include "runtime/arenas.h"
 #include "runtime/bound_program.h"
+#include "runtime/kv_swap.h"
 #include "runtime/pass_observer.h"
 #include "sched/scheduler.h"
 
@@ -31,7 +32,8 @@ class Executor {
   /// is as fast as the next. Before any forward(): it writes to page 0.
   base::Result<> warm_up();
 
-  /// Computes the batch's keys and values into its pages, and the logits it asks for. The batch is
+  /// Carries the batch's moves out, computes its keys and values into its pages, and the logits it
+  /// asks for. The batch is
   /// within plan.limits and stays until the call returns. An error is the device's, and final.
   base::Result<> forward(const sched::Batch& batch);
 
@@ -89,6 +91,7 @@ class Executor {
   const kernels::OpTable& ops_;
   const kernels::KernelChoices choices_;
   kernels::OpContext context_;  ///< refers to choices_
+  KvSwap kv_swap_;
   std::vector<BoundOp> bound_;
   std::vector<size_t> step_ends_;  ///< of each segment of the program, in bound_
   /// So that the host is no more than two steps ahead of the device.

@@ -27,6 +27,7 @@ sched::SchedulerLimits scheduler_limits(const plan::Plan& plan) {
           .sequences = plan.limits.sequences,
           .logit_rows = plan.limits.logit_rows,
           .pages = plan.kv.pages,
+          .host_pages = plan.kv.host_pages,
           .page_tokens = plan.kv.page_tokens,
           .queue = std::numeric_limits<int32_t>::max()};  // the mailbox refuses before
 }
@@ -69,7 +70,11 @@ class Member final : public Engine {
     mailbox_.close();
     mailbox_.wait_until_idle();
   }
-  EngineStats stats() const override { return dispatcher_->stats(); }
+  EngineStats stats() const override {
+    EngineStats stats = dispatcher_->stats();
+    stats.kv_page_bytes = plan_.kv.page_bytes;
+    return stats;
+  }
   const plan::Plan& plan() const override { return plan_; }
   const LoadReport& load_report() const override { return load_report_; }
 

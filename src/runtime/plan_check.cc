@@ -25,6 +25,11 @@ base::Result<> check_limits(const plan::Plan& plan) {
                       std::to_string(plan.kv.page_bytes) + " bytes do not fit the plan's " +
                       std::to_string(plan.memory.kv));
   }
+  if (plan.kv.host_pages < 0 || plan.kv.host_pages * plan.kv.page_bytes > plan.memory.kv_host) {
+    return base::fail("boot: " + std::to_string(plan.kv.host_pages) + " KV pages of " +
+                      std::to_string(plan.kv.page_bytes) + " bytes on the host do not fit the " +
+                      "plan's " + std::to_string(plan.memory.kv_host));
+  }
   return {};
 }
 
