@@ -96,6 +96,8 @@ TEST(Memory, OfASyntheticModelIsWhatThePlanPredicts) {
   pipeline::ModelOptions options;
   options.context = 2048;
   if (made) expect_predicted(path, options);
+  options.kv_swap_bytes = 64 * kMib;
+  if (made) expect_predicted(path, options);
   fs::remove(path);
   EXPECT_TRUE(made);
 }

@@ -27,6 +27,9 @@ void ModelFlags::declare_options(CLI::App& app) {
       ->check(CLI::Range(0, 65536));
   app.add_option("--kv", options.kv_dtype, "type of keys and values: f16, bf16, f32")
       ->capture_default_str();
+  app.add_option("--kv-swap", kv_swap,
+                 "host memory for keys and values that leave the device, as in 4GB; default: on a "
+                 "GPU as much as there, at most an eighth of the host's memory; 0 on a CPU");
   app.add_option("--weight-cache", options.weight_cache,
                  "folder that keeps packed weights for the next boot; off; auto: for GPUs, in the "
                  "user's cache, at most a quarter of the free disk")
@@ -41,6 +44,7 @@ base::Result<pipeline::ModelOptions> ModelFlags::resolve() const {
   if (!memory.empty()) {
     resolved.memory_bytes = static_cast<size_t>(TRY(base::parse_bytes(memory)));
   }
+  if (!kv_swap.empty()) resolved.kv_swap_bytes = TRY(base::parse_bytes(kv_swap));
   return resolved;
 }
 

@@ -12,10 +12,10 @@ class App;
 namespace neuros::cli {
 
 /// The flags every command that boots a model shares: MODEL, --device, --threads, --memory,
-/// --context, --parallel, --batch, --kv, --kernels, --weight-cache, --tuning.
+/// --context, --parallel, --batch, --kv, --kv-swap, --kernels, --weight-cache, --tuning.
 struct ModelFlags {
   std::string path;
-  std::string memory;
+  std::string memory, kv_swap;
   pipeline::ModelOptions options;
 
   void declare(CLI::App& app);

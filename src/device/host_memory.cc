@@ -53,6 +53,16 @@ int64_t host_memory_bytes() {
   return static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
 }
 
+int64_t host_available_bytes() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key, unit;
+  int64_t kib = 0;
+  while (meminfo >> key >> kib >> unit) {
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return host_memory_bytes();  // kernels before 3.14
+}
+
 int64_t pinned_limit_bytes() {
   return std::min(host_memory_bytes(), control_group_bytes()) / 8 * 7;
 }

@@ -85,6 +85,8 @@ struct ModelOptions {
   int32_t parallel = 0;      ///< sequences in one batch; 0: by the plan
   int32_t batch_tokens = 0;  ///< rows of one forward pass; 0: by the plan
   std::string kv_dtype = "f16";
+  /// Host memory for KV pages that leave the device, of all models together; nullopt: by the plan.
+  std::optional<int64_t> kv_swap_bytes = std::nullopt;
   std::string op_table;       ///< "": best; "ref": the oracle; kLlamaCppOps
   std::string tuning;         ///< file of kernel choices; "": those that the kernels ship
   int32_t full_contexts = 0;  ///< room for keys and values; 0: by the plan

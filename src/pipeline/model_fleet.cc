@@ -107,6 +107,7 @@ base::Result<plan::FleetPlan> make_plan(const OpenedFleet& opened, const ModelOp
   plan::FleetPlan fleet =
       TRY(builder::make_fleet_plan(std::move(requests), *machine.ops,
                                    {.memory_bytes = common.memory_bytes,
+                                    .kv_host = common.kv_host,
                                     .least_frame_bytes = on_host ? kHostFrameBytes : kGpuFrameBytes,
                                     .together = wishes.together,
                                     .onload_us_max = wishes.onload_us_max,

@@ -77,17 +77,19 @@ base::Result<builder::PlanRequest> plan_request(const ModelOptions& options,
                                                 const TunedChoices& choices) {
   const auto kv_dtype = base::dtype_from_name(options.kv_dtype);
   if (!kv_dtype) return base::fail("kv type " + options.kv_dtype + ", expected f16, bf16 or f32");
-  return builder::PlanRequest{.device = machine.device,
-                              .device_kind = machine.device_kind,
-                              .choices = choices ? &*choices : nullptr,
-                              .workers = machine.workers,
-                              .memory_bytes = machine.memory_bytes,
-                              .context = options.context,
-                              .batch_tokens = options.batch_tokens,
-                              .sequences = options.parallel,
-                              .full_contexts = options.full_contexts,
-                              .kv_dtype = *kv_dtype,
-                              .machine = machine.facts};
+  return builder::PlanRequest{
+      .device = machine.device,
+      .device_kind = machine.device_kind,
+      .choices = choices ? &*choices : nullptr,
+      .workers = machine.workers,
+      .memory_bytes = machine.memory_bytes,
+      .context = options.context,
+      .batch_tokens = options.batch_tokens,
+      .sequences = options.parallel,
+      .full_contexts = options.full_contexts,
+      .kv_dtype = *kv_dtype,
+      .kv_host = {.bytes = options.kv_swap_bytes, .free_bytes = machine.host_free_bytes},
+      .machine = machine.facts};
 }
 
 std::string weight_cache_folder(const ModelOptions& options, const plan::Plan& plan) {

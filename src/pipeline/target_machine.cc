@@ -2,6 +2,7 @@
 
 #include "builder/process_estimate.h"
 #include "device/cuda_device.h"
+#include "device/host_memory.h"
 #include "device/measure_profile.h"
 #include "device/open_device.h"
 #include "pipeline/model_opening.h"
@@ -131,6 +132,7 @@ base::Result<TargetMachine> this_machine(const ModelOptions& options,
   const auto most = static_cast<int64_t>(device.memory_bytes());
   const auto asked = static_cast<int64_t>(options.memory_bytes);
   machine.memory_bytes = asked > 0 ? std::min(most, for_arenas(asked, gpu.has_value())) : most;
+  machine.host_free_bytes = device::host_available_bytes();
   return machine;
 }
 
@@ -154,6 +156,7 @@ base::Result<TargetMachine> profiled_machine(const ModelOptions& options,
   machine.device_kind = device::gpu_kind(10 * major + minor, gpu.multiprocessors);
   machine.memory_bytes = TRY(budget(options, free_bytes(gpu), gpu.memory_bytes));
   if (options.memory_bytes > 0) machine.memory_bytes = for_arenas(machine.memory_bytes, true);
+  machine.host_free_bytes = free_bytes(cpu);
   return machine;
 }
 

@@ -18,7 +18,8 @@ struct TargetMachine {
   std::string device_kind;  ///< Device::kind()
   const kernels::OpTable* ops = nullptr;
   int32_t workers = 1;
-  int64_t memory_bytes = 0;    ///< budget of the plan
+  int64_t memory_bytes = 0;  ///< budget of the plan
+  int64_t host_free_bytes = 0;
   plan::OnloadRates onload{};  ///< where a profile says how fast weights come
   plan::MachineFacts facts;
 };

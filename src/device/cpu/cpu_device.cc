@@ -3,14 +3,13 @@
 #include "base/thread_pool.h"
 #include "device/cpu/cpu_frame_pool.h"
 #include "device/cpu/topology.h"
+#include "device/host_memory.h"
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <string>
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 namespace neuros::device {
 namespace {
@@ -29,18 +28,6 @@ class CpuStream final : public Stream {
  private:
   base::ThreadPool pool_;
 };
-
-/// MemAvailable of /proc/meminfo, or all physical memory where that is missing.
-size_t available_memory_bytes() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string key, unit;
-  size_t kib = 0;
-  while (meminfo >> key >> kib >> unit) {
-    if (key == "MemAvailable:") return kib * 1024;
-  }
-  return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-}
 
 std::string mib(size_t bytes) {
   return std::to_string(bytes >> 20) + " MiB";
@@ -118,7 +105,7 @@ base::Result<std::unique_ptr<Device>> open_cpu_device(CpuDeviceOptions options) 
   }
   const int threads = options.threads > 0 ? options.threads : static_cast<int>(cores.size());
   if (threads > static_cast<int>(cores.size())) cores.clear();  // more than cores: let the OS place
-  const size_t available = available_memory_bytes();
+  const auto available = static_cast<size_t>(host_available_bytes());
   const size_t memory = options.memory_bytes > 0 ? options.memory_bytes : available;
   return std::make_unique<CpuDevice>(threads, std::move(cores), memory);
 }
