@@ -39,6 +39,9 @@ struct ModelFacts {
 struct ModelStats {
   int32_t running = 0, waiting = 0;
   int32_t kv_pages_used = 0, kv_pages_cached = 0, kv_pages_free = 0;
+  int32_t kv_host_pages = 0, kv_host_pages_used = 0;  ///< of the host tier
+  uint64_t kv_pages_swapped_out = 0, kv_pages_swapped_in = 0;
+  int64_t kv_page_bytes = 0;
   uint64_t tokens_reused = 0, suspensions = 0;
   uint64_t batches = 0, tokens_prefilled = 0, tokens_decoded = 0;
   int64_t busy_us = 0;

@@ -104,6 +104,23 @@ TEST_F(Endpoints, MetricsCount) {
   EXPECT_THAT(text, HasSubstr("neuros_memory_bytes{model=\"fake\",tier=\"host\",arena=\"weights\"}"
                               " 1024\n"));
   EXPECT_THAT(text, HasSubstr("neuros_http_requests_in_flight 1\n"));  // this one
+  EXPECT_THAT(text, HasSubstr("neuros_kv_host_pages{model=\"fake\",state=\"free\"} 30\n"));
+  EXPECT_THAT(text,
+              HasSubstr("neuros_kv_swapped_pages_total{model=\"fake\",direction=\"out\"} 30\n"
+                        "neuros_kv_swapped_pages_total{model=\"fake\",direction=\"in\"} 7\n"));
+  EXPECT_THAT(text,
+              HasSubstr("neuros_kv_swapped_bytes_total{model=\"fake\",direction=\"in\"} 28672\n"));
+}
+
+TEST_F(Endpoints, ResidencyTellsWhereKvPagesAre) {
+  const Json body = get("/v1/residency").json();
+  const Json& kv = body["models"][0]["kv"];
+  EXPECT_EQ(kv["page_bytes"], 4096);
+  EXPECT_EQ(kv["device"]["free"], 100);
+  EXPECT_EQ(kv["host"]["used"], 20);
+  EXPECT_EQ(kv["host"]["free"], 30);
+  EXPECT_EQ(kv["swapped_out"]["bytes"], 30 * 4096);
+  EXPECT_EQ(kv["swapped_in"]["pages"], 7);
 }
 
 TEST_F(Endpoints, UnknownPathsAndMethods) {

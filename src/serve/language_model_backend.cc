@@ -66,6 +66,11 @@ class ServedLanguageModel final : public ServedModel {
             .kv_pages_used = engine.scheduler.pages_used,
             .kv_pages_cached = engine.scheduler.pages_cached,
             .kv_pages_free = engine.scheduler.pages_free,
+            .kv_host_pages = engine.scheduler.host_pages,
+            .kv_host_pages_used = engine.scheduler.host_pages_used,
+            .kv_pages_swapped_out = engine.scheduler.pages_swapped_out,
+            .kv_pages_swapped_in = engine.scheduler.pages_swapped_in,
+            .kv_page_bytes = engine.kv_page_bytes,
             .tokens_reused = engine.scheduler.tokens_reused,
             .suspensions = engine.scheduler.suspensions,
             .batches = engine.batches,
@@ -75,7 +80,8 @@ class ServedLanguageModel final : public ServedModel {
             .memory = {{tier, "weights", memory.weights},
                        {tier, "kv", memory.kv},
                        {tier, "activations", memory.activations},
-                       {tier, "scratch", memory.scratch}},
+                       {tier, "scratch", memory.scratch},
+                       {"host", "kv_swap", memory.kv_host}},
             .memory_predicted = memory.steady_bytes(),
             .memory_peak_predicted = memory.peak_bytes()};
   }

@@ -1,4 +1,4 @@
-/// GET /v1/residency: where the weights of every model are, and what moved.
+/// GET /v1/residency: where the weights and KV pages of every model are, and what moved.
 
 #include "serve/api.h"
 #include "serve/api_error.h"
@@ -28,6 +28,25 @@ Json model_json(const FleetResidency::Model& model) {
   return out;
 }
 
+/// Where the keys and values of a model's sequences are.
+Json kv_json(const ModelStats& stats) {
+  const auto bytes = [&](uint64_t pages) {
+    return static_cast<int64_t>(pages) * stats.kv_page_bytes;
+  };
+  Json out;
+  out["page_bytes"] = stats.kv_page_bytes;
+  out["device"] = {{"used", stats.kv_pages_used},
+                   {"cached", stats.kv_pages_cached},
+                   {"free", stats.kv_pages_free}};
+  out["host"] = {{"used", stats.kv_host_pages_used},
+                 {"free", stats.kv_host_pages - stats.kv_host_pages_used}};
+  out["swapped_out"] = {{"pages", stats.kv_pages_swapped_out},
+                        {"bytes", bytes(stats.kv_pages_swapped_out)}};
+  out["swapped_in"] = {{"pages", stats.kv_pages_swapped_in},
+                       {"bytes", bytes(stats.kv_pages_swapped_in)}};
+  return out;
+}
+
 Json transfer_json(const FleetResidency::Transfer& transfer) {
   Json out;
   out["job"] = transfer.job;
@@ -50,12 +69,13 @@ Json all_resident(const Backend& backend) {
     Json entry;
     entry["id"] = model->facts().id;
     entry["resident_bytes"] = model->facts().weight_bytes;
+    entry["kv"] = kv_json(model->stats());
     out["models"].push_back(std::move(entry));
   }
   return out;
 }
 
-Json paged(const FleetResidency& residency) {
+Json paged(const FleetResidency& residency, const Backend& backend) {
   Json out;
   out["object"] = "residency";
   out["paged"] = true;
@@ -66,7 +86,11 @@ Json paged(const FleetResidency& residency) {
   out["turns"] = residency.turns;
   out["passes_suspended"] = residency.passes_suspended;
   out["models"] = Json::array();
-  for (const auto& model : residency.models) out["models"].push_back(model_json(model));
+  for (const auto& model : residency.models) {
+    out["models"].push_back(model_json(model));
+    const auto served = find_model(backend, model.id);
+    if (served) out["models"].back()["kv"] = kv_json(served->stats());
+  }
   out["transfers"] = Json::array();
   for (const auto& transfer : residency.transfers) {
     out["transfers"].push_back(transfer_json(transfer));
@@ -78,7 +102,7 @@ Json paged(const FleetResidency& residency) {
 
 void residency(Api& api, const Request&, WriterPtr writer) {
   const auto snapshot = api.backend.residency();
-  writer->send(json_response(snapshot ? paged(*snapshot) : all_resident(api.backend)));
+  writer->send(json_response(snapshot ? paged(*snapshot, api.backend) : all_resident(api.backend)));
 }
 
 }  // namespace neuros::serve

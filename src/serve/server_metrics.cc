@@ -55,6 +55,12 @@ void write_states(MetricsText& out, const std::vector<std::pair<std::string, Mod
     out.sample("", {{"model", id}, {"state", "cached"}}, stats.kv_pages_cached);
     out.sample("", {{"model", id}, {"state", "free"}}, stats.kv_pages_free);
   }
+  out.family("neuros_kv_host_pages", "gauge", "Slots for KV pages that left the device, by state.");
+  for (const auto& [id, stats] : models) {
+    out.sample("", {{"model", id}, {"state", "used"}}, stats.kv_host_pages_used);
+    out.sample("", {{"model", id}, {"state", "free"}},
+               stats.kv_host_pages - stats.kv_host_pages_used);
+  }
   out.family("neuros_memory_bytes", "gauge", "Memory reserved at boot, by tier and arena.");
   for (const auto& [id, stats] : models) {
     for (const auto& [tier, arena, bytes] : stats.memory) {
@@ -103,6 +109,23 @@ void write_residency(MetricsText& out, const FleetResidency& residency) {
   out.sample("", {}, static_cast<double>(residency.passes_suspended));
 }
 
+void write_swaps(MetricsText& out, const std::vector<std::pair<std::string, ModelStats>>& models) {
+  const auto write = [&](const char* name, const char* help, auto unit) {
+    out.family(name, "counter", help);
+    for (const auto& [id, stats] : models) {
+      const double each = unit(stats);
+      out.sample("", {{"model", id}, {"direction", "out"}},
+                 static_cast<double>(stats.kv_pages_swapped_out) * each);
+      out.sample("", {{"model", id}, {"direction", "in"}},
+                 static_cast<double>(stats.kv_pages_swapped_in) * each);
+    }
+  };
+  write("neuros_kv_swapped_pages_total", "KV pages that went to host memory, and came back.",
+        [](const ModelStats&) { return 1.0; });
+  write("neuros_kv_swapped_bytes_total", "The same in bytes.",
+        [](const ModelStats& s) { return static_cast<double>(s.kv_page_bytes); });
+}
+
 void write_totals(ModelFamilies families) {
   families.write("neuros_batches_total", "counter", "Forward passes.",
                  [](const ModelStats& s) { return s.batches; });
@@ -115,8 +138,9 @@ void write_totals(ModelFamilies families) {
   families.write("neuros_reused_tokens_total", "counter", "Prompt tokens found in cached KV pages.",
                  [](const ModelStats& s) { return s.tokens_reused; });
   families.write("neuros_suspensions_total", "counter",
-                 "Processes that gave up their KV pages and recompute them.",
+                 "Processes that gave up their KV pages and waited for new ones.",
                  [](const ModelStats& s) { return s.suspensions; });
+  write_swaps(families.out, families.models);
 }
 
 }  // namespace

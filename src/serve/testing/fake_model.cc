@@ -65,6 +65,11 @@ ModelStats FakeModel::stats() const {
   stats.running = running_;
   stats.kv_pages_used = 2 * running_;
   stats.kv_pages_free = 100 - 2 * running_;
+  stats.kv_host_pages = 50;
+  stats.kv_host_pages_used = 20;
+  stats.kv_pages_swapped_out = 30;
+  stats.kv_pages_swapped_in = 7;
+  stats.kv_page_bytes = 4096;
   stats.memory = {{"host", "weights", 1024}};
   return stats;
 }
