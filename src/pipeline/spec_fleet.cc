@@ -89,6 +89,7 @@ ModelOptions fleet_options(const PipelineSpec& spec, ModelOptions options) {
   if (options.memory_bytes == 0 && spec.memory.device) {
     options.memory_bytes = static_cast<size_t>(*spec.memory.device);
   }
+  if (!options.kv_swap_bytes) options.kv_swap_bytes = spec.memory.kv_swap;
   return options;
 }
 
