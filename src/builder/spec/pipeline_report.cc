@@ -2,6 +2,7 @@
 
 #include "base/byte_size.h"
 #include "builder/spec/quantity.h"
+#include "builder/spec/staging_schedule.h"
 #include "formats/printable.h"
 
 #include <algorithm>
@@ -164,6 +165,19 @@ std::string describe_overlaps(const PipelineSpec& spec, const StageGraph& graph)
   return text;
 }
 
+std::string describe_staging(const PipelineSpec& spec, const StageGraph& graph) {
+  std::string text;
+  for (const StagingTrigger& trigger : staging_schedule(spec, graph)) {
+    text += "expect      " + trigger.model + " for " + stage_at(spec, trigger.user).id + " when " +
+            (trigger.at == StagingTrigger::kArrival ? "the request arrives"
+                                                    : stage_at(spec, trigger.at).id + " starts");
+    if (trigger.distance > 1) text += ", " + std::to_string(trigger.distance) + " stages ahead";
+    if (trigger.window) text += ", within " + latency_text(*trigger.window);
+    text += "\n";
+  }
+  return text;
+}
+
 Json range_json(const LatencyRange& range) {
   return {{"min_us", range.min_us}, {"max_us", range.max_us}};
 }
@@ -229,6 +243,20 @@ Json overlaps_json(const PipelineSpec& spec, const StageGraph& graph) {
   return json;
 }
 
+Json staging_json(const PipelineSpec& spec, const StageGraph& graph) {
+  Json json = Json::array();
+  for (const StagingTrigger& trigger : staging_schedule(spec, graph)) {
+    Json entry{{"at", nullptr},
+               {"model", trigger.model},
+               {"user", stage_at(spec, trigger.user).id},
+               {"distance", trigger.distance}};
+    if (trigger.at != StagingTrigger::kArrival) entry["at"] = stage_at(spec, trigger.at).id;
+    if (trigger.window) entry["window"] = range_json(*trigger.window);
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string describe(const PipelineSpec& spec, const StageGraph& graph) {
@@ -241,7 +269,7 @@ std::string describe(const PipelineSpec& spec, const StageGraph& graph) {
   if (spec.stages.empty()) return text;
   text += "stages, in order\n";
   for (const int32_t s : graph.order()) text += describe_stage(spec, graph, s);
-  return text + describe_overlaps(spec, graph);
+  return text + describe_overlaps(spec, graph) + describe_staging(spec, graph);
 }
 
 std::string describe_json(const PipelineSpec& spec, const StageGraph& graph) {
@@ -262,7 +290,10 @@ std::string describe_json(const PipelineSpec& spec, const StageGraph& graph) {
   for (const RouteSpec& route : spec.routes) json["routes"][route.id] = route.source;
   json["stages"] = Json::array();
   for (const int32_t s : graph.order()) json["stages"].push_back(stage_json(spec, graph, s));
-  if (!spec.stages.empty()) json.update(overlaps_json(spec, graph));
+  if (!spec.stages.empty()) {
+    json.update(overlaps_json(spec, graph));
+    json["staging"] = staging_json(spec, graph);
+  }
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
