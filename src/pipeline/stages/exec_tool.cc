@@ -86,12 +86,14 @@ base::Result<int64_t> read_timeout_us(const builder::ToolSpec& tool) {
   return timeout_us;
 }
 
-base::Result<> refuse_keys_of_other_tools(const builder::ToolSpec& tool) {
-  const char* key = !tool.index.empty()    ? "index"
-                    : !tool.embed.empty()  ? "embed"
-                    : !tool.rerank.empty() ? "rerank"
-                    : tool.top > 0         ? "top"
-                                           : nullptr;
+base::Result<> refuse_other_keys(const builder::StageSpec& stage) {
+  const builder::ToolSpec& tool = *stage.tool;
+  const char* key = !tool.index.empty()          ? "index"
+                    : !tool.embed.empty()        ? "embed"
+                    : !tool.rerank.empty()       ? "rerank"
+                    : tool.top > 0               ? "top"
+                    : stage.input_tokens_max > 0 ? "max_input_tokens"
+                                                 : nullptr;
   if (key == nullptr) return {};
   return base::fail(std::string(key) + ": exec does not use it");
 }
@@ -100,7 +102,7 @@ base::Result<> refuse_keys_of_other_tools(const builder::ToolSpec& tool) {
 
 base::Result<std::unique_ptr<Tool>> make_exec_tool(const ToolContext& context) {
   const builder::ToolSpec& tool = *context.stage_spec().tool;
-  TRY(refuse_keys_of_other_tools(tool));
+  TRY(refuse_other_keys(context.stage_spec()));
   std::vector<builder::PromptTemplate> arguments = TRY(read_arguments(context));
   ChildProcess process;
   process.folder = context.folder;

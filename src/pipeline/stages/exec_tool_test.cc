@@ -217,6 +217,8 @@ TEST(ExecTool, RefusesWhatItDoesNotKnow) {
             "stages.t.args.shell: exec takes timeout and nothing else");
   EXPECT_EQ(refusal("[{id: t, tool: exec, command: [x], top: 3}]"),
             "stages.t.top: exec does not use it");
+  EXPECT_EQ(refusal("[{id: t, tool: exec, command: [x], max_input_tokens: 3}]"),
+            "stages.t.max_input_tokens: exec does not use it");
   EXPECT_EQ(refusal("[{id: t, tool: exec, command: [x, $y]}]"),
             "stages.t.command: $y: no such stage");
   EXPECT_EQ(refusal("[{id: t, tool: exec, command: [x, $y]}, {id: y, run: m, in: $request}]"),

@@ -45,6 +45,12 @@ bool StageFlow::is_settled(int32_t stage) const {
   return has_ended(stage) && (head < 0 || loops_[index(head)].over);
 }
 
+bool StageFlow::may_start(int32_t stage) const {
+  if (state(stage) == State::kWaiting) return true;
+  const int32_t head = graph_.loop_head(stage);
+  return head >= 0 && !loops_[index(head)].over && round(stage) < spec_of(head).loop->rounds_max;
+}
+
 bool StageFlow::is_over() const {
   return std::all_of(graph_.order().begin(), graph_.order().end(),
                      [&](int32_t s) { return is_settled(s); });

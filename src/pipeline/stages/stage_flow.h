@@ -32,6 +32,8 @@ class StageFlow {
   int32_t round(int32_t stage) const;
   /// No stage will run any more: it is done or skipped and the loop that it is in has ended.
   bool is_settled(int32_t stage) const;
+  /// It waits, or its loop may come round to it again.
+  bool may_start(int32_t stage) const;
   bool is_over() const;
 
  private:

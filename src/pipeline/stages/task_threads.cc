@@ -15,7 +15,7 @@ bool TaskQueue::run_next() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return closed_ || !tasks_.empty(); });
   if (tasks_.empty()) return false;
-  const Task task = std::move(tasks_.front());
+  Task task = std::move(tasks_.front());
   tasks_.pop_front();
   lock.unlock();
   task();
