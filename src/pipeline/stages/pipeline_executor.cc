@@ -30,13 +30,16 @@ class Executor final : public PipelineExecutor {
                  .tool_tasks = tool_threads_.queue()} {}
 
   ~Executor() override {
-    std::unique_lock lock(mutex_);
-    stopping_ = true;
-    lock.unlock();
+    stop_accepting();
     context_.events->post([this] {
       for (const auto& [id, run] : std::map(runs_)) run->cancel();
     });
-    lock.lock();
+    drain();
+  }
+
+  void drain() override {
+    stop_accepting();
+    std::unique_lock lock(mutex_);
     ended_.wait(lock, [&] { return under_way_ == 0; });
   }
 
@@ -74,6 +77,11 @@ class Executor final : public PipelineExecutor {
   int32_t answer_stage() const override { return context_.answer_stage; }
 
  private:
+  void stop_accepting() {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+
   /// Called by a run when all of it is over.
   void end(uint64_t id) {
     runs_.erase(id);
@@ -96,22 +104,40 @@ class Executor final : public PipelineExecutor {
   RunContext context_;
 };
 
+builder::StageGraph graph_of(const builder::PipelineSpec& spec) {
+  auto graph = builder::StageGraph::create(spec);
+  CHECK(graph.has_value(), "the parser has checked the stages");
+  return std::move(*graph);
+}
+
+/// By stage; null where a model runs.
+base::Result<std::vector<std::unique_ptr<Tool>>> make_tools(const builder::PipelineSpec& spec,
+                                                            const builder::StageGraph& graph,
+                                                            const std::string& folder,
+                                                            const ToolRegistry& registry) {
+  std::vector<std::unique_ptr<Tool>> tools(spec.stages.size());
+  for (int32_t s = 0; s < graph.size(); ++s) {
+    const ToolContext context{.spec = spec, .graph = graph, .stage = s, .folder = folder};
+    if (!context.stage_spec().tool) continue;
+    tools[static_cast<size_t>(s)] = TRY(make_tool(registry, context));
+  }
+  return tools;
+}
+
 }  // namespace
+
+base::Result<> check_tools(const builder::PipelineSpec& spec, const std::string& folder) {
+  TRY(make_tools(spec, graph_of(spec), folder, standard_tools()));
+  return {};
+}
 
 base::Result<std::unique_ptr<PipelineExecutor>> PipelineExecutor::create(
     PipelineDefinition definition) {
   CHECK(!definition.spec.stages.empty());
   CHECK(definition.models.size() == definition.spec.models.size());
-  auto graph = builder::StageGraph::create(definition.spec);
-  CHECK(graph.has_value(), "the parser has checked the stages");
-  std::vector<std::unique_ptr<Tool>> tools(definition.spec.stages.size());
-  for (int32_t s = 0; s < graph->size(); ++s) {
-    const ToolContext context{
-        .spec = definition.spec, .graph = *graph, .stage = s, .folder = definition.folder};
-    if (!context.stage_spec().tool) continue;
-    tools[static_cast<size_t>(s)] = TRY(make_tool(definition.tools, context));
-  }
-  return std::make_unique<Executor>(std::move(definition), std::move(*graph), std::move(tools));
+  builder::StageGraph graph = graph_of(definition.spec);
+  auto tools = TRY(make_tools(definition.spec, graph, definition.folder, definition.tools));
+  return std::make_unique<Executor>(std::move(definition), std::move(graph), std::move(tools));
 }
 
 }  // namespace neuros::pipeline

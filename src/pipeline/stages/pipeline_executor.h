@@ -27,6 +27,10 @@ struct PipelineDefinition {
   int32_t requests_max = 256;  ///< under way at one time; more are kUnavailable
 };
 
+/// Whether every stage's tool can be made, as PipelineExecutor::create does: for who wants to know
+/// before models are opened.
+base::Result<> check_tools(const builder::PipelineSpec& spec, const std::string& folder);
+
 /// Requests on their way through the stages of a pipeline. One thread drives them all; models have
 /// threads of their own, tools a small pool. Thread-safe.
 class PipelineExecutor {
@@ -42,6 +46,8 @@ class PipelineExecutor {
                                        std::shared_ptr<PipelineSink> sink) = 0;
   /// It ends with kCancelled once what it runs has stopped, unless it ended before.
   virtual void cancel(uint64_t request) = 0;
+  /// Refuses new requests and waits for those under way.
+  virtual void drain() = 0;
   /// Median time to the first text of the answer, of the last minute; 0: no requests.
   virtual int64_t first_token_us_p50() const = 0;
   /// Place in the specification of the stage that gives the answer.

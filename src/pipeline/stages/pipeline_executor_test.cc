@@ -317,6 +317,20 @@ TEST_F(PipelineExecutorTest, EndsWhatIsUnderWayWhenItGoes) {
   for (const auto& sink : sinks) EXPECT_EQ(sink->wait().reason, FinishReason::kCancelled);
 }
 
+TEST_F(PipelineExecutorTest, DrainsWhatIsUnderWayAndTakesNoMore) {
+  open("[{id: a, run: m, prompt: a}]");
+  const auto sink = start();
+  m_.wait_for("a");
+  std::thread drains([this] { executor_->drain(); });
+  m_.end("a");
+  drains.join();
+  EXPECT_EQ(sink->wait().reason, FinishReason::kStop);
+  const auto late = executor_->start(request(), std::make_shared<RecordingSink>());
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().kind, base::ErrorKind::kUnavailable);
+  EXPECT_EQ(late.error().message, "pipeline is stopping");
+}
+
 TEST_F(PipelineExecutorTest, RefusesMoreRequestsThanItMayHave) {
   requests_max_ = 2;
   open("[{id: a, run: m, in: $request}]");

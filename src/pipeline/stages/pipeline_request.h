@@ -23,7 +23,9 @@ struct AnswerParameters {
   std::function<SamplingParams(const SamplingParams& defaults)> sampling{};
   std::optional<int32_t> max_tokens{};  ///< the stage's own limit holds too
   std::vector<std::string> stop{};
+  std::vector<int32_t> stop_tokens{};
   bool ignore_eos = false;
+  bool show_special = false;  ///< control tokens appear in the text
 };
 
 struct PipelineRequest {
