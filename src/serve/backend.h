@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "pipeline/language_model.h"
+#include "pipeline/stages/pipeline_request.h"
 
 #include <cstdint>
 #include <memory>
@@ -79,6 +80,39 @@ class ServedModel {
   virtual void cancel(uint64_t generation) = 0;
 };
 
+struct PipelineFacts {
+  std::string id{};
+  int64_t created_unix_s = 0;
+  std::vector<std::string> stages{};  ///< their ids, in the order of the specification
+  int32_t vocabulary_size = 0;  ///< the least of the models that may answer; 0: a tool answers
+};
+
+/// A pipeline that is asked as models are. Thread-safe.
+class ServedPipeline {
+ public:
+  virtual ~ServedPipeline() = default;
+  virtual const PipelineFacts& facts() const = 0;
+  /// As pipeline::PipelineExecutor::start. Fills in request.facts, for which `context` is the text
+  /// of the whole conversation.
+  virtual base::Result<uint64_t> start(pipeline::PipelineRequest request,
+                                       const std::string& context,
+                                       std::shared_ptr<pipeline::PipelineSink> sink) = 0;
+  virtual void cancel(uint64_t request) = 0;
+};
+
+/// A name that stands for one of several models, which one depends on the request. Thread-safe.
+class ServedRoute {
+ public:
+  virtual ~ServedRoute() = default;
+  virtual const std::string& id() const = 0;
+  virtual int64_t created_unix_s() const = 0;
+  /// `prompt`: the text of the last user message; `context`: of the whole conversation.
+  virtual base::Result<std::shared_ptr<ServedModel>> pick(const std::string& prompt,
+                                                          const std::string& context) = 0;
+  /// A request that was for this route took so long to its first token.
+  virtual void first_token(int64_t us) = 0;
+};
+
 /// Where the weights of models that share a device are, a snapshot.
 struct FleetResidency {
   struct Model {
@@ -101,16 +135,21 @@ struct FleetResidency {
   std::vector<Transfer> transfers{};
 };
 
-/// Every model this server answers for, in the order they were given; the first is the default.
+/// All that this server answers for, in the order they were given. The default is the first
+/// pipeline, else the first route, else the first model.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::vector<std::shared_ptr<ServedModel>> models() const = 0;
+  virtual std::vector<std::shared_ptr<ServedPipeline>> pipelines() const { return {}; }
+  virtual std::vector<std::shared_ptr<ServedRoute>> routes() const { return {}; }
   /// nullopt: all weights stay where they are.
   virtual std::optional<FleetResidency> residency() const { return std::nullopt; }
 };
 
-/// By id; "" and "default" mean the first. nullptr: unknown.
+// By id; "" and "default" mean the first. nullptr: unknown.
 std::shared_ptr<ServedModel> find_model(const Backend& backend, std::string_view id);
+std::shared_ptr<ServedPipeline> find_pipeline(const Backend& backend, std::string_view id);
+std::shared_ptr<ServedRoute> find_route(const Backend& backend, std::string_view id);
 
 }  // namespace neuros::serve

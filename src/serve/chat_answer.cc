@@ -47,6 +47,10 @@ class ChatAnswer : public Answer {
     emit_parts(choice, std::move(parts));
   }
 
+  void on_reasoning(size_t choice, std::string text) override {
+    emit(choice, "reasoning_content", std::move(text), nullptr);
+  }
+
   void on_end(size_t choice, const pipeline::GenerationEnd& end) override {
     Split& split = splits_[choice];
     if (split.splitter) emit_parts(choice, split.splitter->finish());
@@ -55,7 +59,7 @@ class ChatAnswer : public Answer {
   }
 
   void on_done(Usage usage) override {
-    usage.reasoning_tokens = reasoning_tokens_;
+    usage.reasoning_tokens += reasoning_tokens_;
     finish(usage);
   }
 

@@ -15,7 +15,7 @@ namespace neuros::serve {
 struct ChatAnswerOptions {
   AnswerHead head{};
   WriterPtr writer{};
-  std::shared_ptr<const ServedModel> model{};
+  std::shared_ptr<const ServedModel> model{};  ///< null: a pipeline, without log-probabilities
   size_t choices = 1;
   bool logprobs = false;
   bool stream = false;

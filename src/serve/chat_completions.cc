@@ -5,6 +5,9 @@
 #include "serve/chat_answer.h"
 #include "serve/chat_messages.h"
 #include "serve/generation_fields.h"
+#include "serve/pipeline_fields.h"
+#include "serve/pipeline_job.h"
+#include "serve/request_target.h"
 
 #include <nlohmann/json.hpp>
 
@@ -40,12 +43,11 @@ void read_chat_logprobs(FieldReader& fields, ChatRequest& out) {
   }
 }
 
-tl::expected<ChatRequest, ApiError> read_chat(const Api& api, const Json& body) {
+tl::expected<ChatRequest, ApiError> read_chat(const std::shared_ptr<ServedModel>& model,
+                                              const Json& body) {
   FieldReader fields(body);
-  auto model = read_model(api.backend, fields);
-  if (!model) return tl::unexpected(std::move(model).error());
   ChatRequest out;
-  out.model = std::move(*model);
+  out.model = model;
   out.fields = read_generation_fields(fields, out.model->facts());
   if (out.fields.max_tokens == 0) {
     const char* name = body.contains("max_tokens") && body["max_tokens"] == 0
@@ -96,10 +98,9 @@ ChatAnswerOptions answer_options(const ChatRequest& chat, const std::string& pro
   return options;
 }
 
-std::optional<ApiError> start_chat(Api& api, const Request& request, const WriterPtr& writer) {
-  auto body = parse_json_body(request.body);
-  if (!body) return std::move(body).error();
-  auto chat = read_chat(api, *body);
+std::optional<ApiError> start_model_chat(Api& api, const RequestTarget& target, const Json& body,
+                                         const WriterPtr& writer) {
+  auto chat = read_chat(target.model, body);
   if (!chat) return std::move(chat).error();
   auto prompt = chat->model->chat_prompt(chat->inputs);
   if (!prompt) return template_error(prompt.error());
@@ -117,8 +118,41 @@ std::optional<ApiError> start_chat(Api& api, const Request& request, const Write
                         .answer = make_chat_answer(answer_options(*chat, prompt->text, writer)),
                         .writer = writer,
                         .metrics = &api.metrics,
-                        .times = chat->fields.timings});
+                        .times = chat->fields.timings,
+                        .route = target.route});
   return std::nullopt;
+}
+
+std::optional<ApiError> start_pipeline_chat(Api& api, const RequestTarget& target, const Json& body,
+                                            const WriterPtr& writer) {
+  auto fields = read_pipeline_chat(body, target.pipeline->facts());
+  if (!fields) return std::move(fields).error();
+  ChatAnswerOptions options;
+  options.head = {.id = random_id("chatcmpl-"),
+                  .object = "",
+                  .model = target.pipeline->facts().id,
+                  .created_unix_s = unix_time_s()};
+  options.writer = writer;
+  options.stream = fields->stream;
+  options.include_usage = fields->include_usage;
+  PipelineJob::start({.pipeline = target.pipeline,
+                      .request = std::move(fields->request),
+                      .context = std::move(fields->context),
+                      .answer = make_chat_answer(std::move(options)),
+                      .writer = writer,
+                      .metrics = &api.metrics,
+                      .times = fields->timings});
+  return std::nullopt;
+}
+
+std::optional<ApiError> start_chat(Api& api, const Request& request, const WriterPtr& writer) {
+  auto body = parse_json_body(request.body);
+  if (!body) return std::move(body).error();
+  FieldReader fields(*body);
+  auto target = read_target(api.backend, fields, [&] { return chat_texts(*body); });
+  if (!target) return std::move(target).error();
+  return target->pipeline ? start_pipeline_chat(api, *target, *body, writer)
+                          : start_model_chat(api, *target, *body, writer);
 }
 
 }  // namespace

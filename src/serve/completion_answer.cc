@@ -11,7 +11,7 @@ namespace {
 class CompletionAnswer : public Answer {
  public:
   explicit CompletionAnswer(CompletionAnswerOptions options) : options_(std::move(options)) {
-    for (size_t i = 0; i < options_.echoes.size(); ++i) {
+    for (size_t i = 0; options_.logprobs && i < options_.echoes.size(); ++i) {
       logprobs_.emplace_back(*options_.model, options_.show_special);
     }
     echoed_.resize(options_.echoes.size());

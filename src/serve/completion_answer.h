@@ -14,7 +14,7 @@ namespace neuros::serve {
 struct CompletionAnswerOptions {
   AnswerHead head{};
   WriterPtr writer{};
-  std::shared_ptr<const ServedModel> model{};
+  std::shared_ptr<const ServedModel> model{};  ///< null: a pipeline, without log-probabilities
   std::vector<std::string> echoes{};  ///< one per choice: the prompt's text with echo, else ""
   bool logprobs = false;
   bool echo_logprobs = false;  ///< the prompt's own come first, through on_prompt

@@ -4,6 +4,9 @@
 #include "serve/completion_answer.h"
 #include "serve/completion_prompts.h"
 #include "serve/generation_fields.h"
+#include "serve/pipeline_fields.h"
+#include "serve/pipeline_job.h"
+#include "serve/request_target.h"
 
 #include <nlohmann/json.hpp>
 
@@ -29,12 +32,11 @@ void refuse_legacy_fields(FieldReader& fields, int32_t n) {
   }
 }
 
-tl::expected<CompletionRequest, ApiError> read_completion(const Api& api, const Json& body) {
+tl::expected<CompletionRequest, ApiError> read_completion(const std::shared_ptr<ServedModel>& model,
+                                                          const Json& body) {
   FieldReader fields(body);
-  auto model = read_model(api.backend, fields);
-  if (!model) return tl::unexpected(std::move(model).error());
   CompletionRequest out;
-  out.model = std::move(*model);
+  out.model = model;
   out.fields = read_generation_fields(fields, out.model->facts());
   refuse_unsupported(fields);
   refuse_legacy_fields(fields, out.fields.n);
@@ -92,11 +94,9 @@ CompletionAnswerOptions answer_options(const CompletionRequest& completion, Writ
   return options;
 }
 
-std::optional<ApiError> start_completion(Api& api, const Request& request,
-                                         const WriterPtr& writer) {
-  auto body = parse_json_body(request.body);
-  if (!body) return std::move(body).error();
-  auto completion = read_completion(api, *body);
+std::optional<ApiError> start_model_completion(Api& api, const RequestTarget& target,
+                                               const Json& body, const WriterPtr& writer) {
+  auto completion = read_completion(target.model, body);
   if (!completion) return std::move(completion).error();
   auto choices = make_choices(*completion);
   if (!choices) return std::move(choices).error();
@@ -105,8 +105,43 @@ std::optional<ApiError> start_completion(Api& api, const Request& request,
                         .answer = make_completion_answer(answer_options(*completion, writer)),
                         .writer = writer,
                         .metrics = &api.metrics,
-                        .times = completion->fields.timings});
+                        .times = completion->fields.timings,
+                        .route = target.route});
   return std::nullopt;
+}
+
+std::optional<ApiError> start_pipeline_completion(Api& api, const RequestTarget& target,
+                                                  const Json& body, const WriterPtr& writer) {
+  auto fields = read_pipeline_completion(body, target.pipeline->facts());
+  if (!fields) return std::move(fields).error();
+  CompletionAnswerOptions options;
+  options.head = {.id = random_id("cmpl-"),
+                  .object = "",
+                  .model = target.pipeline->facts().id,
+                  .created_unix_s = unix_time_s()};
+  options.writer = writer;
+  options.echoes = {""};
+  options.stream = fields->stream;
+  options.include_usage = fields->include_usage;
+  PipelineJob::start({.pipeline = target.pipeline,
+                      .request = std::move(fields->request),
+                      .context = std::move(fields->context),
+                      .answer = make_completion_answer(std::move(options)),
+                      .writer = writer,
+                      .metrics = &api.metrics,
+                      .times = fields->timings});
+  return std::nullopt;
+}
+
+std::optional<ApiError> start_completion(Api& api, const Request& request,
+                                         const WriterPtr& writer) {
+  auto body = parse_json_body(request.body);
+  if (!body) return std::move(body).error();
+  FieldReader fields(*body);
+  auto target = read_target(api.backend, fields, [&] { return completion_texts(*body); });
+  if (!target) return std::move(target).error();
+  return target->pipeline ? start_pipeline_completion(api, *target, *body, writer)
+                          : start_model_completion(api, *target, *body, writer);
 }
 
 }  // namespace

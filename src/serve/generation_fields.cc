@@ -150,6 +150,13 @@ GenerationFields read_generation_fields(FieldReader& fields, const ModelFacts& m
   return out;
 }
 
+pipeline::SamplingParams sampling_over(const Json& body, int32_t vocabulary_size,
+                                       pipeline::SamplingParams defaults) {
+  FieldReader fields(body);
+  read_sampling(fields, vocabulary_size, defaults);
+  return defaults;
+}
+
 void refuse_unsupported(FieldReader& fields) {
   if (const Json* format = fields.find("response_format")) {
     if (!format->is_object() || !format->contains("type")) {

@@ -34,6 +34,11 @@ tl::expected<std::shared_ptr<ServedModel>, ApiError> read_model(const Backend& b
 /// Sampling starts from the model's defaults. Errors stay in `fields`.
 GenerationFields read_generation_fields(FieldReader& fields, const ModelFacts& model);
 
+/// The sampling fields of a body that was read before, over other defaults: for who learns late
+/// which model answers.
+pipeline::SamplingParams sampling_over(const Json& body, int32_t vocabulary_size,
+                                       pipeline::SamplingParams defaults);
+
 /// Fields that would change the answer and are not implemented: refused, never ignored.
 void refuse_unsupported(FieldReader& fields);
 

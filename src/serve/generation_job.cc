@@ -88,6 +88,10 @@ void GenerationJob::measure(Progress& progress, size_t tokens, Time when) {
   const std::string& model = options_.model->facts().id;
   if (!progress.last_text) {
     options_.metrics->first_token(model, seconds(when - started_));
+    if (options_.route) {
+      options_.route->first_token(
+          std::chrono::duration_cast<std::chrono::microseconds>(when - started_).count());
+    }
   } else {
     options_.metrics->next_tokens(model, seconds(when - *progress.last_text), tokens);
   }

@@ -18,9 +18,11 @@ namespace neuros::serve {
 
 /// Where the time of an answer went; the parts add up to `total_us`.
 struct AnswerTimes {
-  runtime::ProcessTimes process;  ///< of the choice that ended last
-  int64_t transport_us = 0;       ///< the rest: JSON, sockets, other choices of the request
-  int64_t total_us = 0;           ///< from the request to the end of its answer
+  runtime::ProcessTimes process{};  ///< of the choice that ended last
+  int64_t transport_us = 0;         ///< the rest: JSON, sockets, other choices of the request
+  int64_t total_us = 0;             ///< from the request to the end of its answer
+  /// Of a pipeline, in place of the parts above: stages may run at the same time.
+  std::vector<pipeline::StageReport> stages{};
 };
 
 struct Usage {
@@ -41,6 +43,8 @@ class Answer {
   virtual void on_prompt(size_t choice, std::vector<pipeline::TokenInfo> tokens) = 0;
   virtual void on_text(size_t choice, std::string text,
                        std::vector<pipeline::TokenInfo> tokens) = 0;
+  /// Thoughts that come apart from the text; of pipelines only.
+  virtual void on_reasoning(size_t /*choice*/, std::string /*text*/) {}
   /// `end.reason` is kStop or kLength.
   virtual void on_end(size_t choice, const pipeline::GenerationEnd& end) = 0;
   /// Every choice ended. Last call.
@@ -61,9 +65,10 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
     std::vector<Choice> choices{};
     std::unique_ptr<Answer> answer{};
     WriterPtr writer{};
-    ServerMetrics* metrics = nullptr;  ///< outlives the job
-    size_t in_flight_max = 32;         ///< choices submitted at one time
-    bool times = false;                ///< Usage::times is wanted
+    ServerMetrics* metrics = nullptr;      ///< outlives the job
+    size_t in_flight_max = 32;             ///< choices submitted at one time
+    bool times = false;                    ///< Usage::times is wanted
+    std::shared_ptr<ServedRoute> route{};  ///< that gave the model; null: none
   };
 
   static void start(Options options);

@@ -36,6 +36,12 @@ void home(Api& api, const Request&, WriterPtr writer) {
       "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}"
       "</style><h1>Neuros</h1><p>An OpenAI-compatible API at <code>/v1</code>.</p>"
       "<h2>Models</h2><ul>";
+  for (const auto& pipeline : api.backend.pipelines()) {
+    page += "<li><code>" + escape_html(pipeline->facts().id) + "</code>, a pipeline</li>";
+  }
+  for (const auto& route : api.backend.routes()) {
+    page += "<li><code>" + escape_html(route->id()) + "</code>, a route</li>";
+  }
   for (const auto& model : api.backend.models()) {
     const ModelFacts& facts = model->facts();
     page += "<li><code>" + escape_html(facts.id) + "</code>, " + std::to_string(facts.context) +

@@ -32,21 +32,54 @@ Json model_json(const ModelFacts& facts) {
   return out;
 }
 
+/// What everything that is asked by an id has.
+Json entry_json(const std::string& id, int64_t created_unix_s, const char* kind) {
+  Json out;
+  out["id"] = id;
+  out["object"] = "model";
+  out["created"] = created_unix_s;
+  out["owned_by"] = "neuros";
+  out["kind"] = kind;
+  return out;
+}
+
+Json pipeline_json(const PipelineFacts& facts) {
+  Json out = entry_json(facts.id, facts.created_unix_s, "pipeline");
+  out["stages"] = facts.stages;
+  return out;
+}
+
+Json route_json(const ServedRoute& route) {
+  return entry_json(route.id(), route.created_unix_s(), "route");
+}
+
+/// Null: there is none of this id.
+Json find_json(const Backend& backend, const std::string& id) {
+  if (const auto pipeline = find_pipeline(backend, id)) return pipeline_json(pipeline->facts());
+  if (const auto route = find_route(backend, id)) return route_json(*route);
+  if (const auto model = find_model(backend, id)) return model_json(model->facts());
+  return nullptr;
+}
+
 }  // namespace
 
 void list_models(Api& api, const Request&, WriterPtr writer) {
   Json body;
   body["object"] = "list";
   body["data"] = Json::array();
+  for (const auto& pipeline : api.backend.pipelines()) {
+    body["data"].push_back(pipeline_json(pipeline->facts()));
+  }
+  for (const auto& route : api.backend.routes()) body["data"].push_back(route_json(*route));
   for (const auto& model : api.backend.models()) body["data"].push_back(model_json(model->facts()));
   writer->send(json_response(body));
 }
 
 void show_model(Api& api, const Request& request, WriterPtr writer) {
   const std::string id = request.path.substr(std::string_view("/v1/models/").size());
-  const auto model = find_model(api.backend, id);
-  if (!model || id.empty()) return writer->send(error_response(model_not_found(id)));
-  writer->send(json_response(model_json(model->facts())));
+  const Json found = find_json(api.backend, id);
+  if (found.is_null() || id.empty()) return writer->send(error_response(model_not_found(id)));
+  writer->send(json_response(found));
 }
 
 }  // namespace neuros::serve

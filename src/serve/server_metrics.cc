@@ -154,6 +154,8 @@ ServerMetrics::ServerMetrics()
       prompt_tokens_("neuros_prompt_tokens_total", "Prompt tokens of generated choices."),
       generated_tokens_("neuros_generated_tokens_total", "New tokens of generated choices."),
       cached_tokens_("neuros_cached_tokens_total", "Prompt tokens that needed no computing."),
+      stage_parts_("neuros_stage_part_seconds_total",
+                   "Where the time of a pipeline's stages went."),
       request_s_("neuros_http_request_seconds", "From a request's last byte to its answer's.",
                  kRequestSeconds),
       queue_s_("neuros_queue_wait_seconds", "Waiting before the first batch.", kWaitSeconds),
@@ -164,7 +166,9 @@ ServerMetrics::ServerMetrics()
       inter_token_s_("neuros_inter_token_seconds", "Between two tokens of one answer.",
                      kTokenSeconds),
       answer_s_("neuros_answer_seconds", "From the request to the end of its answer.",
-                kRequestSeconds) {}
+                kRequestSeconds),
+      stage_s_("neuros_stage_seconds", "From a stage's start to its end, of every round.",
+               kRequestSeconds) {}
 
 void ServerMetrics::request_done(const std::string& endpoint, int status, double seconds) {
   requests_.add({{"endpoint", endpoint}, {"status", std::to_string(status)}});
@@ -190,6 +194,31 @@ void ServerMetrics::generation_done(const std::string& model, const pipeline::Ge
   swap_s_.observe(labels, static_cast<double>(end.times.swap_us) / 1e6);
 }
 
+void ServerMetrics::pipeline_done(const std::string& pipeline, const pipeline::PipelineEnd& end) {
+  generations_.add({{"model", pipeline}, {"reason", reason_name(end.reason)}});
+  for (const pipeline::StageReport& stage : end.stages) stage_done(pipeline, stage);
+}
+
+void ServerMetrics::stage_done(const std::string& pipeline, const pipeline::StageReport& stage) {
+  const auto seconds = [](int64_t us) { return static_cast<double>(us) / 1e6; };
+  stage_s_.observe({{"pipeline", pipeline}, {"stage", stage.stage}},
+                   seconds(stage.end_us - stage.start_us));
+  const std::pair<const char*, int64_t> parts[] = {{"queue", stage.times.queue_us},
+                                                   {"swap", stage.times.swap_us},
+                                                   {"prefill", stage.times.prefill_us},
+                                                   {"decode", stage.times.decode_us}};
+  for (const auto& [part, us] : parts) {
+    stage_parts_.add({{"pipeline", pipeline}, {"stage", stage.stage}, {"part", part}}, seconds(us));
+  }
+  if (stage.model.empty()) return;
+  const Labels labels{{"model", stage.model}};
+  prompt_tokens_.add(labels, stage.prompt_tokens);
+  generated_tokens_.add(labels, stage.completion_tokens);
+  cached_tokens_.add(labels, stage.cached_tokens);
+  queue_s_.observe(labels, seconds(stage.times.queue_us));
+  swap_s_.observe(labels, seconds(stage.times.swap_us));
+}
+
 void ServerMetrics::answer_done(const std::string& model, double seconds) {
   answer_s_.observe({{"model", model}}, seconds);
 }
@@ -205,11 +234,11 @@ std::string ServerMetrics::text(const Backend& backend) const {
   out.family("neuros_http_connections", "gauge", "Open connections.");
   out.sample("", {}, connections.load());
   for (const Counter* counter :
-       {&generations_, &prompt_tokens_, &generated_tokens_, &cached_tokens_}) {
+       {&generations_, &prompt_tokens_, &generated_tokens_, &cached_tokens_, &stage_parts_}) {
     counter->write(out);
   }
   for (const Histogram* histogram :
-       {&queue_s_, &swap_s_, &first_token_s_, &inter_token_s_, &answer_s_}) {
+       {&queue_s_, &swap_s_, &first_token_s_, &inter_token_s_, &answer_s_, &stage_s_}) {
     histogram->write(out);
   }
   write_states(out, models);

@@ -42,6 +42,7 @@ class ApiFixture : public ::testing::Test {
   ApiReply post(const std::string& path, const Json& body);
   ApiReply post_text(const std::string& path, const std::string& body);
   FakeModel& model() { return *backend_->fake; }
+  FakeBackend& backend() { return *backend_; }
   Api& api() { return *api_; }
 
  private:

@@ -73,14 +73,20 @@ class FakeModel final : public ServedModel {
   std::atomic<int> running_{0}, cancelled_{0};
 };
 
-/// A backend of one fake.
+/// A backend of one fake, and whatever else a test puts beside it.
 class FakeBackend final : public Backend {
  public:
   explicit FakeBackend(FakeModel::Options options = {})
       : fake(std::make_shared<FakeModel>(std::move(options))) {}
   std::vector<std::shared_ptr<ServedModel>> models() const override { return {fake}; }
+  std::vector<std::shared_ptr<ServedPipeline>> pipelines() const override {
+    return served_pipelines;
+  }
+  std::vector<std::shared_ptr<ServedRoute>> routes() const override { return served_routes; }
 
   std::shared_ptr<FakeModel> fake;
+  std::vector<std::shared_ptr<ServedPipeline>> served_pipelines;
+  std::vector<std::shared_ptr<ServedRoute>> served_routes;
 };
 
 }  // namespace neuros::serve
