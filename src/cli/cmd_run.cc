@@ -3,8 +3,10 @@
 #include "cli/load_report.h"
 #include "cli/memory_report.h"
 #include "cli/model_flags.h"
+#include "cli/pipeline_run.h"
 #include "cli/sampling_flags.h"
 #include "cli/terminal.h"
+#include "pipeline/pipeline_app.h"
 
 #include <cstdio>
 #include <iostream>
@@ -22,7 +24,7 @@ struct RunFlags {
   SamplingFlags sampling;
   std::string prompt, system;
   int32_t max_tokens = 0;
-  bool raw = false, json = false, quiet = false, show_plan = false;
+  bool raw = false, json = false, quiet = false, verbose = false, show_plan = false;
 };
 
 double per_second(int32_t count, int64_t us) {
@@ -107,7 +109,23 @@ class Session {
   std::unique_ptr<Chat> chat_;
 };
 
+base::Result<> run_stages(const RunFlags& flags) {
+  if (flags.raw || flags.show_plan) {
+    return base::fail(flags.model.path + ": --raw and --plan are for a model, not a pipeline",
+                      base::ErrorKind::kUnsupported);
+  }
+  return run_pipeline({.model = flags.model,
+                       .sampling = flags.sampling,
+                       .prompt = flags.prompt,
+                       .system = flags.system,
+                       .max_tokens = flags.max_tokens,
+                       .json = flags.json,
+                       .quiet = flags.quiet,
+                       .verbose = flags.verbose});
+}
+
 base::Result<> run(const RunFlags& flags) {
+  if (pipeline::is_pipeline_file(flags.model.path)) return run_stages(flags);
   const auto model = TRY(flags.model.open());
   if (flags.show_plan) std::cerr << plan::describe(model->plan());
   Session session(*model, flags);
@@ -133,8 +151,11 @@ void add_run(CLI::App& app, Action& action) {
   command->add_flag("--raw", flags->raw, "continue the prompt without the chat template");
   command->add_flag("--json", flags->json, "for machines");
   command->add_flag("-q,--quiet", flags->quiet, "no timing line");
+  command->add_flag("-v,--verbose", flags->verbose, "the stages of a pipeline and their times");
   command->add_flag("--plan", flags->show_plan, "print the plan first");
-  command->footer("Example: neuros run model.gguf -p \"Once upon a time\" -n 64");
+  command->footer(
+      "Example: neuros run model.gguf -p \"Once upon a time\" -n 64\n"
+      "         neuros run pipeline.yaml -p \"What is new?\" --verbose");
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

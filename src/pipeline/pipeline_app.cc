@@ -96,7 +96,7 @@ base::Result<> PipelineApp::open_stages(const std::string& folder, const ModelOp
   PipelineDefinition definition{.spec = spec_, .folder = folder};
   for (const auto& model : fleet_->models()) stage_models_.emplace_back(*model);
   for (LanguageStageModel& model : stage_models_) definition.models.push_back(&model);
-  definition.expect = [&fleet = fleet_->fleet()](size_t model, bool expected) {
+  definition.expect = [&fleet = *fleet_](size_t model, bool expected) {
     fleet.expect(model, expected);
   };
   definition.requests_max = options.queue_max;
