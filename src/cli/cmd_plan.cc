@@ -6,6 +6,7 @@
 #include "cli/model_flags.h"
 #include "cli/plan_file_io.h"
 #include "device/shipped_profiles.h"
+#include "pipeline/pipeline_app.h"
 #include "pipeline/spec_fleet.h"
 
 #include <filesystem>
@@ -25,10 +26,6 @@ struct PlanFlags {
   std::string output;  ///< file of the plan; "": none
   bool json = false;
 };
-
-bool is_pipeline(const std::string& path) {
-  return path.ends_with(".yaml") || path.ends_with(".yml");
-}
 
 base::Result<pipeline::ModelOptions> options_of(const PlanFlags& flags) {
   pipeline::ModelOptions options = TRY(flags.model.resolve());
@@ -76,7 +73,7 @@ base::Result<> explain_plan(const PlanFlags& flags) {
 
 base::Result<> run_plan(const PlanFlags& flags) {
   if (flags.model.path.ends_with(".plan")) return explain_plan(flags);
-  if (is_pipeline(flags.model.path)) return explain_pipeline(flags);
+  if (pipeline::is_pipeline_file(flags.model.path)) return explain_pipeline(flags);
   const pipeline::ModelOptions options = TRY(options_of(flags));
   const plan::Plan plan = TRY(pipeline::plan_model(flags.model.path, options));
   const plan::FleetPlan fleet = plan::fleet_of_one(plan);

@@ -60,6 +60,7 @@ base::Result<std::unique_ptr<pipeline::PipelineApp>> open_pipeline(const ServeFl
   }
   pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
   options.queue_max = flags.queue;
+  options.trace = flags.trace;
   return pipeline::PipelineApp::open(path, std::move(options));
 }
 
