@@ -6,9 +6,12 @@ namespace neuros::builder {
 namespace {
 
 // Figures of the published configurations.
-constexpr std::array<SynthShape, 17> kShapes{{
+constexpr std::array<SynthShape, 20> kShapes{{
     {"llama-tiny", "llama", 256, 768, 1024, 4, 4, 2, 64, 2048, 10000.0, true, false, false},
     {"llama-small", "llama", 512, 1024, 1024, 4, 8, 4, 64, 2048, 10000.0, true, false, false},
+    {"stories-42m", "llama", 512, 1376, 32000, 8, 8, 8, 64, 1024, 10000.0, true, false, false},
+    {"smollm2-135m", "llama", 576, 1536, 49152, 30, 9, 3, 64, 8192, 100000.0, true, false, false},
+    {"smollm2-360m", "llama", 960, 2560, 49152, 32, 15, 5, 64, 8192, 100000.0, true, false, false},
     {"llama-1b", "llama", 2048, 8192, 128256, 16, 32, 8, 64, 131072, 500000.0, true, false, false},
     {"llama-3b", "llama", 3072, 8192, 128256, 28, 24, 8, 128, 131072, 500000.0, true, false, false},
     {"llama-7b", "llama", 4096, 11008, 32000, 32, 32, 32, 128, 4096, 10000.0, false, false, false},
