@@ -14,6 +14,8 @@ import http from 'node:http';
 import net from 'node:net';
 
 import { metrics, total, untilIdle } from '../../tests/api/server.mjs';
+import { Random } from './random.mjs';
+import { events } from './streamed_call.mjs';
 
 const options = {
   url: '', streams: 64, seconds: 60, 'max-tokens': 48, aborts: 0.15, malformed: 0.1, plain: 0.1,
@@ -46,16 +48,7 @@ const prompts = [
   'Gr\u00fc\u00dfe aus K\u00f6ln \u2014 na\u00efve caf\u00e9 \u{1F30D}',
 ];
 
-let state = options.seed >>> 0;
-/** mulberry32: a small generator, so that a run can be repeated. */
-function random() {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let t = state;
-  t = Math.imul(t ^ (t >>> 15), t | 1);
-  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-}
-const pick = (list) => list[Math.floor(random() * list.length)];
+const random = new Random(options.seed);
 
 const answerWithinMs = 120_000;
 const target = new URL(options.url);
@@ -68,17 +61,6 @@ const firstTokenMs = [];
 let tokens = 0;
 const complaints = [];
 const complain = (text) => { if (complaints.length < 10) complaints.push(text); };
-
-/** The `data:` payloads of a response as they come. */
-async function* events(response) {
-  let rest = '';
-  response.setEncoding('utf8');
-  for await (const chunk of response) {
-    const parts = (rest + chunk).split('\n\n');
-    rest = parts.pop();
-    for (const part of parts) if (part.startsWith('data: ')) yield part.slice(6);
-  }
-}
 
 /** The response to a POST; an answer that is not whole after `answerWithinMs` is an error. */
 function send(path, body) {
@@ -191,9 +173,9 @@ const wrongRequests = [
 async function worker(references, until) {
   while (performance.now() < until) {
     try {
-      const dice = random();
+      const dice = random.uniform();
       if (dice < options.malformed) {
-        const which = Math.floor(random() * wrongRequests.length);
+        const which = random.below(wrongRequests.length);
         ++counts.malformed;
         if (!await wrongRequests[which]()) {
           ++counts.misjudged;
@@ -201,18 +183,19 @@ async function worker(references, until) {
         }
         continue;
       }
-      const prompt = pick(prompts);
+      const prompt = random.pick(prompts);
       const aborts = dice < options.malformed + options.aborts;
       const answer = dice > 1 - options.plain
           ? await plain(prompt)
-          : await stream(prompt, aborts ? Math.floor(random() * 8) : Infinity);
+          : await stream(prompt, aborts ? random.below(8) : Infinity);
       if (answer.status === 429) {
         ++counts.refused;
         if (!(answer.retry >= 1)) {
           ++counts.misjudged;
           complain('429 without a Retry-After of a second or more');
         }
-        await new Promise((resolve) => setTimeout(resolve, 1000 * answer.retry * random() || 100));
+        const waitMs = 1000 * answer.retry * random.uniform() || 100;
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
       } else if (answer.status === 0) {
         ++counts.aborted;
       } else if (answer.status !== 200 || !answer.done) {
