@@ -68,10 +68,11 @@ function latencies(results) {
 function machine(results) {
   return table('The machine while requests arrived: share of its processors',
     ['arrivals', 'load', 'system', 'servers', 'client', 'others', 'peak MiB',
-     'load average before'],
+     'sent late, p99 ms', 'load average before'],
     cellsOf(results).filter(({ cell }) => cell.usage).map(({ result, cell }) => [
       ...named({ result, cell }), share(cell.usage.servers), share(cell.usage.client),
-      share(cell.usage.others), ms(cell.usage.peakBytes / 2 ** 20), cell.loadAverage.join(' ')]));
+      share(cell.usage.others), ms(cell.usage.peakBytes / 2 ** 20),
+      ms(cell.sentLateMsP99), cell.loadAverage.join(' ')]));
 }
 
 /** As a server says that splits the time of its answers. */
