@@ -7,13 +7,14 @@
 //                     [--reference FILE.json | --capacity N] [--capacity-seconds 15] [--users 16]
 //                     [--idle 8] [--slo-factor 5] [--slo-ttft MS] [--slo-total MS]
 //                     [--deadline 60] [--workload FILE.json] [--no-priorities] [--pipeline ID]
-//                     [--pid N]...
+//                     [--ban FIRST-LAST] [--pid N]...
 //
 // --url: of all models, or with MODEL= of one of them. --pid: the server's processes, to watch.
 // --reference: what this wrote of another system; its capacity and thresholds are used, so that
 //   both get the same load and are judged alike. Otherwise the capacity is measured here (closed
 //   loop of --users), and the thresholds are --slo-factor times the median of --idle requests of
 //   each class that are alone, unless --slo-ttft and --slo-total give them for all classes.
+// --ban: ids of tokens that may not come.
 // --deadline: seconds after which a user gives up; that counts as failed.
 import { writeFileSync } from 'node:fs';
 

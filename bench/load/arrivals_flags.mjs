@@ -16,7 +16,7 @@ const flags = {
   seconds: text('15'), seed: text('1'), reference: text(''), capacity: text(''),
   'capacity-seconds': text('15'), users: text('16'), idle: text('8'), 'slo-factor': text('5'),
   'slo-ttft': text(''), 'slo-total': text(''), deadline: text('60'), workload: text(''),
-  'no-priorities': { type: 'boolean', default: false }, pipeline: text(''),
+  'no-priorities': { type: 'boolean', default: false }, pipeline: text(''), ban: text(''),
 };
 
 /** A number of at least `least`; `flag` is for the error. */
@@ -69,6 +69,15 @@ function parseSlo(values, classes) {
   return Object.fromEntries(classes.map(({ name }) => [name, slo]));
 }
 
+/** "FIRST-LAST" as the list of these ids; '' is none. */
+function parseIds(range) {
+  if (range === '') return [];
+  const [, first, last] = /^(\d+)-(\d+)$/.exec(range) ?? [];
+  const count = last - first + 1;
+  if (!(count >= 1 && count <= 1024)) fail(`--ban ${range}: expected FIRST-LAST, 1024 ids at most`);
+  return Array.from({ length: count }, (_, i) => Number(first) + i);
+}
+
 /** What another run wrote, of the same classes. */
 function readReference(path, classes) {
   let reference;
@@ -99,7 +108,7 @@ export function parseFlags(words) {
   const workload = values['no-priorities'] ? withoutPriorities(asked) : asked;
   const models = values.pipeline ? [values.pipeline] : modelsOf(workload);
   const options = {
-    name: values.name, out: values.out, pipeline: values.pipeline,
+    name: values.name, out: values.out, pipeline: values.pipeline, banned: parseIds(values.ban),
     urlOf: parseUrls(values.url, models), models,
     pids: values.pid.map((pid) => whole(pid, 'pid', 1)),
     loads: values.loads.split(',').map((load) => number(load, 'loads', 1)),

@@ -27,6 +27,8 @@ describe('flags', () => {
     assert.equal(options.urlOf('check'), 'http://127.0.0.1:8080');
     assert.equal(workload, defaultWorkload);
     assert.equal(reference, null);
+    assert.deepEqual(options.banned, []);
+    assert.deepEqual(parseFlags([...url, '--ban', '5-7']).options.banned, [5, 6, 7]);
   });
 
   it('give each model its server', () => {
@@ -63,6 +65,8 @@ describe('flags', () => {
     wrong([...url, '--seconds', '0'], '--seconds 0');
     wrong([...url, '--users', '1.5'], '--users 1.5: expected an integer');
     wrong([...url, '--colour', 'red'], '--colour');
+    wrong([...url, '--ban', '9-3'], '--ban 9-3: expected FIRST-LAST');
+    wrong([...url, '--ban', '256'], '--ban 256: expected FIRST-LAST');
     wrong([...url, '--reference', path.join(folder, 'none.json')], 'none.json');
     wrong([...url, '--reference', file('empty.json', {})], 'no capacityPerSecond');
     wrong([...url, '--reference', file('bare.json', { capacityPerSecond: 1 })], 'class critical');

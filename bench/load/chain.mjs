@@ -20,9 +20,9 @@ function callsOf(request, target) {
 }
 
 /**
- * Sends a request of `workload.mjs` to `target` = {urlOf(model), pipeline?} and gives its record:
- * outcome ('completed', 'refused', 'failed'), and of a completed one, in ms from `originMs`, its
- * scheduled arrival: ttftMs, totalMs; tokenMs between tokens of the shown call; tokens and
+ * Sends a request of `workload.mjs` to `target` = {urlOf(model), pipeline?, banned?} and gives its
+ * record: outcome ('completed', 'refused', 'failed'), and of a completed one, in ms from its
+ * scheduled arrival `originMs`: ttftMs, totalMs; tokenMs between tokens of the shown call; tokens and
  * promptTokens of all calls; and the sum of the server's timings.
  */
 export async function runChain(request, target, { originMs, deadlineMs }) {
@@ -35,7 +35,7 @@ export async function runChain(request, target, { originMs, deadlineMs }) {
     const answer = await streamedCall(
         { url: target.urlOf(call.model), model: call.model, prompt: promptOf(call, before),
           maxTokens: call.answerTokens, priority: request.priority,
-          chat: Boolean(target.pipeline) }, { signal });
+          chat: Boolean(target.pipeline), banned: target.banned }, { signal });
     if (answer.outcome !== 'completed') {
       const { outcome, status, retryAfter, reason } = answer;
       return { ...record, outcome, status, retryAfter, reason, failedAt: call.model,

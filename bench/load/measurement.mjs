@@ -14,9 +14,9 @@ import { drawOfEachClass, drawRequests } from './workload.mjs';
 const classesOf = (workload) => workload.classes.map(({ name }) => name);
 
 /** The function that sends a request due at `originMs` and gives its record. */
-function sender({ urlOf, pipeline, deadline }) {
+function sender({ urlOf, pipeline, banned, deadline }) {
   return (request, originMs) => runChain(
-      request, { urlOf, pipeline }, { originMs, deadlineMs: deadline * 1000 });
+      request, { urlOf, pipeline, banned }, { originMs, deadlineMs: deadline * 1000 });
 }
 
 /** The seed of a part of the run: its parts share no draws, and every system gets the same. */

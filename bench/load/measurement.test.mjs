@@ -50,7 +50,7 @@ describe('a measurement', () => {
     assert.ok(cell.usage.servers >= 0 && cell.usage.peakBytes > 0);
 
     const text = markdown([result]);
-    for (const name of classes) assert.ok(text.includes(`| bursty | 50 % | fake | ${name} |`), name);
+    for (const name of classes) assert.ok(text.includes(`| 50 % | fake | ${name} |`), name);
     assert.match(text, /100 % is 200\.00 requests\/s/);
     assert.match(text, /100 % \/ 100 % \/ 0 %/);
   });

@@ -85,6 +85,11 @@ describe('a chain', () => {
       assert.equal(server.bodies.length, 2);
     }));
 
+  it('bans tokens', () => against(() => 'answer', async (server) => {
+    await run(server, { banned: [128, 129] });
+    assert.deepEqual(server.bodies[0].logit_bias, { 128: -100, 129: -100 });
+  }));
+
   it('is one request to a pipeline', () => against(() => 'answer', async (server) => {
     const record = await run(server, { pipeline: 'assistant' });
     assert.equal(record.outcome, 'completed');

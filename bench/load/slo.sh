@@ -2,8 +2,8 @@
 # Open-loop load on a chain of three models, for each way to serve them; prints tables in Markdown.
 #
 #   bench/load/slo.sh [--peer LLAMA_SERVER] [--systems LIST] [--models DIR] [--out DIR]
-#                     [--threads 2] [--parallel 8] [--queue 8] [--router SPEC] [--answer SPEC]
-#                     [--check SPEC] NEUROS [FLAG OF arrivals.mjs]...
+#                     [--threads 2] [--peer-threads 2] [--parallel 8] [--queue 8] [--router SPEC]
+#                     [--answer SPEC] [--check SPEC] NEUROS [FLAG OF arrivals.mjs]...
 #
 # Systems: resident (all weights stay), paged (60 % of the memory that all need), even (resident,
 # every request of medium priority) and, with --peer, peer: llama.cpp's llama-server, one for each
@@ -16,13 +16,14 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 usage() { sed -n '2,15s/^# \?//p' "$0" >&2; exit 2; }
 
-peer='' systems='' models='' out='' threads=2 parallel=8 queue=8 context=1024
+peer='' systems='' models='' out='' threads=2 peer_threads='' parallel=8 queue=8 context=1024
 declare -A spec=([router]=stories-42m:q8_0 [answer]=smollm2-360m:q8_0 [check]=smollm2-135m:q8_0)
 ids=(router answer check)
 while [[ ${1:-} == --* ]]; do
   (( $# >= 2 )) || usage
   case $1 in
     --peer|--systems|--models|--out|--threads|--parallel|--queue) printf -v "${1#--}" %s "$2" ;;
+    --peer-threads) peer_threads=$2 ;;
     --router|--answer|--check) spec[${1#--}]=$2 ;;
     *) usage ;;
   esac
@@ -90,8 +91,8 @@ start_peer() {  # one llama-server for each model: leaves urls
   local id
   urls=()
   for id in "${ids[@]}"; do
-    start "$peer" -m "$(model_file "$id")" --host 127.0.0.1 --port 0 -t "$threads" \
-      --parallel "$parallel" -c $((context * parallel))
+    start "$peer" -m "$(model_file "$id")" --host 127.0.0.1 --port 0 \
+      -t "${peer_threads:-$threads}" --parallel "$parallel" -c $((context * parallel))
     urls+=(--url "$id=$url")
   done
 }
@@ -121,7 +122,9 @@ for system in ${systems//,/ }; do
   for pid in "${servers[@]}"; do pids+=(--pid "$pid"); done
   reference=()
   (( ${#files[@]} == 0 )) || reference=(--reference "${files[0]}")
-  node "$here/arrivals.mjs" "$@" "${urls[@]}" "${pids[@]}" "${flags[@]}" "${reference[@]}" \
+  # Ids of bytes that alone are no UTF-8: random weights give them; llama-server breaks off then.
+  node "$here/arrivals.mjs" --ban 128-255 "$@" \
+    "${urls[@]}" "${pids[@]}" "${flags[@]}" "${reference[@]}" \
     --name "$system" --out "$out/$system.json" >"$scratch/tables"
   files+=("$out/$system.json")
   stop

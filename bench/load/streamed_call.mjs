@@ -22,10 +22,11 @@ function post(url, body, signal) {
   });
 }
 
-function bodyOf({ model, prompt, maxTokens, priority, chat }) {
+function bodyOf({ model, prompt, maxTokens, priority, chat, banned = [] }) {
   const asked = chat ? { messages: [{ role: 'user', content: prompt }] } : { prompt };
   return JSON.stringify({
     model, ...asked, max_tokens: maxTokens, temperature: 0, ignore_eos: true, priority,
+    logit_bias: Object.fromEntries(banned.map((id) => [id, -100])),
     stream: true, stream_options: { include_usage: true }, timings: true,
   });
 }
@@ -67,9 +68,10 @@ async function follow(response, now) {
 }
 
 /**
- * One call of `call` = {url, model, prompt, maxTokens, priority, chat}; never throws. `outcome` is
- * 'completed' (with text, firstAt, lastAt, endAt in ms of `now`, tokens, promptTokens, and timings
- * of a server that splits its time), 'refused' (429 or 503) or 'failed' (with a reason).
+ * One call of `call` = {url, model, prompt, maxTokens, priority, chat, banned}, where `banned` are
+ * ids of tokens that may not come; never throws. `outcome` is 'completed' (with text, firstAt,
+ * lastAt, endAt in ms of `now`, tokens, promptTokens, and the timings of a server that splits its
+ * time), 'refused' (429 or 503) or 'failed' (with a reason).
  */
 export async function streamedCall(call, { signal, now = () => performance.now() } = {}) {
   const path = call.chat ? '/v1/chat/completions' : '/v1/completions';
