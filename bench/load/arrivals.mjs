@@ -50,9 +50,10 @@ async function main() {
       tell(`${kind} ${percent} %: ${cell.all.completed} of ${cell.all.arrivals} completed, ` +
            `${cell.all.refused} refused, ${cell.all.failed} failed`);
       result.cells.push(cell);
+      // After each load, so that a run that is broken off leaves what it measured.
+      if (options.out) writeFileSync(options.out, JSON.stringify(result));
     }
   }
-  if (options.out) writeFileSync(options.out, JSON.stringify(result));
   console.log(markdown([result]));
 }
 

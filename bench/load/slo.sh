@@ -2,10 +2,11 @@
 # Open-loop load on a chain of three models, for each way to serve them; prints tables in Markdown.
 #
 #   bench/load/slo.sh [--peer LLAMA_SERVER] [--systems LIST] [--models DIR] [--out DIR]
-#                     [--threads 2] [--peer-threads 2] [--parallel 8] [--queue 8] [--router SPEC]
-#                     [--answer SPEC] [--check SPEC] NEUROS [FLAG OF arrivals.mjs]...
+#                     [--threads 2] [--peer-threads 2] [--parallel 8] [--queue 8] [--paged 60]
+#                     [--router SPEC] [--answer SPEC] [--check SPEC]
+#                     NEUROS [FLAG OF arrivals.mjs]...
 #
-# Systems: resident (all weights stay), paged (60 % of the memory that all need), even (resident,
+# Systems: resident (all weights stay), paged (--paged % of the memory of that), even (resident,
 # every request of medium priority) and, with --peer, peer: llama.cpp's llama-server, one for each
 # model, all at the same time. The first gives the capacity that loads are a share of, and the
 # objectives. --models: where the synthetic models (NEUROS synth SPEC) are made and kept; --out:
@@ -16,13 +17,15 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 usage() { sed -n '2,15s/^# \?//p' "$0" >&2; exit 2; }
 
-peer='' systems='' models='' out='' threads=2 peer_threads='' parallel=8 queue=8 context=1024
+peer='' systems='' models='' out=''
+threads=2 peer_threads='' parallel=8 queue=8 paged=60 context=1024
 declare -A spec=([router]=stories-42m:q8_0 [answer]=smollm2-360m:q8_0 [check]=smollm2-135m:q8_0)
 ids=(router answer check)
 while [[ ${1:-} == --* ]]; do
   (( $# >= 2 )) || usage
   case $1 in
-    --peer|--systems|--models|--out|--threads|--parallel|--queue) printf -v "${1#--}" %s "$2" ;;
+    --peer|--systems|--models|--out) printf -v "${1#--}" %s "$2" ;;
+    --threads|--parallel|--queue|--paged) printf -v "${1#--}" %s "$2" ;;
     --peer-threads) peer_threads=$2 ;;
     --router|--answer|--check) spec[${1#--}]=$2 ;;
     *) usage ;;
@@ -107,7 +110,7 @@ boot() {  # boot SYSTEM: leaves urls and flags
       local all
       all=$(predicted_mib)
       stop
-      start_neuros --memory $((all * 6 / 10))MiB --weight-cache "$models/packed"
+      start_neuros --memory $((all * paged / 100))MiB --weight-cache "$models/packed"
       ;;
     peer) start_peer ;;
     *) echo "slo: no system $1: expected resident, paged, even or peer" >&2; exit 2 ;;
