@@ -61,18 +61,17 @@ base::Result<> explain_pipeline(const PlanFlags& flags) {
   return flags.output.empty() ? base::Result<>() : save_plan(*fleet, flags.output);
 }
 
-/// What a file that holds a plan says.
-base::Result<> explain_plan(const PlanFlags& flags) {
+/// What a plan says that was made before.
+base::Result<> explain_plan(const PlanFlags& flags, const plan::FleetPlan& fleet) {
   if (!flags.profile.empty() || !flags.output.empty()) {
     return base::fail(flags.model.path + ": a plan already; --profile and -o are for models");
   }
-  const plan::FleetPlan fleet = TRY(load_plan(flags.model.path));
   std::cout << plan_page(fleet, flags.json);
   return {};
 }
 
 base::Result<> run_plan(const PlanFlags& flags) {
-  if (flags.model.path.ends_with(".plan")) return explain_plan(flags);
+  if (const auto made = TRY(find_plan(flags.model.path))) return explain_plan(flags, *made);
   if (pipeline::is_pipeline_file(flags.model.path)) return explain_pipeline(flags);
   const pipeline::ModelOptions options = TRY(options_of(flags));
   const plan::Plan plan = TRY(pipeline::plan_model(flags.model.path, options));

@@ -1,8 +1,11 @@
 #include "cli/load_report.h"
 
+#include "cli/terminal.h"
 #include "device/read_rate.h"
 
+#include <array>
 #include <cstdio>
+#include <memory>
 
 #include <nlohmann/json.hpp>
 
@@ -10,6 +13,9 @@ namespace neuros::cli {
 namespace {
 
 using runtime::LoadReport;
+
+/// In the order of LoadReport::From.
+constexpr std::array kOrigins{"checkpoint", "cache", "artefact"};
 
 const char* way_of(const LoadReport& report) {
   if (report.from == LoadReport::From::kCheckpoint) return "packed from";
@@ -37,7 +43,7 @@ std::string load_report_with_roof(const LoadReport& report) {
 }
 
 nlohmann::ordered_json load_report_json(const LoadReport& report) {
-  return {{"from", report.from == LoadReport::From::kCache ? "cache" : "checkpoint"},
+  return {{"from", kOrigins[static_cast<size_t>(report.from)]},
           {"path", report.path},
           {"bytes", report.bytes},
           {"seconds", report.seconds},
@@ -45,6 +51,14 @@ nlohmann::ordered_json load_report_json(const LoadReport& report) {
           {"direct", report.direct},
           {"kept_as", report.kept_as},
           {"keep_seconds", report.keep_seconds}};
+}
+
+runtime::OnLoadProgress show_load_progress() {
+  auto progress = std::make_shared<Progress>();
+  return [progress](const runtime::LoadProgress& load) {
+    progress->update_bytes(load.stage, load.done_bytes, load.total_bytes);
+    if (load.done_bytes >= load.total_bytes) progress->clear();
+  };
 }
 
 void tell_of_cache(const LoadReport& report) {

@@ -14,6 +14,9 @@ std::string load_report(const runtime::LoadReport& report);
 std::string load_report_with_roof(const runtime::LoadReport& report);
 nlohmann::ordered_json load_report_json(const runtime::LoadReport& report);
 
+/// A progress bar for who loads weights; on a terminal only.
+runtime::OnLoadProgress show_load_progress();
+
 /// Warnings, and what was written to the user's disk, on standard error.
 void tell_of_cache(const runtime::LoadReport& report);
 

@@ -29,10 +29,6 @@ std::string map_report(const plan::FleetPlan& fleet) {
   return "map " + plan::map_hash_text(plan::map_hash(fleet));
 }
 
-std::string map_report(const plan::Plan& plan) {
-  return "map " + plan::map_hash_text(plan::map_hash(plan));
-}
-
 nlohmann::ordered_json memory_report_json(const plan::MemoryPlan& predicted,
                                           const base::ProcessMemory& measured) {
   return {{"predicted", predicted.steady_bytes()},

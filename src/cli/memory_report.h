@@ -18,6 +18,5 @@ nlohmann::ordered_json memory_report_json(const plan::MemoryPlan& predicted,
 
 /// "map 0011223344556677" (plan/map_hash.h).
 std::string map_report(const plan::FleetPlan& fleet);
-std::string map_report(const plan::Plan& plan);
 
 }  // namespace neuros::cli

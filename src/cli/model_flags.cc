@@ -2,7 +2,6 @@
 
 #include "base/byte_size.h"
 #include "cli/load_report.h"
-#include "cli/terminal.h"
 
 #include <CLI/CLI.hpp>
 
@@ -50,11 +49,7 @@ base::Result<pipeline::ModelOptions> ModelFlags::resolve() const {
 
 base::Result<pipeline::ModelOptions> ModelFlags::resolve_with_progress() const {
   pipeline::ModelOptions resolved = TRY(resolve());
-  auto progress = std::make_shared<Progress>();
-  resolved.on_progress = [progress](const runtime::LoadProgress& load) {
-    progress->update_bytes(load.stage, load.done_bytes, load.total_bytes);
-    if (load.done_bytes >= load.total_bytes) progress->clear();
-  };
+  resolved.on_progress = show_load_progress();
   return resolved;
 }
 

@@ -2,11 +2,21 @@
 
 #include "base/mapped_file.h"
 #include "formats/output_file.h"
+#include "pipeline/artefact.h"
 #include "plan/plan_file.h"
 
+#include <filesystem>
 #include <span>
 
 namespace neuros::cli {
+
+base::Result<std::optional<plan::FleetPlan>> find_plan(const std::string& path) {
+  if (path.ends_with(".plan")) return std::optional<plan::FleetPlan>(TRY(load_plan(path)));
+  if (!std::filesystem::is_regular_file(path)) return std::nullopt;
+  const auto artefact = TRY(pipeline::Artefact::find(path));
+  if (!artefact) return std::nullopt;
+  return artefact->plan();
+}
 
 base::Result<plan::FleetPlan> load_plan(const std::string& path) {
   const std::string file = TRY(base::read_text_file(path, plan::kPlanFileBytesMax));

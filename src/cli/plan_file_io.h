@@ -3,11 +3,13 @@
 #include "base/result.h"
 #include "plan/fleet_plan.h"
 
+#include <optional>
 #include <string>
 
 namespace neuros::cli {
 
-/// Errors name the file.
+/// Of a file of a plan or an artefact; nullopt: it is neither. Errors name the file.
+base::Result<std::optional<plan::FleetPlan>> find_plan(const std::string& path);
 base::Result<plan::FleetPlan> load_plan(const std::string& path);
 base::Result<> save_plan(const plan::FleetPlan& fleet, const std::string& path);
 

@@ -59,6 +59,12 @@ base::Result<> check_name(const builder::PipelineSpec& spec) {
   return {};
 }
 
+base::Result<> check_stages(const builder::PipelineSpec& spec, const std::string& folder) {
+  if (spec.stages.empty()) return {};
+  TRY(check_name(spec));
+  return check_tools(spec, folder);
+}
+
 std::string folder_of(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   return folder.empty() ? "." : folder.string();
@@ -73,33 +79,56 @@ bool is_pipeline_file(std::string_view path) {
 base::Result<std::unique_ptr<PipelineApp>> PipelineApp::open(const std::string& path,
                                                              ModelOptions options) {
   builder::PipelineSpec spec = TRY(builder::load_pipeline(path));
-  std::unique_ptr<PipelineApp> app(new PipelineApp(std::move(spec)));
   const std::string folder = folder_of(path);
-  const auto in_file = [&](base::Result<> result) -> base::Result<> {
-    if (result) return {};
-    return tl::unexpected(base::with_context(std::move(result).error(), path));
+  const int32_t requests_max = options.queue_max;
+  const auto in_file = [&](base::Error error) {
+    return base::with_context(std::move(error), path);
   };
   // Tools are cheap to check and models are not to open, so what is refused is refused first.
-  if (!app->spec_.stages.empty()) {
-    TRY(in_file(check_name(app->spec_)));
-    TRY(in_file(check_tools(app->spec_, folder)));
+  if (auto checked = check_stages(spec, folder); !checked) {
+    return tl::unexpected(in_file(std::move(checked).error()));
   }
-  auto fleet = open_fleet(app->spec_, folder, options);
-  if (!fleet) return tl::unexpected(base::with_context(std::move(fleet).error(), path));
-  app->fleet_ = std::move(*fleet);
-  for (const builder::RouteSpec& route : app->spec_.routes) app->route_latency_[route.id];
-  if (!app->spec_.stages.empty()) TRY(in_file(app->open_stages(folder, options)));
+  auto fleet = open_fleet(spec, folder, options);
+  if (!fleet) return tl::unexpected(in_file(std::move(fleet).error()));
+  auto app = over(std::move(spec), std::move(*fleet), folder, requests_max);
+  if (!app) return tl::unexpected(in_file(std::move(app).error()));
   return app;
 }
 
-base::Result<> PipelineApp::open_stages(const std::string& folder, const ModelOptions& options) {
+base::Result<std::unique_ptr<PipelineApp>> PipelineApp::over(builder::PipelineSpec spec,
+                                                             std::unique_ptr<ModelFleet> fleet,
+                                                             const std::string& folder,
+                                                             int32_t requests_max) {
+  TRY(check_stages(spec, folder));
+  std::unique_ptr<PipelineApp> app(new PipelineApp(std::move(spec)));
+  app->fleet_ = std::move(fleet);
+  for (const builder::RouteSpec& route : app->spec_.routes) app->route_latency_[route.id];
+  TRY(app->find_models());
+  if (!app->spec_.stages.empty()) TRY(app->open_stages(folder, requests_max));
+  return app;
+}
+
+/// A fleet names its models in an order of its own.
+base::Result<> PipelineApp::find_models() {
+  for (const builder::ModelSpec& model : spec_.models) {
+    const auto& models = fleet_->models();
+    const auto found = std::find_if(models.begin(), models.end(), [&](const auto& candidate) {
+      return candidate->id() == model.id;
+    });
+    if (found == models.end()) return base::fail("models." + model.id + ": not in the fleet");
+    place_.push_back(static_cast<size_t>(found - models.begin()));
+  }
+  return {};
+}
+
+base::Result<> PipelineApp::open_stages(const std::string& folder, int32_t requests_max) {
   PipelineDefinition definition{.spec = spec_, .folder = folder};
-  for (const auto& model : fleet_->models()) stage_models_.emplace_back(*model);
+  for (const size_t place : place_) stage_models_.emplace_back(*fleet_->models()[place]);
   for (LanguageStageModel& model : stage_models_) definition.models.push_back(&model);
-  definition.expect = [&fleet = *fleet_](size_t model, bool expected) {
-    fleet.expect(model, expected);
+  definition.expect = [this](size_t model, bool expected) {
+    fleet_->expect(place_[model], expected);
   };
-  definition.requests_max = options.queue_max;
+  definition.requests_max = requests_max;
   executor_ = TRY(PipelineExecutor::create(std::move(definition)));
   return {};
 }
@@ -107,7 +136,7 @@ base::Result<> PipelineApp::open_stages(const std::string& folder, const ModelOp
 LanguageModel& PipelineApp::model(std::string_view id) {
   const builder::ModelSpec* const found = spec_.find_model(id);
   CHECK(found != nullptr);
-  return *fleet_->models()[static_cast<size_t>(found - spec_.models.data())];
+  return *fleet_->models()[place_[static_cast<size_t>(found - spec_.models.data())]];
 }
 
 void PipelineApp::drain() {

@@ -29,6 +29,12 @@ class PipelineApp {
   /// the specification says nothing; options.queue_max limits the requests of the pipeline too.
   static base::Result<std::unique_ptr<PipelineApp>> open(const std::string& path,
                                                          ModelOptions options);
+  /// Over models that are up, by the ids that the specification gives them. `folder`: where the
+  /// programs of tools run; `requests_max`: under way at one time.
+  static base::Result<std::unique_ptr<PipelineApp>> over(builder::PipelineSpec spec,
+                                                         std::unique_ptr<ModelFleet> fleet,
+                                                         const std::string& folder,
+                                                         int32_t requests_max);
   PipelineApp(const PipelineApp&) = delete;
   PipelineApp& operator=(const PipelineApp&) = delete;
 
@@ -55,11 +61,13 @@ class PipelineApp {
 
  private:
   explicit PipelineApp(builder::PipelineSpec spec) : spec_(std::move(spec)) {}
-  base::Result<> open_stages(const std::string& folder, const ModelOptions& options);
+  base::Result<> find_models();
+  base::Result<> open_stages(const std::string& folder, int32_t requests_max);
   int64_t count_tokens(std::string_view text) const;
 
   builder::PipelineSpec spec_;
   std::unique_ptr<ModelFleet> fleet_;
+  std::vector<size_t> place_;  ///< of each model of the specification, in the fleet
   std::vector<LanguageStageModel> stage_models_;
   std::map<std::string, LatencyWindow> route_latency_;  ///< an entry for each route
   std::unique_ptr<PipelineExecutor> executor_;          // ends before what it runs on

@@ -1,0 +1,119 @@
+#include "cli/artefact_commands.h"
+
+#include "builder/spec/pipeline_yaml.h"
+#include "cli/answers.h"
+#include "cli/load_report.h"
+#include "cli/plan_file_io.h"
+#include "cli/serving.h"
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include <CLI/CLI.hpp>
+
+namespace neuros::cli {
+namespace {
+
+using pipeline::Artefact;
+
+struct RunFlags {
+  AnswerFlags answer;
+  std::string model;  ///< "": the first
+};
+
+struct PlanFlags {
+  bool json = false, specification = false;
+};
+
+base::Result<std::unique_ptr<pipeline::ModelFleet>> boot(const Artefact& artefact,
+                                                         int32_t queue_max) {
+  pipeline::PreparedFleet prepared = TRY(artefact.prepare());
+  return pipeline::ModelFleet::boot(std::move(prepared),
+                                    {.queue_max = queue_max, .on_progress = show_load_progress()});
+}
+
+base::Result<pipeline::LanguageModel*> find_model(const pipeline::ModelFleet& fleet,
+                                                  const std::string& id) {
+  std::string ids;
+  for (const auto& model : fleet.models()) {
+    if (id.empty() || model->id() == id) return model.get();
+    ids += (ids.empty() ? "" : ", ") + model->id();
+  }
+  return base::fail("no model " + id + ", there are " + ids, base::ErrorKind::kNotFound);
+}
+
+/// As the specification says it was built from.
+base::Result<> serve(const Artefact& artefact, const ServingFlags& flags) {
+  builder::PipelineSpec spec =
+      TRY(builder::parse_pipeline(artefact.specification(), artefact.path()));
+  auto fleet = TRY(boot(artefact, flags.queue));
+  if (spec.stages.empty() && spec.routes.empty()) return serve_fleet(*fleet, flags);
+  const std::string folder = std::filesystem::path(artefact.path()).parent_path().string();
+  const auto app =
+      TRY(pipeline::PipelineApp::over(std::move(spec), std::move(fleet), folder, flags.queue));
+  return serve_pipeline(*app, flags);
+}
+
+base::Result<> run(const Artefact& artefact, const RunFlags& flags) {
+  const auto fleet = TRY(boot(artefact, /*queue_max=*/1));
+  pipeline::LanguageModel* model = TRY(find_model(*fleet, flags.model));
+  return answer_user(*model, fleet->plan(), flags.answer);
+}
+
+base::Result<> explain(const Artefact& artefact, const PlanFlags& flags) {
+  std::cout << (flags.specification ? artefact.specification()
+                                    : plan_page(artefact.plan(), flags.json));
+  return {};
+}
+
+void add_serve(CLI::App& app, Action& action, const Artefact& artefact) {
+  auto flags = std::make_shared<ServingFlags>();
+  CLI::App* command = app.add_subcommand("serve", "the OpenAI API for its models");
+  flags->declare(*command);
+  command->footer("Example: " + app.get_name() + " serve --port 8080");
+  command->callback([flags, &action, &artefact] {
+    action = [flags, &artefact] { return serve(artefact, *flags); };
+  });
+}
+
+void add_run(CLI::App& app, Action& action, const Artefact& artefact) {
+  auto flags = std::make_shared<RunFlags>();
+  CLI::App* command = app.add_subcommand("run", "one answer, or a chat when no prompt is given");
+  flags->answer.declare(*command);
+  command->add_option("--model", flags->model, "id of the one to ask; default: the first");
+  command->footer("Example: " + app.get_name() + " run -p \"Once upon a time\" -n 64");
+  command->callback([flags, &action, &artefact] {
+    action = [flags, &artefact] { return run(artefact, *flags); };
+  });
+}
+
+void add_plan(CLI::App& app, Action& action, const Artefact& artefact) {
+  auto flags = std::make_shared<PlanFlags>();
+  CLI::App* command = app.add_subcommand("plan", "explain the plan: every tier, kernel and byte");
+  command->add_flag("--json", flags->json, "for machines");
+  command->add_flag("--specification", flags->specification, "what it was built from, as YAML");
+  command->footer("Example: " + app.get_name() + " plan --json");
+  command->callback([flags, &action, &artefact] {
+    action = [flags, &artefact] { return explain(artefact, *flags); };
+  });
+}
+
+}  // namespace
+
+base::Result<std::optional<Artefact>> own_artefact() {
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return std::nullopt;
+  return Artefact::find(path.string());
+}
+
+void add_artefact_commands(CLI::App& app, Action& action, const Artefact& artefact) {
+  add_serve(app, action, artefact);
+  add_run(app, action, artefact);
+  add_plan(app, action, artefact);
+}
+
+}  // namespace neuros::cli
