@@ -217,8 +217,8 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
   state->ids = std::move(opened.ids);
   state->planned_as = std::move(opened.shared.of_name);
   std::vector<runtime::FleetMember> members = members_of(state->plan, opened.models, options);
-  return boot(std::move(state), std::move(opened.models), std::move(members),
-              std::move(boot_options));
+  return start(std::move(state), std::move(opened.models), std::move(members),
+               std::move(boot_options));
 }
 
 base::Result<std::unique_ptr<ModelFleet>> ModelFleet::boot(PreparedFleet prepared,
@@ -241,10 +241,10 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::boot(PreparedFleet prepare
   boot_options.weights = frames_of(prepared.plan);
   boot_options.load.on_progress = options.on_progress;
   state->plan = std::move(prepared.plan);
-  return boot(std::move(state), std::move(opened), std::move(members), std::move(boot_options));
+  return start(std::move(state), std::move(opened), std::move(members), std::move(boot_options));
 }
 
-base::Result<std::unique_ptr<ModelFleet>> ModelFleet::boot(
+base::Result<std::unique_ptr<ModelFleet>> ModelFleet::start(
     std::unique_ptr<State> state, std::vector<OpenedModel> opened,
     std::vector<runtime::FleetMember> members, runtime::FleetOptions options) {
   base::release_free_heap();  // of reading vocabularies: it is not in the plan

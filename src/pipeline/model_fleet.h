@@ -89,10 +89,11 @@ class ModelFleet {
 
  private:
   struct State;
-  static base::Result<std::unique_ptr<ModelFleet>> boot(std::unique_ptr<State> state,
-                                                        std::vector<OpenedModel> opened,
-                                                        std::vector<runtime::FleetMember> members,
-                                                        runtime::FleetOptions options);
+  /// `state` has the device and the plan.
+  static base::Result<std::unique_ptr<ModelFleet>> start(std::unique_ptr<State> state,
+                                                         std::vector<OpenedModel> opened,
+                                                         std::vector<runtime::FleetMember> members,
+                                                         runtime::FleetOptions options);
   explicit ModelFleet(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -64,13 +64,19 @@ class Writer {
   flatbuffers::FlatBufferBuilder builder_;
 };
 
-file::Memory memory_of(const MemoryPlan& m) {
-  return file::Memory(m.weights, m.kv, m.activations, m.scratch, m.driver, m.host, m.kv_host,
-                      m.staging, m.metadata, m.process, m.arenas_on_host);
+// What follows names every member of the structs that grow, so that a new one, which the file would
+// lose, does not compile.
+
+file::Memory memory_of(const MemoryPlan& memory) {
+  const auto& [weights, kv, activations, scratch, arenas_on_host, driver, host, kv_host, staging,
+               metadata, process] = memory;
+  return file::Memory(weights, kv, activations, scratch, driver, host, kv_host, staging, metadata,
+                      process, arenas_on_host);
 }
 
 file::Limits limits_of(const BatchLimits& limits) {
-  return file::Limits(limits.context, limits.batch_tokens, limits.sequences, limits.logit_rows);
+  const auto& [context, batch_tokens, sequences, logit_rows] = limits;
+  return file::Limits(context, batch_tokens, sequences, logit_rows);
 }
 
 Writer::List<Writer::Text> Writer::texts(const std::vector<std::string>& texts) {
@@ -151,20 +157,22 @@ Offset<file::Program> Writer::table(const Program& p) {
 }
 
 Offset<file::Gpu> Writer::table(const GpuFacts& gpu) {
-  const Text name = text(gpu.name), capability = text(gpu.compute_capability);
-  return file::CreateGpu(builder_, name, capability, gpu.memory_bytes, gpu.pinned_bytes);
+  const auto& [model, compute_capability, memory_bytes, pinned_bytes] = gpu;
+  const Text name = text(model), capability = text(compute_capability);
+  return file::CreateGpu(builder_, name, capability, memory_bytes, pinned_bytes);
 }
 
 Offset<file::Machine> Writer::table(const MachineFacts& machine) {
-  const Text level = text(machine.cpu_level);
-  const auto gpu = machine.gpu ? table(*machine.gpu) : Offset<file::Gpu>();
-  return file::CreateMachine(builder_, level, machine.avx512_bf16, machine.cores,
-                             machine.host_bytes, gpu);
+  const auto& [cpu_level, avx512_bf16, cores, host_bytes, gpu_facts] = machine;
+  const Text level = text(cpu_level);
+  const auto gpu = gpu_facts ? table(*gpu_facts) : Offset<file::Gpu>();
+  return file::CreateMachine(builder_, level, avx512_bf16, cores, host_bytes, gpu);
 }
 
 Offset<file::Kv> Writer::table(const KvPlan& kv) {
-  const Text dtype = text(base::name(kv.dtype));
-  return file::CreateKv(builder_, dtype, kv.page_tokens, kv.pages, kv.page_bytes, kv.host_pages);
+  const auto& [type, page_tokens, pages, page_bytes, host_pages] = kv;
+  const Text dtype = text(base::name(type));
+  return file::CreateKv(builder_, dtype, page_tokens, pages, page_bytes, host_pages);
 }
 
 Offset<file::SegmentPlacement> Writer::table(const SegmentPlacement& segment) {
@@ -172,12 +180,14 @@ Offset<file::SegmentPlacement> Writer::table(const SegmentPlacement& segment) {
   return file::CreateSegmentPlacement(builder_, name, segment.offset, segment.bytes);
 }
 
-Offset<file::WeightPlacement> Writer::table(const WeightPlacement& w) {
-  const Text name = text(w.name), kind = text(plan::name(w.kind)),
-             dtype = text(base::name(w.dtype)), kernel = text(w.kernel),
-             file_dtype = text(base::name(w.file_dtype));
-  return file::CreateWeightPlacement(builder_, name, kind, dtype, w.rows, w.cols, w.segment,
-                                     w.offset, w.bytes, w.file_bytes, kernel, file_dtype);
+Offset<file::WeightPlacement> Writer::table(const WeightPlacement& weight) {
+  const auto& [tensor, tensor_kind, type, type_in_file, rows, cols, segment, offset, bytes,
+               file_bytes, kernel_name] = weight;
+  const Text name = text(tensor), kind = text(plan::name(tensor_kind)),
+             dtype = text(base::name(type)), kernel = text(kernel_name),
+             file_dtype = text(base::name(type_in_file));
+  return file::CreateWeightPlacement(builder_, name, kind, dtype, rows, cols, segment, offset,
+                                     bytes, file_bytes, kernel, file_dtype);
 }
 
 Offset<file::ValuePlacement> Writer::table(const ValuePlacement& value) {
@@ -194,21 +204,23 @@ Offset<file::KernelChoice> Writer::table(const KernelChoice& choice) {
 }
 
 Offset<file::Model> Writer::table(const Plan& plan) {
-  const auto program = table(plan.program);
-  const Text path = text(plan.model_path), device = text(plan.device),
-             device_kind = text(plan.device_kind), op_table = text(plan.op_table);
-  const auto machine = table(plan.machine);
-  const auto kv = table(plan.kv);
-  const auto segments = tables<file::SegmentPlacement>(plan.segments);
-  const auto weights = tables<file::WeightPlacement>(plan.weights);
-  const auto values = tables<file::ValuePlacement>(plan.values);
-  const auto choices = tables<file::KernelChoice>(plan.kernel_choices);
-  const auto reasons = texts(plan.reasons);
-  const file::Limits limits = limits_of(plan.limits);
-  const file::Memory memory = memory_of(plan.memory);
-  return file::CreateModel(builder_, program, path, device, device_kind, op_table, plan.workers,
-                           machine, &limits, kv, segments, weights, values, choices, &memory,
-                           reasons);
+  const auto& [program_plan, model_path, device_name, kind_of_device, table_of_ops, workers,
+               machine_facts, batch_limits, kv_plan, placed_segments, placed_weights, placed_values,
+               kernel_choices, memory_plan, why] = plan;
+  const auto program = table(program_plan);
+  const Text path = text(model_path), device = text(device_name),
+             device_kind = text(kind_of_device), op_table = text(table_of_ops);
+  const auto machine = table(machine_facts);
+  const auto kv = table(kv_plan);
+  const auto segments = tables<file::SegmentPlacement>(placed_segments);
+  const auto weights = tables<file::WeightPlacement>(placed_weights);
+  const auto values = tables<file::ValuePlacement>(placed_values);
+  const auto choices = tables<file::KernelChoice>(kernel_choices);
+  const auto reasons = texts(why);
+  const file::Limits limits = limits_of(batch_limits);
+  const file::Memory memory = memory_of(memory_plan);
+  return file::CreateModel(builder_, program, path, device, device_kind, op_table, workers, machine,
+                           &limits, kv, segments, weights, values, choices, &memory, reasons);
 }
 
 Offset<file::Allocation> Writer::table(const Allocation& allocation) {
@@ -235,15 +247,15 @@ std::vector<std::byte> sealed(std::span<const uint8_t> buffer) {
 }
 
 std::vector<std::byte> Writer::write(const FleetPlan& fleet) {
-  const auto models = tables<file::Model>(fleet.models);
-  const auto reasons = texts(fleet.reasons);
-  const Text residency = text(kResidencyNames[static_cast<size_t>(fleet.residency)]);
-  const auto allocations = tables<file::Allocation>(fleet.allocations);
-  const file::Memory memory = memory_of(fleet.memory);
+  const auto& [plans, allotted, kind, budget_bytes, frame_bytes, frames, memory_plan, why] = fleet;
+  const auto models = tables<file::Model>(plans);
+  const auto reasons = texts(why);
+  const Text residency = text(kResidencyNames[static_cast<size_t>(kind)]);
+  const auto allocations = tables<file::Allocation>(allotted);
+  const file::Memory memory = memory_of(memory_plan);
   file::FinishFleetBuffer(
-      builder_,
-      file::CreateFleet(builder_, kPlanFileVersion, models, fleet.budget_bytes, fleet.frame_bytes,
-                        fleet.frames, &memory, reasons, residency, allocations));
+      builder_, file::CreateFleet(builder_, kPlanFileVersion, models, budget_bytes, frame_bytes,
+                                  frames, &memory, reasons, residency, allocations));
   return sealed(builder_.GetBufferSpan());
 }
 
