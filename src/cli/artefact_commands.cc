@@ -3,6 +3,7 @@
 #include "builder/spec/pipeline_yaml.h"
 #include "cli/answers.h"
 #include "cli/load_report.h"
+#include "cli/pipeline_run.h"
 #include "cli/plan_file_io.h"
 #include "cli/serving.h"
 
@@ -21,7 +22,8 @@ using pipeline::Artefact;
 
 struct RunFlags {
   AnswerFlags answer;
-  std::string model;  ///< "": the first
+  std::string model;  ///< "": the stages, or without those the first
+  bool verbose = false;
 };
 
 struct PlanFlags {
@@ -45,20 +47,31 @@ base::Result<pipeline::LanguageModel*> find_model(const pipeline::ModelFleet& fl
   return base::fail("no model " + id + ", there are " + ids, base::ErrorKind::kNotFound);
 }
 
-/// As the specification says it was built from.
+std::string folder_of(const Artefact& artefact) {
+  return std::filesystem::path(artefact.path()).parent_path().string();
+}
+
+/// As the specification says that it was built from.
 base::Result<> serve(const Artefact& artefact, const ServingFlags& flags) {
   builder::PipelineSpec spec =
       TRY(builder::parse_pipeline(artefact.specification(), artefact.path()));
   auto fleet = TRY(boot(artefact, flags.queue));
   if (spec.stages.empty() && spec.routes.empty()) return serve_fleet(*fleet, flags);
-  const std::string folder = std::filesystem::path(artefact.path()).parent_path().string();
-  const auto app =
-      TRY(pipeline::PipelineApp::over(std::move(spec), std::move(fleet), folder, flags.queue));
+  const auto app = TRY(pipeline::PipelineApp::over(std::move(spec), std::move(fleet),
+                                                   folder_of(artefact), flags.queue));
   return serve_pipeline(*app, flags);
 }
 
 base::Result<> run(const Artefact& artefact, const RunFlags& flags) {
-  const auto fleet = TRY(boot(artefact, /*queue_max=*/1));
+  builder::PipelineSpec spec =
+      TRY(builder::parse_pipeline(artefact.specification(), artefact.path()));
+  constexpr int32_t kQueue = 64;  // stages may run side by side
+  auto fleet = TRY(boot(artefact, kQueue));
+  if (flags.model.empty() && !spec.stages.empty()) {
+    const auto app = TRY(pipeline::PipelineApp::over(std::move(spec), std::move(fleet),
+                                                     folder_of(artefact), kQueue));
+    return answer_by_stages(*app, flags.answer, flags.verbose);
+  }
   pipeline::LanguageModel* model = TRY(find_model(*fleet, flags.model));
   return answer_user(*model, fleet->plan(), flags.answer);
 }
@@ -83,7 +96,9 @@ void add_run(CLI::App& app, Action& action, const Artefact& artefact) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand("run", "one answer, or a chat when no prompt is given");
   flags->answer.declare(*command);
-  command->add_option("--model", flags->model, "id of the one to ask; default: the first");
+  command->add_option("--model", flags->model,
+                      "id of the one to ask; default: the pipeline, or without stages the first");
+  command->add_flag("-v,--verbose", flags->verbose, "the stages of a pipeline and their times");
   command->footer("Example: " + app.get_name() + " run -p \"Once upon a time\" -n 64");
   command->callback([flags, &action, &artefact] {
     action = [flags, &artefact] { return run(artefact, *flags); };

@@ -23,14 +23,10 @@ base::Result<> run_stages(const RunFlags& flags) {
     return base::fail(flags.model.path + ": --raw and --plan are for a model, not a pipeline",
                       base::ErrorKind::kUnsupported);
   }
-  return run_pipeline({.model = flags.model,
-                       .sampling = flags.answer.sampling,
-                       .prompt = flags.answer.prompt,
-                       .system = flags.answer.system,
-                       .max_tokens = flags.answer.max_tokens,
-                       .json = flags.answer.json,
-                       .quiet = flags.answer.quiet,
-                       .verbose = flags.verbose});
+  const std::string& path = flags.model.path;
+  pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
+  const auto app = TRY(pipeline::PipelineApp::open(path, std::move(options)));
+  return answer_by_stages(*app, flags.answer, flags.verbose);
 }
 
 base::Result<> run(const RunFlags& flags) {

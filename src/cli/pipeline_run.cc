@@ -1,7 +1,6 @@
 #include "cli/pipeline_run.h"
 
 #include "cli/terminal.h"
-#include "pipeline/pipeline_app.h"
 
 #include <condition_variable>
 #include <cstdio>
@@ -98,8 +97,8 @@ void print_json(const std::string& text, const pipeline::PipelineEnd& end) {
 /// A conversation with a pipeline: its last stage sees what was said before.
 class PipelineChat {
  public:
-  PipelineChat(pipeline::PipelineApp& app, const PipelineRunFlags& flags)
-      : app_(app), flags_(flags) {
+  PipelineChat(pipeline::PipelineApp& app, const AnswerFlags& flags, bool verbose)
+      : app_(app), flags_(flags), verbose_(verbose) {
     if (flags.system.empty()) return;
     messages_.push_back({{"role", "system"}, {"content", flags.system}});
   }
@@ -114,7 +113,8 @@ class PipelineChat {
       print_json(sink->text(), end);
     } else {
       std::printf("\n");
-      if (flags_.verbose) print_stages(end);
+      std::fflush(stdout);
+      if (verbose_) print_stages(end);
     }
     return {};
   }
@@ -154,20 +154,20 @@ class PipelineChat {
   }
 
   pipeline::PipelineApp& app_;
-  const PipelineRunFlags& flags_;
+  const AnswerFlags& flags_;
+  const bool verbose_;
   Json messages_ = Json::array();
 };
 
 }  // namespace
 
-base::Result<> run_pipeline(const PipelineRunFlags& flags) {
-  const std::string& path = flags.model.path;
-  pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
-  const auto app = TRY(pipeline::PipelineApp::open(path, std::move(options)));
-  if (app->executor() == nullptr) {
-    return base::fail(path + ": has no stages to run; neuros serve answers for its models");
+base::Result<> answer_by_stages(pipeline::PipelineApp& app, const AnswerFlags& flags,
+                                bool verbose) {
+  if (app.executor() == nullptr) {
+    return base::fail(app.spec().name +
+                      ": has no stages to run; neuros serve answers for its models");
   }
-  PipelineChat chat(*app, flags);
+  PipelineChat chat(app, flags, verbose);
   return flags.prompt.empty() ? chat.converse() : chat.say(flags.prompt);
 }
 
