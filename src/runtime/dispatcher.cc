@@ -24,6 +24,7 @@ void Dispatcher::accept(Submission submission) {
   ProcessSpec& spec = submission.spec;
   LiveProcess process;
   process.client = std::move(spec.client);
+  process.priority = spec.priority;
   process.prompt_tokens = static_cast<int32_t>(spec.prompt.size());
   process.max_new_tokens = spec.max_new_tokens;
   // Weights it waits for from now on count; what it waited in the mailbox is the queue's.
@@ -107,7 +108,7 @@ void Dispatcher::note_start(const sched::Batch& batch, int64_t started_us) {
     LiveProcess& process = processes_.at(item.id);
     if (process.has_started()) continue;
     process.started = {started_us, swap_us_};
-    mailbox_.left_queue();
+    mailbox_.left_queue(process.priority);
   }
 }
 
@@ -190,7 +191,7 @@ Dispatcher::Ending Dispatcher::end(sched::ProcessId id, EndReason reason, std::s
 }
 
 void Dispatcher::tell(Ending ending) {
-  if (!ending.process.has_started()) mailbox_.left_queue();
+  if (!ending.process.has_started()) mailbox_.left_queue(ending.process.priority);
   try {
     ending.process.client->on_end(ending.end);
   } catch (...) {  // It asked for nothing more; the engine goes on.

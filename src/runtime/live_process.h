@@ -13,6 +13,7 @@ int64_t now_us();
 /// A process between submit and on_end, as its engine sees it.
 struct LiveProcess {
   std::shared_ptr<ProcessClient> client;
+  sched::Priority priority = sched::Priority::kMedium;
   int32_t prompt_tokens = 0, max_new_tokens = 0;
   int32_t generated_tokens = 0;
   /// A moment, and how long its model had waited for weights until then, in all.

@@ -3,6 +3,8 @@
 #include "base/check.h"
 #include "runtime/live_process.h"
 
+#include <cstddef>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -13,14 +15,16 @@ using base::ErrorKind;
 base::Result<sched::ProcessId> Mailbox::submit(ProcessSpec spec) {
   const std::lock_guard lock(mutex_);
   if (closed_) return base::fail("engine: stopping", ErrorKind::kUnavailable);
-  if (waiting_ >= queue_max_) {
-    return base::fail("engine: queue full: " + std::to_string(waiting_) + " waiting, limit " +
+  const auto first = waiting_.begin() + static_cast<std::ptrdiff_t>(spec.priority);
+  const int32_t ahead = std::accumulate(first, waiting_.end(), 0);
+  if (ahead >= queue_max_) {
+    return base::fail("engine: queue full: " + std::to_string(ahead) + " waiting, limit " +
                           std::to_string(queue_max_),
                       ErrorKind::kUnavailable);
   }
   const sched::ProcessId id = next_id_++;
+  ++*first;
   mail_.submissions.push_back({id, std::move(spec), now_us()});
-  ++waiting_;
   ++processes_;
   doorbell_.ring();
   return id;
@@ -53,10 +57,11 @@ Mail Mailbox::collect() {
   return std::exchange(mail_, {.submissions = {}, .cancellations = {}, .stop = mail_.stop});
 }
 
-void Mailbox::left_queue() {
+void Mailbox::left_queue(sched::Priority priority) {
   const std::lock_guard lock(mutex_);
-  CHECK(waiting_ > 0);
-  --waiting_;
+  int32_t& waiting = waiting_[static_cast<size_t>(priority)];
+  CHECK(waiting > 0);
+  --waiting;
 }
 
 void Mailbox::ended() {

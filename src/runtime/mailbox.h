@@ -5,6 +5,7 @@
 #include "runtime/engine.h"
 #include "sched/ids.h"
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -34,7 +35,8 @@ class Mailbox {
 
   // From any thread:
 
-  /// kUnavailable when closed, or when queue_max processes wait.
+  /// kUnavailable when closed, or when queue_max processes of this priority or a higher one wait:
+  /// those of a lower one are refused first.
   base::Result<sched::ProcessId> submit(ProcessSpec spec);
   void cancel(sched::ProcessId id);
   /// submit() fails from now on.
@@ -48,7 +50,7 @@ class Mailbox {
 
   Mail collect();
   /// A process is in its first batch, or ended without one. Once for each.
-  void left_queue();
+  void left_queue(sched::Priority priority);
   void ended();
 
  private:
@@ -59,7 +61,7 @@ class Mailbox {
   // All guarded by mutex_:
   Mail mail_;
   bool closed_ = false;
-  int32_t waiting_ = 0;
+  std::array<int32_t, sched::kPriorityNames.size()> waiting_{};  ///< by priority
   int32_t processes_ = 0;
   sched::ProcessId next_id_ = 1;
 };

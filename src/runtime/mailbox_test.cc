@@ -21,8 +21,30 @@ TEST(Mailbox, RefusesBeyondTheQueueAndTakesMoreWhenSomeLeftIt) {
   EXPECT_EQ(third.error().message, "engine: queue full: 2 waiting, limit 2");
   EXPECT_EQ(mailbox.collect().submissions.size(), 2U);
   EXPECT_FALSE(mailbox.submit({}).has_value()) << "collected ones still wait";
-  mailbox.left_queue();
+  mailbox.left_queue(sched::Priority::kMedium);
   EXPECT_TRUE(mailbox.submit({}).has_value());
+}
+
+TEST(Mailbox, RefusesLowerPrioritiesFirst) {
+  Doorbell doorbell;
+  Mailbox mailbox(2, doorbell);
+  const auto submit = [&](sched::Priority priority) {
+    ProcessSpec spec;
+    spec.priority = priority;
+    return mailbox.submit(std::move(spec)).has_value();
+  };
+  using enum sched::Priority;
+  EXPECT_TRUE(submit(kLow));
+  EXPECT_TRUE(submit(kLow));
+  EXPECT_FALSE(submit(kLow));
+  EXPECT_TRUE(submit(kCritical)) << "who waits behind it is in nobody's way";
+  EXPECT_TRUE(submit(kMedium));
+  EXPECT_FALSE(submit(kMedium)) << "one of its own and a critical one wait";
+  EXPECT_TRUE(submit(kCritical));
+  EXPECT_FALSE(submit(kCritical));
+  mailbox.left_queue(kCritical);
+  EXPECT_TRUE(submit(kCritical));
+  EXPECT_FALSE(submit(kLow));
 }
 
 TEST(Mailbox, MailComesInOrderAndOnce) {
@@ -58,7 +80,7 @@ TEST(Mailbox, WaitUntilIdleReturnsWhenTheLastEnded) {
   std::thread engine([&] {
     doorbell.wait();
     mailbox.collect();
-    mailbox.left_queue();
+    mailbox.left_queue(sched::Priority::kMedium);
     ended = true;
     mailbox.ended();
   });
