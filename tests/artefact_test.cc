@@ -6,6 +6,7 @@
 #include "base/mapped_file.h"
 #include "base/testing/temporary_directory.h"
 #include "builder/synth.h"
+#include "hf_directory.h"
 #include "pipeline/answer.h"
 #include "pipeline/artefact.h"
 #include "pipeline/artefact_builder.h"
@@ -195,6 +196,28 @@ TEST_F(ArtefactTest, IsTheSameWhenItIsBuiltAgain) {
   EXPECT_EQ(read(path("one.weights")), weights);
 }
 
+TEST_F(ArtefactTest, OfAHuggingFaceDirectoryKnowsWhatItsFilesSay) {
+  const testing::HfDirectory directory("artefact_hf", {{"architectures", {"Qwen3ForCausalLM"}},
+                                                       {"model_type", "qwen3"},
+                                                       {"max_position_embeddings", 256},
+                                                       {"rope_theta", 10000.0},
+                                                       {"tie_word_embeddings", true}});
+  directory.write("generation_config.json", R"({"temperature": 0.25, "top_k": 7})");
+  models_ = {{.path = directory.path(), .name = "hf"}};
+  const auto report = build("app");
+  ASSERT_TRUE(report.has_value()) << report.error().message;
+  const auto built = boot(path("app"));
+  const auto opened = pipeline::ModelFleet::open(models_, options());
+  ASSERT_TRUE(built && opened);
+  EXPECT_EQ(answers(*built), answers(**opened));
+  const pipeline::LanguageModel &a = *built->models()[0], &b = *(*opened)->models()[0];
+  EXPECT_EQ(a.chat_template_source(), b.chat_template_source());
+  EXPECT_EQ(a.default_sampling().temperature, 0.25f);
+  EXPECT_EQ(a.default_sampling().top_k, b.default_sampling().top_k);
+  EXPECT_EQ(a.encode_chat("<|begin|>and then<|im_end|>"),
+            b.encode_chat("<|begin|>and then<|im_end|>"));
+}
+
 TEST_F(ArtefactTest, HasThePlanAndTheSpecification) {
   const auto report = build("app");
   ASSERT_TRUE(report.has_value());
@@ -232,7 +255,7 @@ TEST_F(ArtefactTest, NoticesDamageWhereverItIs) {
 TEST_F(ArtefactTest, NoticesThatItIsCutShort) {
   ASSERT_TRUE(build("app"));
   const std::string bytes = read(path("app"));
-  for (const size_t left : {bytes.size() - 1, bytes.size() / 2, size_t{8192}}) {
+  for (const size_t left : {bytes.size() - 1, bytes.size() / 2, size_t{8192}, size_t{4000}}) {
     write(path("short"), bytes.substr(0, left));
     EXPECT_THAT(error_of(path("short")), AllOf(HasSubstr(path("short")), HasSubstr("cut short")));
   }

@@ -1,8 +1,8 @@
 #include "builder/model_header.h"
 
-#include "base/check.h"
 #include "builder/convert_plan.h"
-#include "builder/type_mix.h"
+#include "builder/convert_sampling.h"
+#include "builder/convert_vocabulary.h"
 #include "formats/gguf_header.h"
 
 #include <utility>
@@ -10,11 +10,16 @@
 namespace neuros::builder {
 namespace {
 
+/// Not filled up to the rows of the embedding table, as files for other programs are: rows without
+/// a token have no text.
+constexpr int64_t kNoRows = 0;
+
 base::Result<formats::Metadata> metadata_of(const formats::Checkpoint& checkpoint) {
   if (checkpoint.source == formats::Source::kGguf) return checkpoint.metadata;
-  const auto any_types = find_type_mix("f16");
-  CHECK(any_types.has_value());
-  ConvertPlan plan = TRY(plan_conversion(checkpoint, *any_types));
+  ConvertPlan plan;
+  plan.metadata = checkpoint.metadata;
+  TRY(add_vocabulary(checkpoint, kNoRows, plan));
+  add_sampling_defaults(checkpoint, plan.metadata);
   return std::move(plan.metadata);
 }
 

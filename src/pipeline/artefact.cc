@@ -44,7 +44,12 @@ base::Result<> check_no_rest(const base::DirectFile& file) {
   std::array<std::byte, formats::kElfHeaderBytes> header{};
   TRY(file.read(0, header));
   const auto bytes = formats::executable_bytes(header);
-  if (!bytes || *bytes >= file.size()) return {};
+  if (!bytes || *bytes == file.size()) return {};
+  if (*bytes > file.size()) {
+    return base::fail(file.path() + ": " + std::to_string(file.size()) +
+                      " bytes, its executable alone has " + std::to_string(*bytes) +
+                      ": it is cut short");
+  }
   return base::fail(file.path() + ": " + std::to_string(file.size() - *bytes) +
                     " bytes behind the executable do not end as an artefact does: it is cut short "
                     "or damaged");
