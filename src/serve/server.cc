@@ -174,6 +174,10 @@ base::Result<std::unique_ptr<Server>> Server::create(const Backend& backend,
                                                      ServerOptions options) {
   auto state = std::make_shared<State>(backend, std::move(options));
   TRY(state->listen());
+  if (state->options.handle_signals) {  // from now on: who is told the address may send them
+    state->signals.add(SIGINT);
+    state->signals.add(SIGTERM);
+  }
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
@@ -189,11 +193,7 @@ std::string Server::url() const {
 
 void Server::run() {
   State& state = *state_;
-  if (state.options.handle_signals) {
-    state.signals.add(SIGINT);
-    state.signals.add(SIGTERM);
-    state.watch_signals();
-  }
+  if (state.options.handle_signals) state.watch_signals();
   asio::co_spawn(state.control, state.accept_loop(), asio::detached);
   const auto serve = [&state] {
     while (!state.io.stopped()) {
