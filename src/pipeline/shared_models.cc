@@ -66,8 +66,7 @@ FleetWishes share_models(FleetWishes wishes, const SharedModels& shared) {
     if (members.size() > 1) groups.emplace_back(members.begin(), members.end());
   }
   std::ranges::sort(groups);
-  const auto same = std::ranges::unique(groups);
-  groups.erase(same.begin(), same.end());
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
   wishes.together = std::move(groups);
   return wishes;
 }
