@@ -226,7 +226,7 @@ void print_row(const Bench& bench, const runtime::PreparedSegments& prepared, co
   const double rate = static_cast<double>(bench.weight_bytes()) / load.seconds;
   const double roof = roof_of(bench, prepared);
   std::printf("%-9s %9.1f %9.1f %9.1f %9.1f %8.2f %8.2f %6.1f %9.2f\n",
-              std::string(runtime::name(prepared.source->tier())).c_str(), 1e3 * load.seconds,
+              std::string(plan::name(prepared.source->tier())).c_str(), 1e3 * load.seconds,
               1e-3 * static_cast<double>(load.map_us), 1e-3 * static_cast<double>(load.copy_us),
               1e3 * drop.seconds, rate / 1e9, roof / 1e9, roof > 0 ? 100 * rate / roof : 0.0,
               prepare_seconds);

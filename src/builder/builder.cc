@@ -16,7 +16,6 @@ namespace neuros::builder {
 namespace {
 
 constexpr int32_t kContextDefault = 8192;
-constexpr int32_t kContextLeast = 256;
 constexpr int32_t kBatchTokensDefault = 512;
 /// A GPU's matrix units are busy only with more rows than that.
 constexpr int32_t kBatchTokensDefaultGpu = 2048;

@@ -18,6 +18,9 @@
 
 namespace neuros::builder {
 
+/// No model is planned for a shorter context unless one is asked for.
+inline constexpr int32_t kContextLeast = 256;
+
 /// Types by name of tensor. Only a matrix of floats can become another type; what its author has
 /// quantised stays as it is.
 using WeightTypes = std::map<std::string, base::DType, std::less<>>;

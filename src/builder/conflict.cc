@@ -1,6 +1,7 @@
 #include "builder/conflict.h"
 
 #include "base/byte_size.h"
+#include "builder/builder.h"
 #include "builder/footprint.h"
 
 #include <algorithm>
@@ -9,9 +10,6 @@
 
 namespace neuros::builder {
 namespace {
-
-/// No model is planned for less.
-constexpr int32_t kContextLeast = 256;
 
 std::vector<ModelGrant> floors_of(const FleetDemand& fleet) {
   std::vector<ModelGrant> floors;

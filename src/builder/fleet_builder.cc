@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <set>
 
 namespace neuros::builder {
 namespace {
@@ -43,8 +42,6 @@ plan::MemoryPlan sum_of_memory(const plan::FleetPlan& fleet) {
   return sum;
 }
 
-/// No model is planned for a shorter context unless it is asked for.
-constexpr int32_t kContextLeast = 256;
 constexpr int64_t kUnlimited = int64_t{1} << 60;
 
 class FleetBuilder {
@@ -72,17 +69,10 @@ class FleetBuilder {
   std::vector<PrecisionLevels> levels_;
 };
 
-/// The segments that each step of a pass reads.
 std::vector<std::vector<int32_t>> steps_of(const plan::Plan& plan) {
   std::vector<std::vector<int32_t>> steps;
   for (const plan::Segment& step : plan.program.segments) {
-    std::set<int32_t> segments;
-    for (const plan::Op& op : step.ops) {
-      for (const plan::WeightRef* ref : plan::weights_of(op)) {
-        segments.insert(plan.find_weight(ref->name)->segment);
-      }
-    }
-    steps.emplace_back(segments.begin(), segments.end());
+    steps.push_back(plan::segments_read(plan, step));
   }
   return steps;
 }

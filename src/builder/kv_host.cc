@@ -1,15 +1,13 @@
 #include "builder/kv_host.h"
 
+#include "base/byte_size.h"
+
 #include <algorithm>
 #include <string>
 #include <utility>
 
 namespace neuros::builder {
 namespace {
-
-std::string mib(int64_t bytes) {
-  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
-}
 
 struct Amount {
   int64_t bytes = 0;
@@ -23,8 +21,8 @@ Amount chosen(const KvHostRequest& request, int64_t host_bytes, int64_t kv_bytes
   const std::string as_much =
       wanted < kv_bytes ? "an eighth of the host's memory" : "as much as the pages on the device";
   if (wanted <= request.free_bytes) return {wanted, as_much};
-  return {0, "none: " + as_much + " is " + mib(wanted) + ", and the host has " +
-                 mib(request.free_bytes) + " free"};
+  return {0, "none: " + as_much + " is " + base::mebibytes(wanted) + ", and the host has " +
+                 base::mebibytes(request.free_bytes) + " free"};
 }
 
 base::Result<Amount> amount(const KvHostRequest& request, int64_t host_bytes, int64_t kv_bytes,
@@ -32,10 +30,10 @@ base::Result<Amount> amount(const KvHostRequest& request, int64_t host_bytes, in
   if (!request.bytes) return chosen(request, host_bytes, kv_bytes, on_host);
   const int64_t most = host_bytes / 8 * 7;
   if (!on_host && most > 0 && *request.bytes > most) {
-    return base::fail("plan: " + mib(*request.bytes) +
+    return base::fail("plan: " + base::mebibytes(*request.bytes) +
                           " of host memory for KV pages, expected at "
                           "most " +
-                          mib(most) + ", seven eighths of the host's",
+                          base::mebibytes(most) + ", seven eighths of the host's",
                       base::ErrorKind::kOutOfMemory);
   }
   return Amount{*request.bytes, *request.bytes == 0 ? "" : "as asked for"};
@@ -47,7 +45,7 @@ void grant(const Amount& amount, int64_t bytes, plan::Plan& model) {
   model.memory.kv_host = pages * model.kv.page_bytes;
   if (amount.reason.empty()) return;
   std::string reason = "kv on the host: " + std::to_string(pages) + " pages, " + amount.reason;
-  if (bytes > 0 && pages == 0) reason += ": " + mib(bytes) + " are less than a page";
+  if (bytes > 0 && pages == 0) reason += ": " + base::mebibytes(bytes) + " are less than a page";
   model.reasons.push_back(std::move(reason));
 }
 
@@ -58,10 +56,10 @@ base::Result<int64_t> budget_besides_kv_host(int64_t memory_bytes, const KvHostR
   const bool on_host = ops.host_bytes == nullptr;
   const int64_t asked = on_host ? request.bytes.value_or(0) : 0;
   if (asked == 0 || asked < memory_bytes) return memory_bytes - asked;
-  return base::fail("plan: " + mib(asked) +
+  return base::fail("plan: " + base::mebibytes(asked) +
                         " of host memory for KV pages leave nothing of the "
                         "budget of " +
-                        mib(memory_bytes),
+                        base::mebibytes(memory_bytes),
                     base::ErrorKind::kOutOfMemory);
 }
 

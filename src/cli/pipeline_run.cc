@@ -1,6 +1,7 @@
 #include "cli/pipeline_run.h"
 
 #include "cli/terminal.h"
+#include "pipeline/stages/stage_report_json.h"
 
 #include <condition_variable>
 #include <cstdio>
@@ -69,28 +70,13 @@ void print_stages(const pipeline::PipelineEnd& end) {
   }
 }
 
-Json stage_json(const pipeline::StageReport& stage) {
-  Json json{{"stage", stage.stage},
-            {"round", stage.round},
-            {"start_ms", ms(stage.start_us)},
-            {"end_ms", ms(stage.end_us)},
-            {"queue_ms", ms(stage.times.queue_us)}};
-  if (stage.model.empty()) return json;
-  json["model"] = stage.model;
-  json["swap_ms"] = ms(stage.times.swap_us);
-  json["prefill_ms"] = ms(stage.times.prefill_us);
-  json["decode_ms"] = ms(stage.times.decode_us);
-  json["prompt_tokens"] = stage.prompt_tokens;
-  json["completion_tokens"] = stage.completion_tokens;
-  json["cached_tokens"] = stage.cached_tokens;
-  return json;
-}
-
 void print_json(const std::string& text, const pipeline::PipelineEnd& end) {
   Json json{{"text", text},
             {"finish_reason", end.reason == pipeline::FinishReason::kLength ? "length" : "stop"}};
   json["stages"] = Json::array();
-  for (const pipeline::StageReport& stage : end.stages) json["stages"].push_back(stage_json(stage));
+  for (const pipeline::StageReport& stage : end.stages) {
+    json["stages"].push_back(pipeline::stage_report_json(stage));
+  }
   std::cout << json.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
 }
 

@@ -119,17 +119,6 @@ base::Result<plan::FleetPlan> make_plan(const OpenedFleet& opened, const ModelOp
   return fleet;
 }
 
-runtime::WeightTier tier_of(plan::Home home) {
-  switch (home) {
-    case plan::Home::kPinned:
-      return runtime::WeightTier::kPinned;
-    case plan::Home::kPageable:
-      return runtime::WeightTier::kPageable;
-    default:
-      return runtime::WeightTier::kDisk;
-  }
-}
-
 std::vector<runtime::FleetMember> members_of(const plan::FleetPlan& plan,
                                              const std::vector<OpenedModel>& opened,
                                              const ModelOptions& options) {
@@ -137,7 +126,7 @@ std::vector<runtime::FleetMember> members_of(const plan::FleetPlan& plan,
   for (size_t i = 0; i < opened.size(); ++i) {
     members.push_back({.plan = plan.models[i],
                        .checkpoint = &opened[i].checkpoint,
-                       .home = tier_of(plan.allocations[i].home),
+                       .home = plan.allocations[i].home,
                        .stays = plan.allocations[i].stays,
                        .queue_max = options.queue_max,
                        .observer = options.observer});
@@ -152,7 +141,7 @@ std::vector<runtime::FleetMember> members_of(const PreparedFleet& prepared,
     const plan::Plan& plan = prepared.plan.models[i];
     members.push_back({.plan = plan,
                        .packed = prepared.models[i].weights,
-                       .home = tier_of(prepared.plan.allocations[i].home),
+                       .home = prepared.plan.allocations[i].home,
                        .stays = prepared.plan.allocations[i].stays,
                        .queue_max = options.queue_max});
   }

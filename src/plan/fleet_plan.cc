@@ -28,8 +28,7 @@ std::string describe_residency(const Allocation& allocation) {
   std::string text = allocation.priority;
   if (allocation.stays) return text + "; never leaves the device";
   text += "; waits " + std::string(allocation.home == Home::kDisk ? "on " : "in ") +
-          std::string(kHomeNames[static_cast<size_t>(allocation.home)]) +
-          (allocation.home == Home::kDisk ? "" : " memory");
+          std::string(name(allocation.home)) + (allocation.home == Home::kDisk ? "" : " memory");
   for (size_t home = 0; home < kHomeNames.size(); ++home) {
     if (allocation.onload_us[home] == 0) continue;
     text += ", " + duration(allocation.onload_us[home]) + " from " + std::string(kHomeNames[home]);
@@ -70,7 +69,7 @@ nlohmann::ordered_json allocation_json(const Allocation& allocation) {
           {"names", allocation.names},
           {"priority", allocation.priority},
           {"stays", allocation.stays},
-          {"home", std::string(kHomeNames[static_cast<size_t>(allocation.home)])},
+          {"home", std::string(name(allocation.home))},
           {"together", allocation.together},
           {"onload_us", std::move(onload)}};
 }

@@ -5,6 +5,7 @@
 #include "plan/plan.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ inline constexpr std::array<std::string_view, 4> kResidencyNames{"all stay", "to
 /// Where weights wait that are not on the device, the fastest first.
 enum class Home : uint8_t { kPinned, kPageable, kDisk };
 inline constexpr std::array<std::string_view, 3> kHomeNames{"pinned", "pageable", "disk"};
+inline std::string_view name(Home home) {
+  return kHomeNames[static_cast<size_t>(home)];
+}
 
 /// How fast weights come to the device from each home, bytes per second; 0: unknown.
 using OnloadRates = std::array<double, kHomeNames.size()>;

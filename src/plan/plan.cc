@@ -1,6 +1,9 @@
 #include "plan/plan.h"
 
+#include "base/check.h"
+
 #include <algorithm>
+#include <set>
 
 namespace neuros::plan {
 
@@ -9,6 +12,18 @@ const WeightPlacement* Plan::find_weight(const std::string& name) const {
     if (weight.name == name) return &weight;
   }
   return nullptr;
+}
+
+std::vector<int32_t> segments_read(const Plan& plan, const Segment& step) {
+  std::set<int32_t> segments;
+  for (const Op& op : step.ops) {
+    for (const WeightRef* ref : weights_of(op)) {
+      const WeightPlacement* weight = plan.find_weight(ref->name);
+      CHECK(weight != nullptr, "every weight of a program is placed");
+      segments.insert(weight->segment);
+    }
+  }
+  return {segments.begin(), segments.end()};
 }
 
 int64_t source_part_rows(const WeightPlacement& weight) {

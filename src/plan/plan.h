@@ -132,6 +132,10 @@ struct Plan {
   int64_t widest_rows() const;
 };
 
+/// The segments of weights that one step of a pass, a segment of the program, reads; in order, each
+/// once.
+std::vector<int32_t> segments_read(const Plan& plan, const Segment& step);
+
 /// The choices of a plan as a page shows them, a line for each launch; "": there are none.
 std::string describe_choices(const Plan& plan);
 

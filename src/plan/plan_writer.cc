@@ -225,7 +225,7 @@ Offset<file::Model> Writer::table(const Plan& plan) {
 
 Offset<file::Allocation> Writer::table(const Allocation& allocation) {
   const Text id = text(allocation.id), priority = text(allocation.priority),
-             home = text(kHomeNames[static_cast<size_t>(allocation.home)]);
+             home = text(name(allocation.home));
   const auto together = builder_.CreateVector(allocation.together);
   const auto onload =
       builder_.CreateVector(allocation.onload_us.data(), allocation.onload_us.size());

@@ -1,29 +1,14 @@
 #include "runtime/fleet_facts.h"
 
-#include "base/check.h"
-
 #include <algorithm>
-#include <set>
 
 namespace neuros::runtime {
 namespace {
 
-std::vector<int32_t> segments_read(const plan::Plan& plan, const plan::Segment& step) {
-  std::set<int32_t> segments;
-  for (const plan::Op& op : step.ops) {
-    for (const plan::WeightRef* ref : plan::weights_of(op)) {
-      const plan::WeightPlacement* weight = plan.find_weight(ref->name);
-      CHECK(weight != nullptr, "every weight of a program is placed");
-      segments.insert(weight->segment);
-    }
-  }
-  return {segments.begin(), segments.end()};
-}
-
 sched::ModelFacts model_facts(const plan::Plan& plan) {
   sched::ModelFacts model;
   for (const plan::Segment& step : plan.program.segments) {
-    model.steps.push_back(segments_read(plan, step));
+    model.steps.push_back(plan::segments_read(plan, step));
   }
   return model;
 }

@@ -7,7 +7,6 @@
 #include "runtime/weight_cache.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -152,11 +151,6 @@ base::Result<PreparedSegments> on_disk(const plan::Plan& plan,
 }
 
 }  // namespace
-
-std::string_view name(WeightTier tier) {
-  constexpr std::array<std::string_view, kWeightTiers> kNames{"pinned", "pageable", "disk"};
-  return kNames[static_cast<size_t>(tier)];
-}
 
 base::Result<PreparedSegments> prepare_packed_segments(
     const plan::Plan& plan, const std::shared_ptr<const PackedWeightsFile>& file,

@@ -6,7 +6,7 @@
 #include "device/device.h"
 #include "formats/checkpoint.h"
 #include "kernels/op_table.h"
-#include "plan/plan.h"
+#include "plan/fleet_plan.h"
 #include "runtime/packed_weights_io.h"
 #include "runtime/upload_ring.h"
 #include "runtime/weight_loading.h"
@@ -15,14 +15,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 
 namespace neuros::runtime {
 
-enum class WeightTier : uint8_t { kPinned, kPageable, kDisk };
-inline constexpr int kWeightTiers = 3;
-/// "pinned", "pageable", "disk".
-std::string_view name(WeightTier tier);
+using WeightTier = plan::Home;
+inline constexpr size_t kWeightTiers = plan::kHomeNames.size();
 
 /// Where a segment goes.
 struct SegmentTarget {

@@ -1,5 +1,6 @@
 #include "serve/answer_stream.h"
 
+#include "pipeline/stages/stage_report_json.h"
 #include "serve/api.h"
 
 #include <nlohmann/json.hpp>
@@ -36,29 +37,12 @@ double ms(int64_t us) {
   return static_cast<double>(us) / 1e3;
 }
 
-Json stage_json(const pipeline::StageReport& stage) {
-  Json out;
-  out["stage"] = stage.stage;
-  out["round"] = stage.round;
-  out["model"] = stage.model.empty() ? Json(nullptr) : Json(stage.model);
-  out["start_ms"] = ms(stage.start_us);
-  out["end_ms"] = ms(stage.end_us);
-  out["queue_ms"] = ms(stage.times.queue_us);
-  if (stage.model.empty()) return out;
-  out["swap_ms"] = ms(stage.times.swap_us);
-  out["prefill_ms"] = ms(stage.times.prefill_us);
-  out["decode_ms"] = ms(stage.times.decode_us);
-  out["prompt_tokens"] = stage.prompt_tokens;
-  out["completion_tokens"] = stage.completion_tokens;
-  out["cached_tokens"] = stage.cached_tokens;
-  return out;
-}
-
 Json pipeline_timings_json(const AnswerTimes& times) {
   Json out;
   out["stages"] = Json::array();
-  for (const pipeline::StageReport& stage : times.stages)
-    out["stages"].push_back(stage_json(stage));
+  for (const pipeline::StageReport& stage : times.stages) {
+    out["stages"].push_back(pipeline::stage_report_json(stage));
+  }
   out["total_ms"] = ms(times.total_us);
   return out;
 }

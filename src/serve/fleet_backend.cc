@@ -33,7 +33,7 @@ std::vector<FleetResidency::Transfer> transfers(const runtime::PagerStats& stats
       const runtime::PagerTraffic& traffic = stats.of(job, tier);
       if (traffic.jobs + traffic.failures == 0) continue;
       list.push_back({.job = job == PagerJob::kLoad ? "load" : "drop",
-                      .tier = std::string(runtime::name(tier)),
+                      .tier = std::string(plan::name(tier)),
                       .count = traffic.jobs,
                       .failures = traffic.failures,
                       .bytes = traffic.bytes,
