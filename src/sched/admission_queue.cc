@@ -20,4 +20,13 @@ Process* AdmissionQueue::first(const Order& order) const {
   return it == waiting_.end() ? nullptr : *it;
 }
 
+Process* AdmissionQueue::first_behind(const Process& head, const Order& order) const {
+  Process* first = nullptr;
+  for (Process* process : waiting_) {
+    if (process == &head || (first && order.outranks(*first, *process))) continue;
+    first = process;
+  }
+  return first;
+}
+
 }  // namespace neuros::sched

@@ -11,17 +11,29 @@ Batcher::Batcher(const SchedulerLimits& limits, KvMemory& memory, AdmissionQueue
     : limits_(limits),
       running_max_(std::min({limits.sequences, limits.batch_tokens, limits.logit_rows})),
       memory_(memory),
-      queue_(queue) {}
+      queue_(queue),
+      rescue_(limits.wait_us_max) {}
 
 std::vector<Chunk> Batcher::plan(int64_t now_us) {
-  const Order order(now_us, limits_.wait_us_max);
+  rescue_.choose(running_, queue_.all(), now_us);
+  const Order order(rescue_.process());
+  chunks_.clear();
+  admit_urgent(order, now_us);
   std::ranges::sort(running_,
                     [&](const Process* a, const Process* b) { return order.outranks(*a, *b); });
-  chunks_.clear();
   plan_decodes(order);
   plan_prefills(order, now_us);
   CHECK(!chunks_.empty() || (running_.empty() && queue_.size() == 0), "somebody can always run");
   return std::exchange(chunks_, {});
+}
+
+/// Before rows are given out: those of who runs might leave none for who takes his place.
+void Batcher::admit_urgent(const Order& order, int64_t now_us) {
+  for (Process* process = next_waiting(order, now_us); process && !can_admit(*process);
+       process = next_waiting(order, now_us)) {
+    if (!make_room(*process, order)) return;
+    admit(*process, now_us);
+  }
 }
 
 void Batcher::plan_decodes(const Order& order) {
@@ -42,7 +54,7 @@ void Batcher::plan_prefills(const Order& order, int64_t now_us) {
   while (rows_left() > 0) {
     while (next < candidates.size() && !candidates[next]->running) ++next;
     Process* process = next < candidates.size() ? candidates[next] : nullptr;
-    Process* waiting = queue_.first(order);
+    Process* waiting = next_waiting(order, now_us);
     const bool its_turn = waiting && (!process || order.outranks(*waiting, *process));
     if (its_turn && can_admit(*waiting)) {
       admit(*waiting, now_us);
@@ -74,18 +86,54 @@ int32_t Batcher::chunk_end(const Process& process) const {
   return asks && logit_rows_left() == 0 ? end - 1 : end;
 }
 
+/// The first of the order. One that is rescued and finds no room does not stop critical ones until
+/// it waited as long again: what it waits for, the end of somebody who runs, is not theirs to
+/// hasten.
+Process* Batcher::next_waiting(const Order& order, int64_t now_us) const {
+  Process* first = queue_.first(order);
+  if (!first || first != rescue_.process() || !rescue_.lets_critical_pass(now_us)) return first;
+  if (can_admit(*first) || can_make_room(*first, order)) return first;
+  Process* behind = queue_.first_behind(*first, order);
+  return behind && behind->priority == Priority::kCritical ? behind : first;
+}
+
+/// What one that runs still needs for the tokens it has, and a page more to grow into: otherwise
+/// who is admitted now might be suspended at the next step.
+int32_t Batcher::promised(const Process& running) const {
+  const auto pages = static_cast<int32_t>(running.pages.size());
+  return std::max(memory_.pages_for(running.size()) - pages, 0) + 1;
+}
+
 bool Batcher::can_admit(const Process& process) const {
   if (static_cast<int32_t>(running_.size()) >= running_max_) return false;
   if (running_.empty()) return true;
-  // What the running still need for the tokens they have, and a page more for each to grow into:
-  // otherwise who is admitted now might be suspended at the next step.
-  int32_t promised = 0;
+  int32_t promises = 0;
+  for (const Process* other : running_) promises += promised(*other);
+  return memory_.demand(process) + promises <= memory_.available();
+}
+
+bool Batcher::can_make_room(const Process& process, const Order& order) const {
+  int32_t stay = 0, pages = memory_.available();
   for (const Process* other : running_) {
-    const int32_t missing =
-        memory_.pages_for(other->size()) - static_cast<int32_t>(other->pages.size());
-    promised += std::max(missing, 0) + 1;
+    const bool yields = order.yields(*other, process);
+    stay += yields ? 0 : 1;
+    pages += yields ? static_cast<int32_t>(other->pages.size()) : -promised(*other);
   }
-  return memory_.demand(process) + promised <= memory_.available();
+  return stay == 0 || (stay < running_max_ && memory_.demand(process) <= pages);
+}
+
+bool Batcher::make_room(const Process& process, const Order& order) {
+  if (!can_make_room(process, order)) return false;
+  while (!can_admit(process)) {
+    Process* loser = nullptr;
+    for (Process* other : running_) {
+      const bool last = !loser || order.outranks(*loser, *other);
+      if (last && order.yields(*other, process)) loser = other;
+    }
+    if (!loser) return false;  // of their pages some are not theirs alone
+    suspend(*loser);
+  }
+  return true;
 }
 
 void Batcher::admit(Process& process, int64_t now_us) {

@@ -3,6 +3,7 @@
 #include "sched/admission_queue.h"
 #include "sched/kv_memory.h"
 #include "sched/process.h"
+#include "sched/rescue.h"
 #include "sched/scheduler.h"
 
 #include <cstdint>
@@ -11,8 +12,9 @@
 namespace neuros::sched {
 
 /// Puts batches together: a row for each process that decodes, then prompts in chunks while there
-/// are rows, admitting waiting processes as their turn comes. The running are at most so many that
-/// each can have a row and a logit row in every batch; so the first of the order always moves.
+/// are rows, admitting waiting processes as their turn comes; one of a higher priority takes the
+/// place of one that runs. The running are at most so many that each can have a row and a logit row
+/// in every batch; so the first of the order always moves.
 class Batcher {
  public:
   /// `memory` and `queue` outlive the batcher.
@@ -29,14 +31,23 @@ class Batcher {
   int32_t running_max() const { return running_max_; }
   uint64_t suspensions() const { return suspensions_; }
   uint64_t tokens_reused() const { return tokens_reused_; }
+  bool rescues(const Process& process) const { return process.sequence == rescue_.sequence(); }
 
  private:
+  void admit_urgent(const Order& order, int64_t now_us);
   void plan_decodes(const Order& order);
   void plan_prefills(const Order& order, int64_t now_us);
   void plan_chunk(Process& process, const Order& order);
   int32_t chunk_end(const Process& process) const;
+  /// Whose turn it is to come in, if there is room; null: nobody waits.
+  Process* next_waiting(const Order& order, int64_t now_us) const;
   /// Whether there is a place and the pages for all tokens the process has by now.
   bool can_admit(const Process& process) const;
+  /// Whether there would be, if all who yield to it were suspended.
+  bool can_make_room(const Process& process, const Order& order) const;
+  /// Suspends so many of them; false where that was not enough.
+  bool make_room(const Process& process, const Order& order);
+  int32_t promised(const Process& running) const;
   void admit(Process& process, int64_t now_us);
   /// Skips the tokens whose pages are known; those of the host tier get pages of their own, if need
   /// be of processes further down the order. False if there was none.
@@ -54,6 +65,7 @@ class Batcher {
   int32_t running_max_;
   KvMemory& memory_;
   AdmissionQueue& queue_;
+  Rescue rescue_;
   std::vector<Process*> running_;
   std::vector<Chunk> chunks_;  ///< of the batch being put together
   uint64_t suspensions_ = 0;

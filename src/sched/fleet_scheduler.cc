@@ -61,9 +61,7 @@ void FleetScheduler::abandon_pass(ModelId model) {
 // The turn.
 
 int FleetScheduler::class_of(ModelId model) const {
-  const Model& m = at(model);
-  const bool overdue = !in_flight(model) && now_us_ - m.unserved_since_us >= facts_.wait_us_max;
-  return overdue ? 0 : 3 - static_cast<int>(m.demand.top);
+  return model == rescued_ ? 0 : 3 - static_cast<int>(at(model).demand.top);
 }
 
 FleetScheduler::Models FleetScheduler::standing() const {
@@ -72,9 +70,7 @@ FleetScheduler::Models FleetScheduler::standing() const {
     if (at(m).wants_to_run()) order.push_back(m);
   }
   const auto key = [this](ModelId m) {
-    const int kind = class_of(m);
-    const int64_t oldest = kind == 0 ? at(m).unserved_since_us : 0;
-    return std::tuple(m == turn_.model ? 0 : 1, kind, oldest, at(m).last_turn, m);
+    return std::tuple(m == turn_.model ? 0 : 1, class_of(m), at(m).last_turn, m);
   };
   std::ranges::sort(order, [&](ModelId a, ModelId b) { return key(a) < key(b); });
   return order;
@@ -82,8 +78,7 @@ FleetScheduler::Models FleetScheduler::standing() const {
 
 bool FleetScheduler::keeps_turn(const Models& order) const {
   if (order.empty() || order.front() != turn_.model) return false;
-  const bool in_time = turn_.until_us < 0 || now_us_ < turn_.until_us;
-  if (turn_.rescue && in_time) return true;
+  const bool in_time = turn_.in_time(now_us_);
   const int mine = class_of(turn_.model);
   return std::none_of(order.begin() + 1, order.end(), [&](ModelId other) {
     if (class_of(other) != mine) return class_of(other) < mine;
@@ -91,15 +86,31 @@ bool FleetScheduler::keeps_turn(const Models& order) const {
   });
 }
 
+/// Of the overdue the one that waits longest, if it is time for one.
+void FleetScheduler::choose_rescued() {
+  if (rescued_ >= 0 && (!turn_.in_time(now_us_) || !at(rescued_).wants_to_run())) rescued_ = -1;
+  if (rescued_ >= 0 || now_us_ < rescued_since_us_ + facts_.wait_us_max) return;
+  const int64_t overdue_us = now_us_ - facts_.wait_us_max;
+  for (ModelId m = 0; m < model_count(); ++m) {
+    const Model& model = at(m);
+    if (!model.wants_to_run() || in_flight(m) || model.unserved_since_us > overdue_us) continue;
+    if (rescued_ < 0 || model.unserved_since_us < at(rescued_).unserved_since_us) rescued_ = m;
+  }
+  if (rescued_ < 0) return;
+  rescued_since_us_ = now_us_;
+  turn_ = {};  // even if it is its own, the time of it begins now
+}
+
 /// The turn to the first of those that may have it. Where everybody's weights are there it matters
 /// to nobody.
 void FleetScheduler::pass_turn() {
+  choose_rescued();
   Models order = standing();
   if (keeps_turn(order)) return;
   turn_ = {};
   order = standing();
   if (order.empty()) return;
-  turn_ = {.model = order.front(), .until_us = -1, .rescue = class_of(order.front()) == 0};
+  turn_ = {.model = order.front(), .until_us = -1};
   at(turn_.model).last_turn = ++stats_.turns;
 }
 
@@ -259,9 +270,6 @@ bool FleetScheduler::can_run(ModelId model) const {
 }
 
 std::optional<PassRun> FleetScheduler::choose_run(const Models& order) const {
-  if (turn_.rescue && (turn_.until_us < 0 || now_us_ < turn_.until_us) && can_run(turn_.model)) {
-    return PassRun{turn_.model, at(turn_.model).step, ready_end(turn_.model)};
-  }
   std::optional<ModelId> best;
   const auto key = [this](ModelId m) { return std::tuple(class_of(m), at(m).last_run); };
   for (const ModelId m : order) {
@@ -311,8 +319,7 @@ void FleetScheduler::ran(int32_t end_step, int64_t now_us) {
 
 bool FleetScheduler::should_stop(int64_t now_us) const {
   CHECK(run_);
-  const int64_t now = std::max(now_us, now_us_);
-  const bool rescued = turn_.rescue && turn_.model == run_->model && now < turn_.until_us;
+  const bool rescued = rescued_ == run_->model && turn_.in_time(std::max(now_us, now_us_));
   if (rescued || at(run_->model).demand.top == Priority::kCritical) return false;
   for (ModelId m = 0; m < model_count(); ++m) {
     if (m == run_->model || !at(m).wants_to_run()) continue;
@@ -329,6 +336,7 @@ std::string FleetScheduler::check_invariants() const {
   for (ModelId m = 0; m < model_count(); ++m) {
     if (at(m).step < 0 || at(m).step >= steps_of(m)) return "a pass beyond its end";
   }
+  if (rescued_ >= 0 && rescued_ != turn_.model) return "who is rescued has not the turn";
   if (!run_) return "";
   for (int32_t step = run_->first_step; step < run_->end_step; ++step) {
     if (!residency_.ready(run_->model, step)) return "a run whose weights are not there";

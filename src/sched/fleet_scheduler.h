@@ -41,10 +41,12 @@ struct FleetStats {
 };
 
 /// One model at a time has the turn: its segments are loaded first, in the order of its steps, and
-/// whatever stands in the way goes, as little as will do. The turn goes by class: models that did
-/// not run for wait_us_max, then by the priority of their processes. Within a class it stays for
-/// dwell_us from the first run on, then goes to who had it longest ago. Models whose weights are
-/// all there run in turns meanwhile, and with the time that loads leave.
+/// whatever stands in the way goes, as little as will do. The turn goes by the priority of their
+/// processes. Among equals it stays for dwell_us from the first run on, then goes to who had it
+/// longest ago. Models whose weights are all there run in turns meanwhile, and with the time that
+/// loads leave. A model that did not run for wait_us_max is rescued: it comes before every priority
+/// for dwell_us. One is at a time, and one in each wait_us_max, so that priorities hold when many
+/// wait for long.
 class FleetScheduler {
  public:
   /// check_feasible(facts) holds.
@@ -72,6 +74,8 @@ class FleetScheduler {
 
   /// The model whose weights come first; -1: nobody wants to run.
   ModelId turn() const { return turn_.model; }
+  /// The model that comes first because it did not run for so long; -1: none.
+  ModelId rescued() const { return rescued_; }
   /// Whether it has work and could not run because weights are not there.
   bool waits_for_weights(ModelId model) const {
     return at(model).wants_to_run() && !in_flight(model) &&
@@ -95,7 +99,7 @@ class FleetScheduler {
   struct Turn {
     ModelId model = -1;
     int64_t until_us = -1;  ///< -1: it did not run yet
-    bool rescue = false;    ///< it came because the model had not run for long
+    bool in_time(int64_t now_us) const { return until_us < 0 || now_us < until_us; }
   };
   /// Victims are taken from the end of a list of these.
   using Models = std::vector<ModelId>;
@@ -116,6 +120,7 @@ class FleetScheduler {
   bool keeps_turn(const Models& order) const;
   /// All that want to run, the one with the turn first, then by class.
   Models standing() const;
+  void choose_rescued();
   void pass_turn();
 
   /// Where the model's steps go on once the run in flight is over.
@@ -146,6 +151,8 @@ class FleetScheduler {
   std::vector<Model> models_;
   std::optional<PassRun> run_;
   Turn turn_;
+  ModelId rescued_ = -1;
+  int64_t rescued_since_us_ = INT64_MIN / 2;  ///< the last that was
   uint64_t runs_ = 0;
   int64_t now_us_ = 0;
   FleetStats stats_;

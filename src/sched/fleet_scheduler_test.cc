@@ -157,6 +157,20 @@ TEST(FleetScheduler, WhoWaitedTooLongRunsThoughOthersAreMoreUrgent) {
   EXPECT_TRUE(s.should_stop(1'001'001));
 }
 
+TEST(FleetScheduler, ManyThatWaitedTooLongDoNotOverturnPriorities) {
+  FleetScheduler s(fleet(4, {layered(4, 1), layered(4, 1), layered(4, 1)}));
+  s.set_demand(0, kLow, 0);
+  s.set_demand(1, kLow, 0);
+  s.set_demand(2, kCritical, 5'000'000);
+  EXPECT_EQ(settle(s, 5'000'000), (PassRun{0, 0, 4})) << "one of the two";
+  s.ran(4, 5'002'000);
+  EXPECT_EQ(settle(s, 5'002'000), (PassRun{2, 0, 4}));
+  s.ran(4, 5'999'999);
+  EXPECT_EQ(settle(s, 5'999'999), (PassRun{2, 0, 4}));
+  s.ran(4, 6'000'000);
+  EXPECT_EQ(settle(s, 6'000'000), (PassRun{1, 0, 4})) << "the other, a second behind the first";
+}
+
 TEST(FleetScheduler, WhoIsExpectedComesIntoMemoryThatNobodyNeeds) {
   FleetScheduler s(fleet(6, {layered(4, 1), layered(4, 1), layered(2, 1)}));
   s.set_demand(2, kMedium, 0);

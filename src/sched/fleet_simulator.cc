@@ -77,6 +77,7 @@ class FleetSimulation {
   void drop(SegmentId segment);
   void load(SegmentId segment);
   void check_least(const std::vector<PagerMove>& moves, int32_t free);
+  void check_rescue(const Decision& decision);
   void check_turn();
 
   void start(PassRun run);
@@ -110,8 +111,9 @@ class FleetSimulation {
   int32_t used_frames_ = 0;
   std::optional<PassRun> run_;
   int32_t run_step_ = 0;
-  ModelId turn_ = -1;
+  ModelId turn_ = -1, rescued_ = -1;
   int64_t turn_ran_us_ = -1;
+  int64_t rescued_since_us_ = INT64_MIN / 2;
   int64_t now_us_ = 0;
   FleetReport report_;
 };
@@ -139,6 +141,7 @@ FleetSimulation::FleetSimulation(uint64_t seed, FleetBug bug)
 FleetFacts FleetSimulation::told_facts() const {
   FleetFacts told = facts_;
   if (bug_ == FleetBug::kNoRescue) told.wait_us_max = int64_t{1} << 60;
+  if (bug_ == FleetBug::kEarlyRescue) told.wait_us_max /= 2;
   if (bug_ == FleetBug::kNoDwell) told.dwell_us = 0;
   return told;
 }
@@ -245,6 +248,7 @@ void FleetSimulation::tell_demand(ModelId model) {
 void FleetSimulation::decide() {
   if (!report_.error.empty()) return;
   const Decision decision = fleet_->decide(now_us_);
+  check_rescue(decision);
   check_turn();
   for (const PagerMove& move : decision.moves) {
     trace(static_cast<uint64_t>(move.segment.model * 100 + move.segment.segment) * 2 +
@@ -345,6 +349,25 @@ void FleetSimulation::drop(SegmentId id) {
   ++report_.drops;
 }
 
+/// One is helped at a time, after its wait, and the next not at once.
+void FleetSimulation::check_rescue(const Decision& decision) {
+  const ModelId rescued = fleet_->rescued();
+  const auto overdue = [&](ModelId m) {
+    const bool runs = run_ ? run_->model == m : decision.run && decision.run->model == m;
+    return !runs && wants(m) && now_us_ - at(m).unserved_since_us >= facts_.wait_us_max;
+  };
+  const bool may_begin = now_us_ >= rescued_since_us_ + facts_.wait_us_max;
+  if (rescued >= 0 && rescued != rescued_) {
+    const bool waited = now_us_ - at(rescued).unserved_since_us >= facts_.wait_us_max;
+    require(waited && may_begin, "rescued too soon", rescued);
+    rescued_since_us_ = now_us_;
+  }
+  rescued_ = rescued;
+  for (ModelId m = 0; rescued < 0 && may_begin && m < count(); ++m) {
+    require(!overdue(m), "overdue and not rescued", m);
+  }
+}
+
 /// The turn goes on to a model of the same class only after its time.
 void FleetSimulation::check_turn() {
   const ModelId turn = fleet_->turn();
@@ -365,8 +388,9 @@ void FleetSimulation::load(SegmentId id) {
   const int32_t frames = facts_.segment(id).frames;
   used_frames_ += frames;
   require(used_frames_ <= facts_.frames, "memory is over-committed", id.model);
+  const int64_t slower = bug_ == FleetBug::kSlowLoads && id.model == 0 ? 1000 : 1;
   const int64_t takes_us =
-      int64_t{frames} * costs(id.model).load_us_per_frame * random_.between(80, 120) / 100;
+      slower * frames * costs(id.model).load_us_per_frame * random_.between(80, 120) / 100;
   pager_free_us_ = std::max(pager_free_us_, now_us_) + takes_us;
   loads_.push_back(
       {.segment = id,
@@ -384,9 +408,7 @@ Priority FleetSimulation::top(ModelId model) const {
 }
 
 int FleetSimulation::class_of(ModelId model) const {
-  const bool runs = run_ && run_->model == model;
-  if (!runs && now_us_ - at(model).unserved_since_us >= facts_.wait_us_max) return 0;
-  return 3 - static_cast<int>(top(model));
+  return model == rescued_ ? 0 : 3 - static_cast<int>(top(model));
 }
 
 bool FleetSimulation::reads(ModelId model, int32_t first, int32_t end, int32_t segment) const {

@@ -24,6 +24,8 @@ enum class FleetBug : uint8_t {
   kForgottenModel,    ///< a model's work is not told
   kNoPriorities,      ///< every process counts as low
   kNoRescue,          ///< who waits for long is not helped
+  kEarlyRescue,       ///< or helped before its time
+  kSlowLoads,         ///< the first model's weights hardly come
   kNoDwell,           ///< memory changes hands without pause
 };
 
@@ -41,6 +43,7 @@ struct FleetReport {
 /// - a run's weights are there at each of its steps;
 /// - something always happens while there is work, every process ends or fails with its model, and
 ///   no model with work waits longer than the bound;
+/// - one model at a time is rescued, after its wait and one in each wait_us_max;
 /// - a run yields at the next step to a critical process whose weights are there, and nobody runs
 ///   while somebody of a higher class could;
 /// - who wants to run loses memory only to who has the turn, which passes between models of one

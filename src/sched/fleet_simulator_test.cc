@@ -85,7 +85,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{FleetBug::kDeafToCritical, "DeafToCritical", "nobody yields"},
                     Planted{FleetBug::kForgottenModel, "ForgottenModel", "work that nobody does"},
                     Planted{FleetBug::kNoPriorities, "NoPriorities", "was passed over"},
-                    Planted{FleetBug::kNoRescue, "NoRescue", "starves"},
+                    Planted{FleetBug::kNoRescue, "NoRescue", "overdue and not rescued"},
+                    Planted{FleetBug::kSlowLoads, "SlowLoads", "starves"},
+                    Planted{FleetBug::kEarlyRescue, "EarlyRescue", "rescued too soon"},
                     Planted{FleetBug::kNoDwell, "NoDwell", "lost its turn too soon"}),
     [](const auto& info) { return info.param.name; });
 

@@ -62,14 +62,15 @@ void draw_arrivals(Random& random, FleetWorkload& fleet) {
   }
 }
 
-/// Once it is overdue, every other model may still have its time, its loads and a pass.
+/// Once it is overdue, every other model may still be rescued before it, have its time, its loads
+/// and a pass.
 int64_t wait_bound_us(const FleetWorkload& fleet) {
   int64_t bound_us = 0;
   for (size_t m = 0; m < fleet.costs.size(); ++m) {
     const ModelFacts& model = fleet.facts.models[m];
     const int64_t pass_us = int64_t{fleet.costs[m].step_us} * model.step_count() * 2;
     const int64_t load_us = int64_t{frames_of(model)} * fleet.costs[m].load_us_per_frame;
-    bound_us += 3 * (2 * load_us + pass_us) + fleet.facts.dwell_us;
+    bound_us += 3 * (2 * load_us + pass_us) + fleet.facts.dwell_us + fleet.facts.wait_us_max;
   }
   return 2 * bound_us + fleet.facts.wait_us_max;
 }

@@ -57,22 +57,28 @@ struct Chunk {
   int32_t logit_rows() const { return logits_all() ? rows() : logits_last() ? 1 : 0; }
 };
 
-/// The one order of everything: overdue processes first, oldest first; then by priority, oldest
-/// first. Rows, pages and places go down this order, victims are taken up it.
+/// The one order of everything: who is rescued first; then by priority, oldest first. Rows, pages
+/// and places go down this order, victims are taken up it.
 class Order {
  public:
-  Order(int64_t now_us, int64_t wait_us_max) : now_us_(now_us), wait_us_max_(wait_us_max) {}
+  /// `rescued` may be null.
+  explicit Order(const Process* rescued) : rescued_(rescued) {}
 
   bool outranks(const Process& a, const Process& b) const { return key(a) < key(b); }
+  /// Whether somebody who runs gives his place and his pages to one who waits: to a higher
+  /// priority; to who is rescued unless he is critical or came before it.
+  bool yields(const Process& runs, const Process& waits) const {
+    if (&runs == rescued_) return false;
+    if (&waits != rescued_) return runs.priority < waits.priority;
+    return runs.priority != Priority::kCritical && runs.sequence > waits.sequence;
+  }
 
  private:
   std::tuple<int, uint64_t> key(const Process& p) const {
-    const bool overdue = p.waited_until(now_us_) >= wait_us_max_;
-    return {overdue ? 0 : 3 - static_cast<int>(p.priority), p.sequence};
+    return {&p == rescued_ ? 0 : 3 - static_cast<int>(p.priority), p.sequence};
   }
 
-  int64_t now_us_;
-  int64_t wait_us_max_;
+  const Process* rescued_;
 };
 
 }  // namespace neuros::sched

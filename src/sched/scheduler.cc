@@ -205,7 +205,8 @@ std::optional<ProcessInfo> Scheduler::info(ProcessId id) const {
                      .admitted_us = process.admitted_us,
                      .cached_tokens = process.cached_tokens,
                      .prompt_tokens = process.prompt_tokens,
-                     .generated_tokens = process.generated()};
+                     .generated_tokens = process.generated(),
+                     .rescued = state_->batcher.rescues(process)};
 }
 
 SchedulerStats Scheduler::stats() const {

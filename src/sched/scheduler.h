@@ -24,8 +24,9 @@ struct SchedulerLimits {
   int32_t pages = 0;         ///< KV pages on the device
   int32_t host_pages = 0;    ///< slots of the host tier; 0: what leaves the device is forgotten
   int32_t page_tokens = 0;
-  int32_t queue = 0;                 ///< waiting processes before arrivals are refused
-  int64_t wait_us_max = 10'000'000;  ///< after this wait (in all) a process passes every priority
+  int32_t queue = 0;  ///< waiting processes before arrivals are refused
+  /// Who waited so long (in all) is rescued: it goes first. One at a time, one in each such time.
+  int64_t wait_us_max = 10'000'000;
 };
 
 /// A new process. Its worst case (prompt + max_new_tokens) must fit the context.
@@ -78,6 +79,7 @@ struct ProcessInfo {
   int32_t cached_tokens = 0;  ///< prompt tokens found in pages of earlier requests
   int32_t prompt_tokens = 0;
   int32_t generated_tokens = 0;
+  bool rescued = false;  ///< it goes first because it waited for wait_us_max
 };
 
 struct SchedulerStats {
@@ -95,7 +97,8 @@ struct SchedulerStats {
 
 /// Continuous batching with chunked prefill over paged KV, prefix reuse and three priorities.
 /// Pages are granted as sequences grow; when none is left the youngest of the lowest priority gives
-/// its pages up, so that a running process never fails for memory. What leaves the device goes to
+/// its pages up, so that a running process never fails for memory; and to a higher priority its
+/// place. What leaves the device goes to
 /// the host tier, if it has room, and comes back from there; the rest is computed again.
 class Scheduler {
  public:

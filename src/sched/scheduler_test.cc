@@ -191,23 +191,107 @@ TEST(Scheduler, ScoringGetsEveryRowOnceWithinTheLogitRows) {
   EXPECT_THAT(step(s), ElementsAre(Row{1, 0, 4})) << "no reuse: its logits are wanted";
 }
 
-TEST(Scheduler, PrioritiesComeFirstAndOverdueBeforeThem) {
+Arrival urgent(Arrival arrival, Priority priority) {
+  arrival.priority = priority;
+  return arrival;
+}
+
+SchedulerLimits one_place() {
   SchedulerLimits limits = small_limits();
   limits.sequences = 1;
-  Scheduler s(limits);
-  auto with = [](ProcessId id, Priority priority) {
-    Arrival a = arrival(id, {1}, 1);
-    a.priority = priority;
-    return a;
-  };
-  s.arrive(with(1, Priority::kLow), 0);
-  s.arrive(with(2, Priority::kMedium), 10);
-  s.arrive(with(3, Priority::kCritical), 20);
-  s.arrive(with(4, Priority::kCritical), 30);
+  return limits;
+}
+
+TEST(Scheduler, PrioritiesComeFirstAndOneThatWaitedTooLongBeforeThem) {
+  Scheduler s(one_place());
+  s.arrive(urgent(arrival(1, {1}, 1), Priority::kLow), 0);
+  s.arrive(urgent(arrival(2, {1}, 1), Priority::kMedium), 10);
+  s.arrive(urgent(arrival(3, {1}, 1), Priority::kCritical), 20);
+  s.arrive(urgent(arrival(4, {1}, 1), Priority::kCritical), 30);
   EXPECT_THAT(step(s, 999), ElementsAre(Row{3, 0, 1}));
   EXPECT_THAT(step(s, 1000), ElementsAre(Row{1, 0, 1})) << "waited 1000 us";
   EXPECT_THAT(step(s, 1000), ElementsAre(Row{4, 0, 1}));
   EXPECT_THAT(step(s, 1000), ElementsAre(Row{2, 0, 1}));
+}
+
+TEST(Scheduler, ABacklogOverturnsNoPriority) {
+  Scheduler s(one_place());
+  for (ProcessId id = 1; id <= 6; ++id) {
+    s.arrive(urgent(arrival(id, {1}, 1), Priority::kLow), 0);
+  }
+  s.arrive(urgent(arrival(7, {1}, 1), Priority::kCritical), 5000);
+  s.arrive(urgent(arrival(8, {1}, 1), Priority::kCritical), 5000);
+  EXPECT_THAT(step(s, 5000), ElementsAre(Row{1, 0, 1})) << "one of those who are overdue";
+  EXPECT_THAT(step(s, 5001), ElementsAre(Row{7, 0, 1}));
+  EXPECT_THAT(step(s, 6000), ElementsAre(Row{2, 0, 1})) << "the next, 1000 us behind the first";
+  EXPECT_THAT(step(s, 6001), ElementsAre(Row{8, 0, 1}));
+}
+
+TEST(Scheduler, AHigherPriorityTakesThePlaceOfOneThatRuns) {
+  Scheduler s(one_place());
+  s.arrive(urgent(arrival(1, counting(0, 4), 9), Priority::kLow), 0);
+  EXPECT_THAT(step(s, 0), ElementsAre(Row{1, 0, 4}));
+  EXPECT_THAT(step(s, 1), ElementsAre(Row{1, 4, 1}));
+  s.arrive(urgent(arrival(2, counting(20, 3), 2), Priority::kCritical), 2);
+  s.arrive(urgent(arrival(3, counting(30, 3), 1), Priority::kMedium), 2);
+  EXPECT_THAT(step(s, 2), ElementsAre(Row{2, 0, 3}));
+  EXPECT_EQ(s.stats().suspensions, 1U);
+  EXPECT_THAT(step(s, 3), ElementsAre(Row{2, 3, 1})) << "and nobody takes it from a higher one";
+  EXPECT_THAT(step(s, 4), ElementsAre(Row{3, 0, 3}));
+  EXPECT_THAT(step(s, 5), ElementsAre(Row{1, 5, 1})) << "nothing of it was lost";
+  EXPECT_EQ(s.stats().suspensions, 1U);
+}
+
+TEST(Scheduler, AHigherPriorityTakesThePagesItNeeds) {
+  SchedulerLimits limits = small_limits();
+  limits.pages = 4;
+  Scheduler s(limits);
+  s.arrive(urgent(arrival(1, counting(0, 7), 9), Priority::kLow), 0);
+  EXPECT_THAT(step(s, 0), ElementsAre(Row{1, 0, 7}));
+  s.arrive(urgent(arrival(2, counting(20, 8), 1), Priority::kLow), 1);
+  EXPECT_THAT(step(s, 1), ElementsAre(Row{1, 7, 1})) << "equals wait";
+  s.arrive(urgent(arrival(3, counting(40, 8), 1), Priority::kMedium), 2);
+  EXPECT_THAT(step(s, 2), ElementsAre(Row{3, 0, 8}));
+  EXPECT_EQ(s.stats().suspensions, 1U);
+}
+
+TEST(Scheduler, TwoPlacesGoToTwoAtOnceThoughAllRowsAreTaken) {
+  SchedulerLimits limits = small_limits();
+  limits.sequences = limits.batch_tokens = 2;
+  Scheduler s(limits);
+  s.arrive(urgent(arrival(1, {1}, 9), Priority::kLow), 0);
+  s.arrive(urgent(arrival(2, {2}, 9), Priority::kMedium), 0);
+  step(s, 0);
+  EXPECT_THAT(step(s, 1), ElementsAre(Row{2, 1, 1}, Row{1, 1, 1}));
+  s.arrive(urgent(arrival(3, {3}, 1), Priority::kCritical), 2);
+  s.arrive(urgent(arrival(4, {4}, 1), Priority::kCritical), 2);
+  EXPECT_THAT(step(s, 2), ElementsAre(Row{3, 0, 1}, Row{4, 0, 1}));
+  EXPECT_EQ(s.stats().suspensions, 2U);
+}
+
+TEST(Scheduler, WhoIsRescuedTakesThePlaceOfWhoPassedItAndKeepsIt) {
+  Scheduler s(one_place());
+  s.arrive(urgent(arrival(1, {1}, 3), Priority::kLow), 0);
+  s.arrive(urgent(arrival(2, {2}, 9), Priority::kMedium), 1);
+  EXPECT_THAT(step(s, 1), ElementsAre(Row{2, 0, 1}));
+  EXPECT_THAT(step(s, 1000), ElementsAre(Row{1, 0, 1}));
+  s.arrive(urgent(arrival(3, {3}, 1), Priority::kCritical), 1001);
+  EXPECT_THAT(step(s, 1001), ElementsAre(Row{1, 1, 1}));
+  EXPECT_THAT(step(s, 1002), ElementsAre(Row{1, 2, 1}));
+  EXPECT_THAT(step(s, 1003), ElementsAre(Row{3, 0, 1}));
+}
+
+TEST(Scheduler, WhoIsRescuedWaitsForTheEndOfACriticalOne) {
+  Scheduler s(one_place());
+  s.arrive(urgent(arrival(1, {1}, 1), Priority::kLow), 0);
+  s.arrive(urgent(arrival(2, {2}, 3), Priority::kCritical), 900);
+  EXPECT_THAT(step(s, 900), ElementsAre(Row{2, 0, 1}));
+  EXPECT_THAT(step(s, 1000), ElementsAre(Row{2, 1, 1}));
+  EXPECT_TRUE(s.info(1)->rescued);
+  s.arrive(urgent(arrival(3, {3}, 1), Priority::kCritical), 1001);
+  EXPECT_THAT(step(s, 1001), ElementsAre(Row{2, 2, 1}));
+  EXPECT_THAT(step(s, 1002), ElementsAre(Row{1, 0, 1}));
+  EXPECT_THAT(step(s, 1003), ElementsAre(Row{3, 0, 1}));
 }
 
 TEST(Scheduler, TheYoungestOfTheLowestPriorityGivesItsPagesUp) {

@@ -69,6 +69,8 @@ SchedulerLimits random_limits(Random& random) {
 SchedulerLimits told(SchedulerLimits limits, SimulationBug bug) {
   if (bug == SimulationBug::kHostTierTooLarge) limits.host_pages += 2;
   if (bug == SimulationBug::kForgetfulTier) limits.host_pages = 0;
+  if (bug == SimulationBug::kNoRescue) limits.wait_us_max = int64_t{1} << 60;
+  if (bug == SimulationBug::kEarlyRescue) limits.wait_us_max /= 2;
   return limits;
 }
 
@@ -110,6 +112,8 @@ class Simulation {
   void note_computed(const Batch& batch);
   void check_limits(const Batch& batch);
   void check_places(ProcessId newcomer);
+  void check_rescue();
+  void check_yields(const Batch& batch);
   void check_item(const BatchItem& item, const Client& client);
   void write(const BatchItem& item, const Client& client);
   void check_content(const BatchItem& item, const Client& client);
@@ -143,6 +147,8 @@ class Simulation {
   std::vector<Client> coming_;  ///< the next one last
   std::map<ProcessId, Client> here_;
   std::vector<std::vector<TokenId>> stems_;  ///< prompts begin with one of these
+  std::optional<ProcessId> rescued_;
+  int64_t rescued_since_us_ = INT64_MIN / 2;
   int64_t now_us_ = 0;
   int64_t tokens_max_ = 0;
   SimulationReport report_;
@@ -186,7 +192,12 @@ Arrival Simulation::draw_arrival(ProcessId id) {
 void Simulation::arrive(Client client) {
   const ProcessId id = client.arrival.id;
   const int64_t prompt = client.prompt_tokens(), more = client.arrival.max_new_tokens;
-  const Admission admission = scheduler_.arrive(client.arrival, now_us_);
+  Arrival told = client.arrival;
+  if (bug_ == SimulationBug::kNoPriorities) told.priority = Priority::kLow;
+  if (bug_ == SimulationBug::kTwistedPriorities) {
+    told.priority = static_cast<Priority>(2 - static_cast<int>(told.priority));
+  }
+  const Admission admission = scheduler_.arrive(std::move(told), now_us_);
   const bool fits = prompt + more <= limits_.context &&
                     pages_worst_case(prompt, more, limits_.page_tokens) <= limits_.pages;
   require(fits == (admission != Admission::kTooLong), "too long or not, wrongly", id);
@@ -257,15 +268,53 @@ void Simulation::check_limits(const Batch& batch) {
 /// Nobody who waits may have had the better claim to the newcomer's place.
 void Simulation::check_places(ProcessId newcomer) {
   const Client& client = here_.at(newcomer);
-  const int64_t admitted_us = scheduler_.info(newcomer)->admitted_us;
+  if (newcomer == rescued_) return;
   for (const auto& [id, other] : here_) {
-    if (other.admitted || id == newcomer) continue;
+    if (id == newcomer || scheduler_.info(id)->admitted_us >= 0) continue;
     const bool older = id < newcomer;
-    const bool overdue = admitted_us - other.arrives_us >= limits_.wait_us_max;
     const bool as_urgent = other.arrival.priority >= client.arrival.priority;
-    if (scheduler_.info(id)->admitted_us >= 0) continue;
-    if (older && (overdue || as_urgent)) require(false, "was passed over", id);
+    if (older && as_urgent) require(false, "was passed over", id);
     if (older) ++report_.overtaken;
+    if (id != rescued_) continue;
+    const bool may = client.arrival.priority == Priority::kCritical &&
+                     now_us_ < rescued_since_us_ + limits_.wait_us_max;
+    require(may, "was passed over and is rescued", id);
+  }
+}
+
+/// One is helped at a time, after its wait, and the next not at once.
+void Simulation::check_rescue() {
+  std::optional<ProcessId> rescued;
+  for (const auto& [id, client] : here_) {
+    if (!scheduler_.info(id)->rescued) continue;
+    require(!rescued, "rescued beside another", id);
+    rescued = id;
+  }
+  const bool may_begin = now_us_ >= rescued_since_us_ + limits_.wait_us_max;
+  if (rescued && rescued != rescued_) {
+    const bool waited = now_us_ - here_.at(*rescued).arrives_us >= limits_.wait_us_max;
+    require(waited && may_begin, "rescued too soon", *rescued);
+    rescued_since_us_ = now_us_;
+  }
+  rescued_ = rescued;
+  if (rescued || !may_begin) return;
+  for (const auto& [id, client] : here_) {
+    const bool overdue = now_us_ - client.arrives_us >= limits_.wait_us_max;
+    require(!overdue || scheduler_.info(id)->admitted_us >= 0, "overdue and not rescued", id);
+  }
+}
+
+/// Where all who run are of lower priorities, one of them has to yield.
+void Simulation::check_yields(const Batch& batch) {
+  const bool seen = scheduler_.stats().running == static_cast<int32_t>(batch.items.size());
+  if (rescued_ || !seen) return;
+  Priority top = Priority::kLow;
+  for (const BatchItem& item : batch.items) {
+    top = std::max(top, here_.at(item.id).arrival.priority);
+  }
+  for (const auto& [id, client] : here_) {
+    const bool waits = scheduler_.info(id)->admitted_us < 0;
+    require(!waits || client.arrival.priority <= top, "waits for lower priorities", id);
   }
 }
 
@@ -402,10 +451,13 @@ bool Simulation::take_batch(const Batch& batch) {
   const SchedulerStats stats = scheduler_.stats();
   forgets_ = forgets_ || stats.host_pages_used >= limits_.host_pages;
   for (const BatchItem& item : batch.items) {
-    if (!here_.contains(item.id)) {
-      fail("batch of a process that is not here");
-      return false;
-    }
+    if (here_.contains(item.id)) continue;
+    fail("batch of a process that is not here");
+    return false;
+  }
+  check_rescue();
+  check_yields(batch);
+  for (const BatchItem& item : batch.items) {
     const Client& client = here_.at(item.id);
     if (!client.admitted) check_places(item.id);
     check_item(item, client);

@@ -17,11 +17,15 @@ enum class SimulationBug : uint8_t {
   kSkippedIn,         ///< or does not come
   kInsFirst,          ///< pages come before others have left
   kMovesReversed,
-  kMovesTooLate,      ///< behind the batch's own writes
-  kWrongSlot,         ///< comes from a slot beside its own
-  kSharedSlot,        ///< two pages go to one slot
-  kTornMove,          ///< a page comes without its last token
-  kFailureIsSuccess,  ///< a batch that failed counts as done
+  kMovesTooLate,       ///< behind the batch's own writes
+  kWrongSlot,          ///< comes from a slot beside its own
+  kSharedSlot,         ///< two pages go to one slot
+  kTornMove,           ///< a page comes without its last token
+  kFailureIsSuccess,   ///< a batch that failed counts as done
+  kNoPriorities,       ///< every process counts as low
+  kTwistedPriorities,  ///< or low as critical and critical as low
+  kNoRescue,           ///< who waits for long is not helped
+  kEarlyRescue,        ///< or helped before its time
 };
 
 struct SimulationReport {
@@ -44,7 +48,9 @@ struct SimulationReport {
 /// - that after a batch that failed halfway nothing of it is used;
 /// - that each process is asked for each new token once, at the right position, and gets each
 ///   prompt logit once, in order; the next token is a hash of all tokens before it;
-/// - that places are given in order, and to nobody before an overdue older process;
+/// - that places are given in order, and that nobody waits while only lower priorities run;
+/// - that one process at a time is rescued, after its wait and one in each wait_us_max, as long as
+///   one is overdue, and that only critical ones pass it, for so long at most;
 /// - that all processes end within a bound, and that then no page is held.
 SimulationReport simulate(uint64_t seed, SimulationBug bug = SimulationBug::kNone);
 

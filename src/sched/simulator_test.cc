@@ -82,7 +82,11 @@ INSTANTIATE_TEST_SUITE_P(
         Planted{SimulationBug::kWrongSlot, "WrongSlot", "page holds something else"},
         Planted{SimulationBug::kSharedSlot, "SharedSlot", "page holds something else"},
         Planted{SimulationBug::kTornMove, "TornMove", "page holds something else"},
-        Planted{SimulationBug::kFailureIsSuccess, "FailureIsSuccess", "holds something else"}),
+        Planted{SimulationBug::kFailureIsSuccess, "FailureIsSuccess", "holds something else"},
+        Planted{SimulationBug::kNoPriorities, "NoPriorities", "waits for lower priorities"},
+        Planted{SimulationBug::kTwistedPriorities, "TwistedPriorities", "was passed over"},
+        Planted{SimulationBug::kNoRescue, "NoRescue", "overdue and not rescued"},
+        Planted{SimulationBug::kEarlyRescue, "EarlyRescue", "rescued too soon"}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace
