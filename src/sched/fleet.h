@@ -36,9 +36,9 @@ struct ModelFacts {
 };
 
 struct FleetFacts {
-  int32_t frames = 0;                ///< of device memory for weights, in all
-  int32_t loads_in_flight = 2;       ///< started and not done
-  int64_t dwell_us = 100'000;        ///< a model keeps its memory so long from its first run on
+  int32_t frames = 0;           ///< of device memory for weights, in all
+  int32_t loads_in_flight = 2;  ///< started and not done
+  int64_t dwell_us = 100'000;   ///< a model keeps its memory so long once its weights are there
   int64_t wait_us_max = 10'000'000;  ///< a model with work that did not run so long is rescued
   std::vector<ModelFacts> models;
 

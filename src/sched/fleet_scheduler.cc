@@ -8,12 +8,27 @@
 
 namespace neuros::sched {
 
+namespace {
+
+bool fits_as_a_whole(const FleetFacts& facts, size_t model) {
+  int32_t frames = 0;
+  for (size_t m = 0; m < facts.models.size(); ++m) {
+    for (const SegmentFacts& segment : facts.models[m].segments) {
+      if (m == model || segment.pinned) frames += segment.frames;
+    }
+  }
+  return frames <= facts.frames;
+}
+
+}  // namespace
+
 FleetScheduler::FleetScheduler(FleetFacts facts)
     : facts_(std::move(facts)), residency_(facts_), models_(facts_.models.size()) {
   const std::string wrong = check_feasible(facts_);
   CHECK(wrong.empty(), wrong.c_str());
   CHECK(facts_.loads_in_flight > 0);
   for (const ModelFacts& model : facts_.models) {
+    fits_.push_back(fits_as_a_whole(facts_, fits_.size()));
     auto& readers = readers_.emplace_back(model.segments.size());
     for (int32_t step = 0; step < model.step_count(); ++step) {
       for (const int32_t segment : model.steps[static_cast<size_t>(step)]) {
@@ -110,7 +125,7 @@ void FleetScheduler::pass_turn() {
   turn_ = {};
   order = standing();
   if (order.empty()) return;
-  turn_ = {.model = order.front(), .until_us = -1};
+  turn_ = {.model = order.front(), .since_us = now_us_, .until_us = -1};
   at(turn_.model).last_turn = ++stats_.turns;
 }
 
@@ -262,6 +277,14 @@ int32_t FleetScheduler::ready_end(ModelId model) const {
   return end;
 }
 
+bool FleetScheduler::waits_for_more(ModelId model) const {
+  if (!fits_[static_cast<size_t>(model)]) return false;
+  for (int32_t i = 0; i < segments_of(model); ++i) {
+    if (!residency_.resident({model, i})) return true;
+  }
+  return false;
+}
+
 /// Only who has the turn runs with a part of its weights: others could not go on.
 bool FleetScheduler::can_run(ModelId model) const {
   const int32_t end = ready_end(model);
@@ -294,7 +317,9 @@ Decision FleetScheduler::decide(int64_t now_us) {
 void FleetScheduler::start(const PassRun& run) {
   run_ = run;
   for_segments(run, [this](SegmentId id) { residency_.hold(id); });
-  if (run.model == turn_.model && turn_.until_us < 0) turn_.until_us = now_us_ + facts_.dwell_us;
+  if (run.model == turn_.model && turn_.until_us < 0 && !waits_for_more(run.model)) {
+    turn_.until_us = now_us_ + std::max(facts_.dwell_us, now_us_ - turn_.since_us);
+  }
   at(run.model).last_run = ++runs_;
 }
 

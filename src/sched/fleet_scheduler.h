@@ -42,11 +42,11 @@ struct FleetStats {
 
 /// One model at a time has the turn: its segments are loaded first, in the order of its steps, and
 /// whatever stands in the way goes, as little as will do. The turn goes by the priority of their
-/// processes. Among equals it stays for dwell_us from the first run on, then goes to who had it
-/// longest ago. Models whose weights are all there run in turns meanwhile, and with the time that
-/// loads leave. A model that did not run for wait_us_max is rescued: it comes before every priority
-/// for dwell_us. One is at a time, and one in each wait_us_max, so that priorities hold when many
-/// wait for long.
+/// processes. Among equals it stays for dwell_us from when all of its weights are there, and at
+/// least for as long as they took to come, then goes to who had it longest ago. Models whose
+/// weights are all there run in turns meanwhile, and with the time that loads leave. A model that
+/// did not run for wait_us_max is rescued: it comes before every priority for dwell_us. One is at a
+/// time, and one in each wait_us_max, so that priorities hold when many wait for long.
 class FleetScheduler {
  public:
   /// check_feasible(facts) holds.
@@ -76,6 +76,8 @@ class FleetScheduler {
   ModelId turn() const { return turn_.model; }
   /// The model that comes first because it did not run for so long; -1: none.
   ModelId rescued() const { return rescued_; }
+  /// Whether a run is in flight: then a decision is about weights only.
+  bool runs() const { return run_.has_value(); }
   /// Whether it has work and could not run because weights are not there.
   bool waits_for_weights(ModelId model) const {
     return at(model).wants_to_run() && !in_flight(model) &&
@@ -98,7 +100,8 @@ class FleetScheduler {
   };
   struct Turn {
     ModelId model = -1;
-    int64_t until_us = -1;  ///< -1: it did not run yet
+    int64_t since_us = 0;
+    int64_t until_us = -1;  ///< -1: it did not run yet with all that it needs
     bool in_time(int64_t now_us) const { return until_us < 0 || now_us < until_us; }
   };
   /// Victims are taken from the end of a list of these.
@@ -137,6 +140,8 @@ class FleetScheduler {
   void append_tail_first(ModelId model, std::vector<SegmentId>& list) const;
   void append_own(SegmentId beneficiary, std::vector<SegmentId>& list) const;
 
+  /// Whether more of its weights are to come during its turn.
+  bool waits_for_more(ModelId model) const;
   std::optional<PassRun> choose_run(const Models& order) const;
   bool can_run(ModelId model) const;
   int32_t ready_end(ModelId model) const;
@@ -148,6 +153,8 @@ class FleetScheduler {
   const FleetFacts facts_;
   Residency residency_;
   std::vector<std::vector<std::vector<int32_t>>> readers_;  ///< [model][segment]: steps
+  std::vector<bool>
+      fits_;  ///< by model: beside what others have pinned there is room for all of it
   std::vector<Model> models_;
   std::optional<PassRun> run_;
   Turn turn_;

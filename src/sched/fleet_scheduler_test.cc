@@ -133,6 +133,22 @@ TEST(FleetScheduler, MemoryStaysForTheDwellTime) {
   EXPECT_EQ(settle(s, 1040), (PassRun{0, 0, 4})) << "the time does not count against higher ones";
 }
 
+TEST(FleetScheduler, TheTimeBeginsWhenAllIsThereAndIsNoShorterThanTheLoads) {
+  FleetScheduler s(fleet(4, {layered(4, 1), layered(4, 1)}));
+  s.set_demand(0, kMedium, 0);
+  s.set_demand(1, kMedium, 0);
+  EXPECT_EQ(s.decide(0).moves.size(), 4U);
+  s.loaded({0, 0}, 1000);
+  EXPECT_EQ(s.decide(1000).run, (PassRun{0, 0, 1})) << "what is there runs meanwhile";
+  s.ran(1, 2500);
+  for (int32_t i = 1; i < 4; ++i) s.loaded({0, i}, 3000);
+  EXPECT_EQ(s.decide(3000).run, (PassRun{0, 1, 4})) << "it is still its turn";
+  s.ran(4, 5900);
+  EXPECT_EQ(settle(s, 5900), (PassRun{0, 0, 4})) << "3000 us for loads that took 3000";
+  s.ran(4, 6000);
+  EXPECT_EQ(settle(s, 6000), (PassRun{1, 0, 4}));
+}
+
 TEST(FleetScheduler, WhoIsThereRunsInTurns) {
   FleetScheduler s(fleet(8, {layered(4, 1), layered(4, 1)}));
   s.set_demand(0, kMedium, 0);

@@ -24,7 +24,6 @@ struct SimModel {
   int32_t step = 0;            ///< that its pass comes to next
   std::map<ProcessId, Priority> processes;
   int64_t unserved_since_us = 0;
-  int64_t rescued_until_us = -1;
   bool broken = false;  ///< a load failed; its processes end when it does not run
   std::vector<bool> there;
 };
@@ -93,7 +92,8 @@ class FleetSimulation {
   bool wants(ModelId model) const { return has_work(model) && !at(model).broken; }
   Priority top(ModelId model) const;
   int class_of(ModelId model) const;
-  bool rescued(ModelId model) const { return now_us_ < at(model).rescued_until_us; }
+  bool rescued(ModelId model) const { return model == rescued_; }
+  bool fits(ModelId model) const;
   bool reads(ModelId model, int32_t first, int32_t end, int32_t segment) const;
   bool all_there(ModelId model, int32_t first, int32_t end) const;
   bool in_use(SegmentId segment) const;
@@ -426,6 +426,17 @@ bool FleetSimulation::all_there(ModelId model, int32_t first, int32_t end) const
   return true;
 }
 
+/// Whether all its segments have room beside what is pinned.
+bool FleetSimulation::fits(ModelId model) const {
+  int32_t frames = 0;
+  for (ModelId m = 0; m < count(); ++m) {
+    for (const SegmentFacts& segment : facts(m).segments) {
+      frames += m == model || segment.pinned ? segment.frames : 0;
+    }
+  }
+  return frames <= facts_.frames;
+}
+
 bool FleetSimulation::in_use(SegmentId id) const {
   return run_ && run_->model == id.model && reads(id.model, run_step_, run_->end_step, id.segment);
 }
@@ -442,10 +453,8 @@ void FleetSimulation::start(PassRun run) {
           run.model);
   check_choice(run);
   if (!report_.error.empty()) return;
-  if (class_of(run.model) == 0 && !rescued(run.model)) {
-    model.rescued_until_us = now_us_ + facts_.dwell_us;
-  }
-  if (run.model == turn_ && turn_ran_us_ < 0) turn_ran_us_ = now_us_;
+  const bool whole = !fits(run.model) || all_there(run.model, 0, facts(run.model).step_count());
+  if (run.model == turn_ && turn_ran_us_ < 0 && whole) turn_ran_us_ = now_us_;
   run_ = run;
   run_step_ = run.first_step;
   if (run.first_step == 0) model.batch = model.scheduler->next_batch(now_us_);

@@ -47,7 +47,8 @@ struct FleetReport {
 /// - a run yields at the next step to a critical process whose weights are there, and nobody runs
 ///   while somebody of a higher class could;
 /// - who wants to run loses memory only to who has the turn, which passes between models of one
-///   class no sooner than dwell_us after the first run;
+///   class no sooner than dwell_us after its first run with all weights there, nor, where all have
+///   room, before;
 /// - the schedulers' own invariants.
 FleetReport simulate_fleet(uint64_t seed, FleetBug bug = FleetBug::kNone);
 
