@@ -1,6 +1,7 @@
 #include "kernels/cuda/device_batch.h"
 
 #include "base/check.h"
+#include "kernels/cuda/read_host.h"
 
 #include <algorithm>
 
@@ -102,7 +103,7 @@ void stage_batch(const OpContext& context, const BatchView& view) {
   CHECK(std::ssize(view.sequences) <= context.limits.sequences);
   const int64_t bytes = write(view, layout, context.host.data());
   CHECK(bytes <= layout.end, "more pages than the context has");
-  context.stream.copy(context.scratch.data(), context.host.data(), static_cast<size_t>(bytes));
+  read_host(context, context.scratch.data(), context.host.data(), bytes);
 }
 
 }  // namespace neuros::kernels::cuda
