@@ -120,7 +120,7 @@ TEST(Executor, CarriesPagesToTheHostAndBackBeforeItComputes) {
   next.pages = {3};
   const sched::Batch back{.items = {next}, .moves = {{Kind::kIn, 3, 1}}};  // outlives the pass
   ASSERT_TRUE(moves.executor->begin_pass(back));
-  ASSERT_TRUE(moves.executor->run_steps(0, moves.executor->steps(), [] { return true; }));
+  ASSERT_TRUE(moves.executor->run_steps(0, moves.executor->steps(), true, [] { return true; }));
   ASSERT_TRUE(moves.executor->finish_pass());
   EXPECT_EQ(moves.logits(0), stays.logits(0));
   EXPECT_EQ(moves.stream.bytes_copied, 2 * static_cast<size_t>(moves.plan.kv.page_bytes));

@@ -110,15 +110,16 @@ base::Result<> Executor::begin_pass(const sched::Batch& batch) {
   return context_.stream.synchronize();
 }
 
-base::Result<int32_t> Executor::run_steps(int32_t first, int32_t end,
+base::Result<int32_t> Executor::run_steps(int32_t first, int32_t end, bool ahead,
                                           base::FunctionRef<bool()> go_on) {
   CHECK(first >= 0 && first < end && end <= steps());
   int32_t step = first;
   do {
     device::Event& done = *step_done_[static_cast<size_t>(step % 2)];
-    if (step >= first + 2) TRY(done.wait());
+    if (ahead && step >= first + 2) TRY(done.wait());
     run_step(step);
     done.record();
+    if (!ahead) TRY(done.wait());
   } while (++step < end && go_on());
   TRY(context_.stream.synchronize());
   return step;

@@ -41,8 +41,10 @@ class Executor {
   /// finish_pass(). Passes of other executors may run between two parts.
   base::Result<> begin_pass(const sched::Batch& batch);
   /// Runs the program's segments [first, end); returns where it stopped, which is after at least
-  /// one of them, and where `go_on` says no. What was run is done when this returns.
-  base::Result<int32_t> run_steps(int32_t first, int32_t end, base::FunctionRef<bool()> go_on);
+  /// one of them, and where `go_on` says no. What was run is done when this returns. `ahead`: one
+  /// is begun before `go_on` is asked, so that the device need not wait for the next.
+  base::Result<int32_t> run_steps(int32_t first, int32_t end, bool ahead,
+                                  base::FunctionRef<bool()> go_on);
   base::Result<> finish_pass();
   int32_t steps() const { return static_cast<int32_t>(step_ends_.size()); }
   /// Whether all rows of the pass are decode steps.

@@ -46,7 +46,16 @@ bool FleetThread::take_mail() {
 void FleetThread::report(const PagerReport& report) {
   {
     const std::lock_guard lock(mutex_);
+    const sched::SegmentId segment{report.model, report.segment};
+    if (report.job == PagerJob::kDrop) {
+      CHECK(report.result.has_value(), "memory that cannot be given back");
+    } else if (report.result) {
+      scheduler_.loaded(segment, now_us());
+    } else {
+      scheduler_.load_failed(segment, now_us());
+    }
     reports_.push_back(report);
+    page_meanwhile();
   }
   doorbell_.ring();
 }
@@ -54,28 +63,30 @@ void FleetThread::report(const PagerReport& report) {
 void FleetThread::expect(int32_t model, bool expected) {
   {
     const std::lock_guard lock(mutex_);
-    expectations_.emplace_back(model, expected);
+    scheduler_.expect(model, expected, now_us());
   }
   doorbell_.ring();
 }
 
+void FleetThread::page_meanwhile() {
+  if (!scheduler_.runs() || !somebody_waits()) return;
+  const sched::Decision decision = scheduler_.decide(now_us());
+  CHECK(!decision.run, "one run at a time");
+  carry_out(decision.moves);
+}
+
+bool FleetThread::somebody_waits() const {
+  for (size_t i = 0; i < members_.size(); ++i) {
+    if (scheduler_.waits_for_weights(static_cast<int32_t>(i))) return true;
+  }
+  return false;
+}
+
 void FleetThread::take_reports() {
   const std::lock_guard lock(mutex_);
-  const int64_t now = now_us();
-  for (const auto& [model, expected] : std::exchange(expectations_, {})) {
-    scheduler_.expect(model, expected, now);
-  }
   for (const PagerReport& report : std::exchange(reports_, {})) {
     if (observer_ != nullptr) observer_->on_transfer(report);
-    const sched::SegmentId segment{report.model, report.segment};
-    if (report.job == PagerJob::kDrop) {
-      CHECK(report.result.has_value(), "memory that cannot be given back");
-    } else if (report.result) {
-      scheduler_.loaded(segment, now);
-    } else {
-      scheduler_.load_failed(segment, now);
-      at(report.model).load_error = report.result.error().message;
-    }
+    if (!report.result) at(report.model).load_error = report.result.error().message;
   }
 }
 
@@ -158,6 +169,7 @@ void FleetThread::run(const sched::PassRun& run) {
   }
   if (!ends) return;
   const int64_t busy_us = std::exchange(member.pass_busy_us, 0);
+  if (member.prompt_rows == 0) member.decode_us = busy_us;
   member.model.dispatcher->finish_pass(came_to ? base::Result<>() : tl::unexpected(came_to.error()),
                                        busy_us);
 }
@@ -181,7 +193,7 @@ base::Result<int32_t> FleetThread::compute(const sched::PassRun& run) {
   const sched::Batch& batch = member.model.dispatcher->begin_pass();
   member.decode_rows = std::ranges::count_if(batch.items, &sched::BatchItem::decodes);
   member.prompt_rows = batch.tokens() - member.decode_rows;
-  if (!can_stop(batch) && run.end_step == executor.steps()) {
+  if (!can_stop(member, batch) && run.end_step == executor.steps()) {
     TRY(executor.forward(batch));
     return run.end_step;
   }
@@ -189,19 +201,29 @@ base::Result<int32_t> FleetThread::compute(const sched::PassRun& run) {
   return compute_steps(executor, run);
 }
 
-/// Alone there is nobody to stop for. Decode steps are short, and faster in one go, but those of
-/// many sequences are not, while somebody has critical requests.
-bool FleetThread::can_stop(const sched::Batch& batch) const {
-  constexpr int64_t kRowsLong = 16;
-  constexpr int64_t kCriticalUs = 10'000'000;
+/// Alone there is nobody to stop for. Decode steps are faster in one go, but while somebody has
+/// critical requests, those that take long are not.
+bool FleetThread::can_stop(const Member& member, const sched::Batch& batch) const {
+  constexpr int64_t kLongUs = 1'000;
   if (members_.size() == 1) return false;
   if (!batch.only_decodes()) return true;
-  return batch.tokens() >= kRowsLong && now_us() - critical_us_ < kCriticalUs;
+  return member.decode_us >= kLongUs && critical_about();
+}
+
+/// A step of a long prompt is a millisecond or more; one that was begun delays who is critical.
+bool FleetThread::runs_ahead(const Member& member) const {
+  constexpr int64_t kRowsLong = 256;
+  return member.decode_rows + member.prompt_rows < kRowsLong || !critical_about();
+}
+
+bool FleetThread::critical_about() const {
+  constexpr int64_t kRecentUs = 10'000'000;
+  return now_us() - critical_us_ < kRecentUs;
 }
 
 base::Result<int32_t> FleetThread::compute_steps(Executor& executor, const sched::PassRun& run) {
-  const int32_t came_to =
-      TRY(executor.run_steps(run.first_step, run.end_step, [this] { return go_on(); }));
+  const int32_t came_to = TRY(executor.run_steps(
+      run.first_step, run.end_step, runs_ahead(at(run.model)), [this] { return go_on(); }));
   if (came_to == executor.steps()) TRY(executor.finish_pass());
   return came_to;
 }

@@ -57,6 +57,7 @@ class FleetThread {
     sched::Demand told;
     int64_t pass_busy_us = 0;                  ///< of the pass, up to now
     int64_t decode_rows = 0, prompt_rows = 0;  ///< the same
+    int64_t decode_us = 0;                     ///< of the last pass without prompts
     int64_t blocked_since_us = -1;
     int64_t swap_us = 0;
     std::string load_error;  ///< its processes end with it as soon as it does not run
@@ -65,6 +66,10 @@ class FleetThread {
   /// False once a mailbox says stop.
   bool take_mail();
   void take_reports();
+  /// With mutex_ held, on any thread: weights that somebody waits for do not wait for the end of
+  /// the run in flight. Those that are only expected do, as what comes slows down what runs.
+  void page_meanwhile();
+  bool somebody_waits() const;
   void end_broken();
   void tell_demands();
   void count_swap(int64_t now_us);
@@ -75,7 +80,9 @@ class FleetThread {
   void tell_of(const sched::PassRun& run, int32_t came_to, int64_t started_us);
   base::Result<int32_t> compute(const sched::PassRun& run);
   /// Whether a pass of this batch can stop between two steps.
-  bool can_stop(const sched::Batch& batch) const;
+  bool can_stop(const Member& member, const sched::Batch& batch) const;
+  bool runs_ahead(const Member& member) const;
+  bool critical_about() const;
   base::Result<int32_t> compute_steps(Executor& executor, const sched::PassRun& run);
   bool go_on();
   Member& at(int32_t model) { return members_.at(static_cast<size_t>(model)); }
@@ -91,8 +98,7 @@ class FleetThread {
 
   mutable std::mutex mutex_;  ///< guards what follows, and swap_us of members
   sched::FleetScheduler scheduler_;
-  std::vector<PagerReport> reports_;
-  std::vector<std::pair<int32_t, bool>> expectations_;
+  std::vector<PagerReport> reports_;  ///< that the scheduler knows of already
 };
 
 }  // namespace neuros::runtime
