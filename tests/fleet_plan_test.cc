@@ -3,6 +3,7 @@
 #include "plan/fleet_plan.h"
 
 #include "builder/fleet_builder.h"
+#include "builder/synth.h"
 #include "kernels/op_table.h"
 #include "tiny_model.h"
 
@@ -12,6 +13,7 @@
 namespace neuros {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TinyModel;
 
@@ -122,6 +124,42 @@ TEST(FleetPlan, ShortensContextsBeforeItLetsAModelStream) {
     context = fleet->models[0].limits.context;
   }
   EXPECT_TRUE(streamed);
+}
+
+/// Two models of 10 MB of weights, and of as much for the keys and values of 2,600 positions.
+base::Result<plan::FleetPlan> plan_with_long_contexts(const formats::Checkpoint& checkpoint,
+                                                      int64_t memory_bytes, int32_t asked) {
+  std::vector<builder::FleetModelRequest> requests;
+  for (int i = 0; i < 2; ++i) {
+    plan::Program program = models::make_program(checkpoint).value();
+    program.context_trained = 16384;
+    requests.push_back({&checkpoint,
+                        std::move(program),
+                        {.workers = 2, .context = asked, .batch_tokens = 16, .sequences = 4}});
+  }
+  return builder::make_fleet_plan(std::move(requests), kernels::ref_ops(),
+                                  {.memory_bytes = memory_bytes, .least_frame_bytes = kFrame});
+}
+
+/// The contexts of the tightest plan whose weights all stay.
+std::vector<int32_t> contexts_before_weights_leave(const formats::Checkpoint& checkpoint,
+                                                   int32_t asked) {
+  std::vector<int32_t> contexts;
+  for (int64_t budget = int64_t{1} << 30; budget > 0; budget -= 1 << 20) {
+    const auto fleet = plan_with_long_contexts(checkpoint, budget, asked);
+    if (!fleet || fleet->pages()) break;
+    contexts.clear();
+    for (const plan::Plan& model : fleet->models) contexts.push_back(model.limits.context);
+  }
+  return contexts;
+}
+
+TEST(FleetPlan, ShortensAContextThatNobodyAskedForBeforeWeightsLeave) {
+  const std::string path = ::testing::TempDir() + "/long_context.gguf";
+  ASSERT_TRUE(builder::synthesise("llama-small:q8_0", path, nullptr).has_value());
+  const formats::Checkpoint checkpoint = formats::open_checkpoint(path).value();
+  EXPECT_THAT(contexts_before_weights_leave(checkpoint, 0), ElementsAre(4096, 4096));
+  EXPECT_THAT(contexts_before_weights_leave(checkpoint, 16384), ElementsAre(16384, 16384));
 }
 
 TEST(FleetPlan, SaysWhatIsNeededWhereNothingFits) {

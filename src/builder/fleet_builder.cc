@@ -14,6 +14,8 @@ namespace neuros::builder {
 namespace {
 
 constexpr int64_t kFrameBytesMost = int64_t{8} << 20;
+/// A context that nobody asked for becomes so short rather than that weights leave the device.
+constexpr int32_t kContextUsual = 4096;
 constexpr int64_t kSegmentFrames = 64;  ///< of a large model's layer; the last one is not full
 
 int64_t fixed_bytes(const plan::Plan& plan) {
@@ -115,26 +117,26 @@ ModelDemand FleetBuilder::demand_of(size_t index) const {
   const FleetModelRequest& model = models_[index];
   const plan::Plan& wished = wished_[index];
   const int32_t context = wished.limits.context;
-  const bool allowed = model.terms.context_min > 0;
-  const int32_t least = allowed ? std::min(context, model.terms.context_min) : context;
-  return {
-      .id = id_of(index),
-      .priority = model.terms.priority,
-      .pin = model.terms.pin,
-      .context = context,
-      .context_min = least,
-      .context_least = allowed || model.plan.context > 0 ? least : std::min(context, kContextLeast),
-      .full_contexts = full_contexts_of(wished),
-      .onload_bytes_per_s = request_.rates[static_cast<size_t>(model.terms.home)],
-      .scratch_bytes = model.plan.extra_scratch_bytes,
-      .levels = levels_[index].names(),
-      .groups = levels_[index].groups(),
-      .segment_bytes = levels_[index].segment_bytes(),
-      .steps = steps_of(wished),
-      .work_bytes = [&](int32_t tokens, int32_t contexts) {
-        return work_bytes_for(wished, ops_, model.plan, tokens, contexts) -
-               model.plan.extra_scratch_bytes;
-      }};
+  const bool allowed = model.terms.context_min > 0, asked = model.plan.context > 0;
+  const int32_t shorter = allowed ? model.terms.context_min : asked ? context : kContextUsual;
+  const int32_t least = std::min(context, shorter);
+  return {.id = id_of(index),
+          .priority = model.terms.priority,
+          .pin = model.terms.pin,
+          .context = context,
+          .context_min = least,
+          .context_least = allowed || asked ? least : std::min(context, kContextLeast),
+          .full_contexts = full_contexts_of(wished),
+          .onload_bytes_per_s = request_.rates[static_cast<size_t>(model.terms.home)],
+          .scratch_bytes = model.plan.extra_scratch_bytes,
+          .levels = levels_[index].names(),
+          .groups = levels_[index].groups(),
+          .segment_bytes = levels_[index].segment_bytes(),
+          .steps = steps_of(wished),
+          .work_bytes = [&](int32_t tokens, int32_t contexts) {
+            return work_bytes_for(wished, ops_, model.plan, tokens, contexts) -
+                   model.plan.extra_scratch_bytes;
+          }};
 }
 
 FleetDemand FleetBuilder::demand() const {
