@@ -34,6 +34,10 @@ struct OpTable {
 
   /// Scratch that suffices for every op of this table within the limits.
   int64_t (*scratch_bytes)(const OpLimits&) = nullptr;
+  /// How much of that, at the start of the scratch, stays from op to op and from pass to pass,
+  /// zeros at boot. The ops work in the end of the scratch, which anybody may use between two steps
+  /// of a pass; what is in between is never touched. Null: nothing stays.
+  int64_t (*kept_bytes)(const OpLimits&) = nullptr;
   /// Host memory that stage_batch needs; null: none.
   int64_t (*host_bytes)(const OpLimits&) = nullptr;
   /// Null where ops read the spans in their arguments.

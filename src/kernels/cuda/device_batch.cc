@@ -1,6 +1,7 @@
 #include "kernels/cuda/device_batch.h"
 
 #include "base/check.h"
+#include "kernels/cuda/ops.h"
 #include "kernels/cuda/read_host.h"
 
 #include <algorithm>
@@ -92,9 +93,9 @@ std::span<std::byte> pass_state(const OpContext& context) {
 }
 
 std::span<std::byte> op_scratch(const OpContext& context) {
-  const int64_t before = batch_bytes(context.limits) + pass_state_bytes(context.limits);
-  CHECK(before <= std::ssize(context.scratch));
-  return context.scratch.subspan(static_cast<size_t>(before));
+  const auto bytes = static_cast<size_t>(op_scratch_bytes(context.limits));
+  CHECK(bytes <= context.scratch.size());
+  return context.scratch.last(bytes);
 }
 
 void stage_batch(const OpContext& context, const BatchView& view) {

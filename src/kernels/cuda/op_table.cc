@@ -12,13 +12,12 @@
 namespace neuros::kernels {
 namespace {
 
+int64_t kept_bytes(const OpLimits& limits) {
+  return cuda::batch_bytes(limits) + cuda::pass_state_bytes(limits);
+}
+
 int64_t scratch_bytes(const OpLimits& limits) {
-  const int64_t products = cuda::linear_scratch_bytes(limits);
-  const int64_t op =
-      std::max({products + cuda::qkv_rope_scratch_bytes(limits),
-                cuda::attention_scratch_bytes(limits), cuda::step_scratch_bytes(limits),
-                cuda::top_logits_scratch_bytes(limits), cuda::conv1d_gelu_scratch_bytes(limits)});
-  return cuda::batch_bytes(limits) + cuda::pass_state_bytes(limits) + op;
+  return kept_bytes(limits) + cuda::op_scratch_bytes(limits);
 }
 
 /// Passes of decode steps alone repeat: their launches depend on the number of rows, and
@@ -56,6 +55,7 @@ OpTable make_table() {
   OpTable table;
   table.name = "cuda";
   table.scratch_bytes = scratch_bytes;
+  table.kept_bytes = kept_bytes;
   table.host_bytes = cuda::batch_bytes;
   table.stage_batch = cuda::stage_batch;
   table.recording_key = recording_key;
@@ -77,6 +77,15 @@ OpTable make_table() {
 }
 
 }  // namespace
+
+int64_t cuda::op_scratch_bytes(const OpLimits& limits) {
+  constexpr int64_t kAlignment = 256;
+  const int64_t most =
+      std::max({linear_scratch_bytes(limits) + qkv_rope_scratch_bytes(limits),
+                attention_scratch_bytes(limits), step_scratch_bytes(limits),
+                top_logits_scratch_bytes(limits), conv1d_gelu_scratch_bytes(limits)});
+  return (most + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 const OpTable* cuda_ops() {
   static const OpTable table = make_table();

@@ -25,6 +25,8 @@ void encoder_attention(const OpContext& context, const EncoderAttentionArgs& arg
 void finish_heads(const OpContext& context, const QkvRopeArgs& args, const float* k,
                   const float* v);
 
+/// What any op of the table needs of the end of the scratch, a multiple of 256.
+int64_t op_scratch_bytes(const OpLimits& limits);
 /// Scratch of qkv_rope beside that of its products, of attention, of top_logits and of conv1d_gelu.
 int64_t qkv_rope_scratch_bytes(const OpLimits& limits);
 int64_t attention_scratch_bytes(const OpLimits& limits);

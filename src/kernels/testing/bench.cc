@@ -95,13 +95,19 @@ std::unique_ptr<device::Stream> stream_for(const OpTable& table, const OpLimits&
   return std::move(*stream);
 }
 
+/// What a table keeps lies apart from what its ops work in.
+int64_t scratch_for(const OpTable& table, const OpLimits& limits) {
+  constexpr int64_t kGap = 4096;
+  return table.scratch_bytes(limits) + (table.kept_bytes == nullptr ? 0 : kGap);
+}
+
 }  // namespace
 
 Bench::Bench(const OpTable& table, const OpLimits& limits)
     : table_(table),
       limits_(limits),
       stream_(stream_for(table, limits)),
-      scratch_(table.scratch_bytes(limits)),
+      scratch_(scratch_for(table, limits)),
       host_(table.host_bytes == nullptr ? 0 : table.host_bytes(limits)) {}
 
 Bench::~Bench() = default;
