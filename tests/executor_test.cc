@@ -46,6 +46,11 @@ kernels::OpTable far_ops(kernels::TopLogitsFn top_logits) {
   return table;
 }
 
+runtime::WorkArena reserve_work(const plan::Plan& plan, device::Device& device) {
+  const plan::Plan* const plans[] = {&plan};
+  return std::move(*runtime::WorkArena::reserve(plans, device));
+}
+
 /// A booted tiny model without an engine.
 struct Machine {
   explicit Machine(const kernels::OpTable& table)
@@ -53,7 +58,8 @@ struct Machine {
         device(std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}))),
         plan(model.plan(ops, {.host_pages = 2})),
         stream(std::move(*device->create_stream())),
-        arenas(std::move(*runtime::Arenas::reserve(plan.memory, *device))) {
+        work(reserve_work(plan, *device)),
+        arenas(std::move(*runtime::Arenas::reserve(plan.memory, *device, work.of(0)))) {
     CHECK(
         runtime::pack_weights(plan, model.checkpoint(), ops, {*device, stream, arenas.weights}, {})
             .has_value());
@@ -71,6 +77,7 @@ struct Machine {
   std::unique_ptr<device::Device> device;
   plan::Plan plan;
   CountingStream stream;
+  runtime::WorkArena work;
   runtime::Arenas arenas;
   std::optional<runtime::Executor> executor;
 };

@@ -7,6 +7,8 @@
 #include "kernels/op_table.h"
 #include "tiny_model.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -37,11 +39,12 @@ base::Result<plan::FleetPlan> plan_for(int64_t memory_bytes, int32_t context = 0
 }
 
 int64_t sum_of_fixed(const plan::FleetPlan& fleet) {
-  int64_t sum = 0;
+  int64_t own = 0, shared = 0;
   for (const plan::Plan& model : fleet.models) {
-    sum += model.memory.kv + model.memory.activations + model.memory.scratch;
+    own += model.memory.kv + model.memory.activations + model.memory.scratch;
+    shared = std::max(shared, model.memory.shared);
   }
-  return sum;
+  return own + shared;
 }
 
 /// The largest, to a few KiB, that weights share frames under.
@@ -61,6 +64,51 @@ TEST(FleetPlan, KeepsAllWeightsWhereEverythingFits) {
   EXPECT_LE(fleet->device_bytes(), int64_t{64} << 20);
   EXPECT_EQ(fleet->device_bytes(),
             sum_of_fixed(*fleet) + static_cast<int64_t>(kModels) * fleet->models[0].memory.weights);
+}
+
+/// The plan of one of the models alone, with as much memory as it takes.
+plan::Plan plan_alone() {
+  static const TinyModel tiny;
+  auto program = models::make_program(tiny.checkpoint());
+  auto plan = builder::make_plan(
+      tiny.checkpoint(), std::move(*program), kernels::ref_ops(),
+      {.workers = 2, .memory_bytes = int64_t{64} << 20, .batch_tokens = 16, .sequences = 4});
+  CHECK(plan.has_value());
+  return std::move(*plan);
+}
+
+TEST(FleetPlan, GivesModelsTheMemoryThatTheyTakeInTurn) {
+  const plan::Plan alone = plan_alone();
+  const auto fleet = plan_for(int64_t{64} << 20);
+  ASSERT_TRUE(fleet.has_value());
+  EXPECT_EQ(alone.memory.shared, 0);
+  const int64_t freed =
+      static_cast<int64_t>(kModels) * alone.memory.arena_bytes() - fleet->device_bytes();
+  EXPECT_GT(freed, alone.memory.activations) << "two of three shares of it and of scratch";
+  EXPECT_THAT(plan::describe(*fleet), HasSubstr("activations: 3 models share "));
+
+  const auto same = plan_for(fleet->device_bytes());
+  ASSERT_TRUE(same.has_value()) << "models apart would not fit";
+  EXPECT_FALSE(same->pages());
+  for (const plan::Plan& model : same->models) {
+    EXPECT_EQ(model.kv.pages, alone.kv.pages);
+    EXPECT_EQ(model.limits.context, alone.limits.context);
+  }
+}
+
+TEST(FleetPlan, OfOneModelIsThatOfTheModelAlone) {
+  static const TinyModel tiny;
+  std::vector<builder::FleetModelRequest> requests;
+  requests.push_back({&tiny.checkpoint(),
+                      *models::make_program(tiny.checkpoint()),
+                      {.workers = 2, .batch_tokens = 16, .sequences = 4}});
+  const auto fleet = builder::make_fleet_plan(std::move(requests), kernels::ref_ops(),
+                                              {.memory_bytes = int64_t{64} << 20,
+                                               .kv_host = {.bytes = 0, .free_bytes = 0},
+                                               .least_frame_bytes = kFrame});
+  ASSERT_TRUE(fleet.has_value()) << fleet.error().message;
+  EXPECT_EQ(plan::describe_json(fleet->models[0]), plan::describe_json(plan_alone()));
+  EXPECT_EQ(fleet->memory.shared, 0);
 }
 
 TEST(FleetPlan, PagesAndTakesEveryByteOfTheBudgetIntoAccount) {

@@ -64,13 +64,16 @@ class FleetTest : public ::testing::Test {
   /// Weights of one model take `frames_per_model` frames: one for each of its segments.
   static constexpr size_t kFramesPerModel = 4;
 
-  /// `stays`: a model whose weights never leave the device.
+  /// `stays`: a model whose weights never leave the device. Where weights share memory,
+  /// activations do, too.
   base::Result<> boot(size_t frames, runtime::WeightTier home,
-                      const testing::TinyLimits& limits = {}, std::optional<size_t> stays = {}) {
+                      const testing::TinyLimits& given = {}, std::optional<size_t> stays = {}) {
     device_ = std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}));
+    testing::TinyLimits limits = given;
+    limits.step_memory = frames > 0 ? plan::Region::kShared : plan::Region::kOwn;
     std::vector<runtime::FleetMember> members;
     for (size_t i = 0; i < kModels; ++i) {
-      members.push_back({.plan = plan(*models_[i], limits),
+      members.push_back({.plan = plan_of(*models_[i], limits),
                          .checkpoint = &checkpoints_[i],
                          .home = home,
                          .stays = stays == i});
@@ -85,7 +88,7 @@ class FleetTest : public ::testing::Test {
     return {};
   }
 
-  static plan::Plan plan(const TinyModel& model, const testing::TinyLimits& limits) {
+  static plan::Plan plan_of(const TinyModel& model, const testing::TinyLimits& limits) {
     return model.plan(*runtime::find_op_table("ref"), limits, 2, kFrameBytes);
   }
 

@@ -49,8 +49,17 @@ TEST_F(PlanCheck, KnowsItsKernels) {
 }
 
 TEST_F(PlanCheck, GivesKernelsTheScratchTheyNeed) {
-  EXPECT_THAT(refused([](plan::Plan& p) { p.memory.scratch = 64; }),
-              HasSubstr("64 bytes of scratch, kernels ref need"));
+  EXPECT_THAT(refused([](plan::Plan& p) { p.memory.scratch = 256; }),
+              HasSubstr("256 bytes of scratch, kernels ref need"));
+}
+
+TEST_F(PlanCheck, KnowsWhatKernelsKeepApartFromWhatModelsTakeInTurn) {
+  const plan::Plan shared = tiny_.plan(kernels::ref_ops(), {.step_memory = plan::Region::kShared});
+  EXPECT_EQ(refused([&](plan::Plan& p) { p = shared; }), "");
+  EXPECT_THAT(refused([&](plan::Plan& p) { p = shared, p.memory.scratch = 256; }),
+              HasSubstr("256 bytes of scratch of its own, kernels ref keep 0"));
+  EXPECT_THAT(refused([&](plan::Plan& p) { p = shared, p.memory.shared -= 256; }),
+              HasSubstr("bytes of scratch that models take in turn, kernels ref need"));
 }
 
 TEST_F(PlanCheck, KnowsNoChoiceThatTheKernelsHaveNot) {

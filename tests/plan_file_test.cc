@@ -85,8 +85,7 @@ void expect_survives(const plan::FleetPlan& fleet) {
 }
 
 TEST(PlanFile, GivesBackThePlan) {
-  for (const char* spec :
-       {"llama-1b:q4_k_m", "qwen2-7b:bf16", "qwen3-8b:q8_0", "llama-8b:tq2_0"}) {
+  for (const char* spec : {"llama-1b:q4_k_m", "qwen2-7b:bf16", "qwen3-8b:q8_0", "llama-8b:tq2_0"}) {
     expect_survives(plan_of_specs({spec}, int64_t{1} << 40));
   }
   expect_survives(tiny_fleet());
@@ -171,6 +170,15 @@ plan::LogitsOp& logits(plan::FleetPlan& fleet) {
   return std::get<plan::LogitsOp>(fleet.models[0].program.segments.back().ops[0]);
 }
 
+/// Values of a step, both alive while attention runs.
+plan::ValuePlacement& query(plan::FleetPlan& fleet) {
+  return fleet.models[0].values[static_cast<size_t>(qkv(fleet).out)];
+}
+plan::ValuePlacement& attended(plan::FleetPlan& fleet) {
+  const auto& op = std::get<plan::AttentionOp>(fleet.models[0].program.segments[1].ops[1]);
+  return fleet.models[0].values[static_cast<size_t>(op.out)];
+}
+
 std::vector<Wrong> wrongs() {
   using Fleet = plan::FleetPlan&;
   constexpr int64_t kHuge = int64_t{1} << 62;
@@ -228,8 +236,24 @@ std::vector<Wrong> wrongs() {
   };
 }
 
-TEST(PlanFile, NamesWhatIsWrong) {
-  for (const Wrong& wrong : wrongs()) {
+/// Of the memory in which passes work.
+std::vector<Wrong> wrong_work() {
+  using Fleet = plan::FleetPlan&;
+  return {
+      {"left to the next step",
+       [](Fleet f) { f.models[0].values[0].region = plan::Region::kShared; },
+       "value hidden: in the memory that models take in turn, though step 0 leaves it to step 3"},
+      {"at once in turn", [](Fleet f) { query(f).offset = attended(f).offset; }, "shares memory"},
+      {"beyond the region", [](Fleet f) { query(f).offset = f.models[0].memory.shared; }, "offset"},
+      {"small region", [](Fleet f) { f.models[0].memory.shared = 256; }, "offset 0"},
+      {"region of all", [](Fleet f) { f.memory.shared += 256; }, "memory that models take in turn"},
+      {"half a part", [](Fleet f) { f.models[0].memory.scratch += 64; }, "beyond whole 256"},
+      {"half a region", [](Fleet f) { f.models[0].memory.shared += 64; }, "beyond whole 256"},
+  };
+}
+
+void expect_refused(const std::vector<Wrong>& wrongs) {
+  for (const Wrong& wrong : wrongs) {
     plan::FleetPlan fleet = tiny_fleet();
     wrong.make(fleet);
     const auto read = plan::read_plan(plan::write_plan(fleet));
@@ -237,6 +261,14 @@ TEST(PlanFile, NamesWhatIsWrong) {
     EXPECT_THAT(read.error().message, HasSubstr(wrong.error)) << wrong.what;
     EXPECT_THAT(read.error().message, HasSubstr("plan: ")) << wrong.what;
   }
+}
+
+TEST(PlanFile, NamesWhatIsWrong) {
+  expect_refused(wrongs());
+}
+
+TEST(PlanFile, NamesWhatModelsCannotTakeInTurn) {
+  expect_refused(wrong_work());
 }
 
 TEST(MapHash, ChangesWithEveryOffsetAndNotWithNames) {
@@ -254,6 +286,8 @@ TEST(MapHash, ChangesWithEveryOffsetAndNotWithNames) {
   EXPECT_TRUE(changes([](auto& f) { f.models[0].kv.pages -= 1; }));
   EXPECT_TRUE(changes([](auto& f) { f.frames -= 1; }));
   EXPECT_TRUE(changes([](auto& f) { f.memory.scratch += 64; }));
+  EXPECT_TRUE(changes([](auto& f) { f.memory.shared += 256; }));
+  EXPECT_TRUE(changes([](auto& f) { f.models[0].values[0].region = plan::Region::kShared; }));
   EXPECT_FALSE(changes([](auto& f) { f.models[0].program.name = "other"; }));
 }
 

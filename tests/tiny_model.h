@@ -1,6 +1,6 @@
 #pragma once
 
-/// A random Llama of two layers in memory, and plans for it with limits of the test's choice.
+/// A random Llama of a few layers in memory, and plans for it with limits of the test's choice.
 
 #include "base/check.h"
 #include "builder/builder.h"
@@ -26,34 +26,43 @@ struct TinyLimits {
   int32_t pages = 64;
   int32_t page_tokens = 16;  ///< the CPU tables take multiples of 16 only
   int32_t host_pages = 0;
+  plan::Region step_memory = plan::Region::kOwn;
+};
+
+struct TinyShape {
+  int64_t hidden = 32, feed_forward = 64;  ///< multiples of 32
+  int layers = 2;
+  base::DType down = base::DType::kQ8_0;  ///< type of the last matrix of a layer
 };
 
 class TinyModel {
  public:
   static constexpr int32_t kVocabulary = 90;
 
-  explicit TinyModel(uint32_t seed = 1234) : random_(seed) {
+  explicit TinyModel(uint32_t seed = 1234, const TinyShape& shape = {}) : random_(seed) {
+    const int64_t hidden = shape.hidden, feed_forward = shape.feed_forward;
     checkpoint_.path = "tiny.gguf";
     auto& m = checkpoint_.metadata;
     m.set("general.architecture", std::string("llama"));
-    m.set("llama.embedding_length", int64_t{32});
-    m.set("llama.feed_forward_length", int64_t{64});
-    m.set("llama.block_count", int64_t{2});
+    m.set("llama.embedding_length", hidden);
+    m.set("llama.feed_forward_length", feed_forward);
+    m.set("llama.block_count", int64_t{shape.layers});
     m.set("llama.attention.head_count", int64_t{4});
     m.set("llama.attention.head_count_kv", int64_t{2});
     m.set("llama.context_length", int64_t{256});
-    add("token_embd.weight", {kVocabulary, 32}, base::DType::kQ8_0);
-    add("output_norm.weight", {32}, base::DType::kF32);
-    for (const std::string layer : {"blk.0.", "blk.1."}) {
-      add(layer + "attn_q.weight", {32, 32}, base::DType::kF32);
-      add(layer + "attn_k.weight", {16, 32}, base::DType::kQ8_0);
-      add(layer + "attn_v.weight", {16, 32}, base::DType::kQ4_0);
-      add(layer + "attn_output.weight", {32, 32}, base::DType::kQ8_0);
-      add(layer + "attn_norm.weight", {32}, base::DType::kF32);
-      add(layer + "ffn_norm.weight", {32}, base::DType::kF32);
-      add(layer + "ffn_gate.weight", {64, 32}, base::DType::kQ4_0);
-      add(layer + "ffn_up.weight", {64, 32}, base::DType::kF32);
-      add(layer + "ffn_down.weight", {32, 64}, base::DType::kQ8_0);
+    add("token_embd.weight", {kVocabulary, hidden}, base::DType::kQ8_0);
+    add("output_norm.weight", {hidden}, base::DType::kF32);
+    for (int i = 0; i < shape.layers; ++i) {
+      const std::string layer = "blk." + std::to_string(i) + ".";
+      add(layer + "attn_q.weight", {hidden, hidden}, base::DType::kF32);
+      add(layer + "attn_k.weight", {hidden / 2, hidden}, base::DType::kQ8_0);
+      add(layer + "attn_v.weight", {hidden / 2, hidden}, base::DType::kQ4_0);
+      add(layer + "attn_output.weight", {hidden, hidden}, base::DType::kQ8_0);
+      add(layer + "attn_norm.weight", {hidden}, base::DType::kF32);
+      add(layer + "ffn_norm.weight", {hidden}, base::DType::kF32);
+      add(layer + "ffn_gate.weight", {feed_forward, hidden}, base::DType::kQ4_0);
+      add(layer + "ffn_up.weight", {feed_forward, hidden}, base::DType::kF32);
+      add(layer + "ffn_down.weight", {hidden, feed_forward}, shape.down);
     }
   }
 
@@ -82,6 +91,7 @@ class TinyModel {
     request.batch_tokens = limits.batch_tokens;
     request.sequences = limits.sequences;
     request.segment_alignment = segment_alignment;
+    request.step_memory = limits.step_memory;
     auto program = models::make_program(checkpoint_);
     CHECK(program.has_value());
     auto plan = builder::make_plan(checkpoint_, std::move(*program), ops, request);

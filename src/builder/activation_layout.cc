@@ -1,12 +1,15 @@
 #include "builder/activation_layout.h"
 
+#include "plan/lifetimes.h"
+
 #include <algorithm>
-#include <numeric>
+#include <functional>
 #include <vector>
 
 namespace neuros::builder {
 namespace {
 
+using plan::Region;
 using plan::ValuePlacement;
 
 int64_t value_bytes(const plan::Value& value, const plan::BatchLimits& limits) {
@@ -16,24 +19,17 @@ int64_t value_bytes(const plan::Value& value, const plan::BatchLimits& limits) {
   return (bytes + 63) / 64 * 64;
 }
 
-/// First and last op that touches each value, counted over all segments.
-std::vector<ValuePlacement> lifetimes(const plan::Plan& plan) {
+/// All at offset 0 of the region that they will lie in.
+std::vector<ValuePlacement> unplaced(const plan::Plan& plan, Region of_steps) {
   std::vector<ValuePlacement> values;
-  for (const plan::Value& value : plan.program.values) {
-    values.push_back({value.name, 0, value_bytes(value, plan.limits), INT32_MAX, -1});
-  }
-  int32_t number = 0;
-  for (const plan::Segment& segment : plan.program.segments) {
-    for (const plan::Op& op : segment.ops) {
-      std::vector<plan::ValueId> touched = plan::reads_of(op);
-      for (plan::ValueId id : plan::writes_of(op)) touched.push_back(id);
-      for (plan::ValueId id : touched) {
-        ValuePlacement& value = values[static_cast<size_t>(id)];
-        value.first_op = std::min(value.first_op, number);
-        value.last_op = std::max(value.last_op, number);
-      }
-      ++number;
-    }
+  const std::vector<plan::Lifetime> lifetimes = plan::lifetimes(plan.program);
+  for (size_t i = 0; i < lifetimes.size(); ++i) {
+    const plan::Value& value = plan.program.values[i];
+    values.push_back({.name = value.name,
+                      .bytes = value_bytes(value, plan.limits),
+                      .first_op = lifetimes[i].first_op,
+                      .last_op = lifetimes[i].last_op,
+                      .region = lifetimes[i].is_within_a_step() ? of_steps : Region::kOwn});
   }
   return values;
 }
@@ -58,22 +54,29 @@ int64_t lowest_free(const ValuePlacement& value, const std::vector<const ValuePl
   return offset;
 }
 
+/// Places the values of a region; its bytes.
+int64_t place(std::vector<ValuePlacement>& values, Region region) {
+  std::vector<ValuePlacement*> order;
+  for (ValuePlacement& value : values) {
+    if (value.region == region) order.push_back(&value);
+  }
+  std::ranges::stable_sort(order, std::greater<>(), &ValuePlacement::bytes);
+  std::vector<const ValuePlacement*> placed;
+  int64_t end = 0;
+  for (ValuePlacement* value : order) {
+    value->offset = lowest_free(*value, placed);
+    placed.push_back(value);
+    end = std::max(end, value->offset + value->bytes);
+  }
+  return plan::work_aligned(end);
+}
+
 }  // namespace
 
-void lay_out_activations(plan::Plan& plan) {
-  plan.values = lifetimes(plan);
-  std::vector<size_t> order(plan.values.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return plan.values[a].bytes > plan.values[b].bytes; });
-  std::vector<const ValuePlacement*> placed;
-  plan.memory.activations = 0;
-  for (size_t index : order) {
-    ValuePlacement& value = plan.values[index];
-    value.offset = lowest_free(value, placed);
-    placed.push_back(&value);
-    plan.memory.activations = std::max(plan.memory.activations, value.offset + value.bytes);
-  }
+void lay_out_activations(plan::Plan& plan, Region of_steps) {
+  plan.values = unplaced(plan, of_steps);
+  plan.memory.activations = place(plan.values, Region::kOwn);
+  plan.memory.shared = place(plan.values, Region::kShared);
 }
 
 }  // namespace neuros::builder

@@ -82,9 +82,22 @@ kernels::OpLimits op_limits(const plan::Plan& plan) {
   return limits;
 }
 
-void size_for_limits(const kernels::OpTable& ops, int64_t extra_scratch, plan::Plan& plan) {
-  lay_out_activations(plan);
-  plan.memory.scratch = (ops.scratch_bytes(op_limits(plan)) + extra_scratch + 63) / 64 * 64;
+/// What the kernels keep in their scratch is the model's own, wherever the rest lies.
+void size_scratch(const kernels::OpTable& ops, const PlanRequest& request, plan::Plan& plan) {
+  const kernels::OpLimits limits = op_limits(plan);
+  const int64_t all = ops.scratch_bytes(limits) + request.extra_scratch_bytes;
+  if (request.step_memory == plan::Region::kOwn) {
+    plan.memory.scratch = plan::work_aligned(all);
+    return;
+  }
+  const int64_t kept = ops.kept_bytes == nullptr ? 0 : ops.kept_bytes(limits);
+  plan.memory.scratch = plan::work_aligned(kept);
+  plan.memory.shared += plan::work_aligned(all - kept);
+}
+
+void size_for_limits(const kernels::OpTable& ops, const PlanRequest& request, plan::Plan& plan) {
+  lay_out_activations(plan, request.step_memory);
+  size_scratch(ops, request, plan);
   if (ops.host_bytes == nullptr) return;
   plan.memory.arenas_on_host = false;
   const int64_t rows = plan.limits.logit_rows;
@@ -104,22 +117,27 @@ void size_kv(const PlanRequest& request, plan::Plan& plan) {
   plan.kv = {request.kv_dtype, kPageTokens, 0, layout.page_bytes()};
 }
 
+int64_t bytes_besides_kv(const plan::MemoryPlan& memory) {
+  return memory.arena_bytes() - memory.kv;
+}
+
 tl::unexpected<base::Error> infeasible(const plan::Plan& plan, int64_t budget) {
   const plan::MemoryPlan& m = plan.memory;
   const int64_t kv = pages_of(plan.limits.context) * plan.kv.page_bytes;
-  return base::fail("plan: needs " + base::mebibytes(m.weights + m.activations + m.scratch + kv) +
-                        " (weights " + base::mebibytes(m.weights) + ", activations " +
+  const std::string shared =
+      m.shared > 0 ? ", shared with others " + base::mebibytes(m.shared) : "";
+  return base::fail("plan: needs " + base::mebibytes(bytes_besides_kv(m) + kv) + " (weights " +
+                        base::mebibytes(m.weights) + ", activations " +
                         base::mebibytes(m.activations) + ", scratch " + base::mebibytes(m.scratch) +
-                        ", KV of one context of " + std::to_string(plan.limits.context) + " " +
-                        base::mebibytes(kv) + "), budget " + base::mebibytes(budget),
+                        shared + ", KV of one context of " + std::to_string(plan.limits.context) +
+                        " " + base::mebibytes(kv) + "), budget " + base::mebibytes(budget),
                     base::ErrorKind::kOutOfMemory);
 }
 
 /// As many KV pages as are useful and fit; false if not even one full context does.
 bool grant_pages(const PlanRequest& request, int64_t budget, plan::Plan& plan) {
   const int32_t contexts = request.full_contexts > 0 ? request.full_contexts : kFullContextsDefault;
-  const int64_t fixed = plan.memory.weights + plan.memory.activations + plan.memory.scratch;
-  const int64_t fitting = (budget - fixed) / plan.kv.page_bytes;
+  const int64_t fitting = (budget - bytes_besides_kv(plan.memory)) / plan.kv.page_bytes;
   const int64_t useful =
       int64_t{pages_of(plan.limits.context)} * std::min(contexts, plan.limits.sequences);
   if (fitting < pages_of(plan.limits.context)) return false;
@@ -166,7 +184,7 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   size_kv(request, plan);
   const int64_t budget = TRY(budget_besides_kv_host(request.memory_bytes, request.kv_host, ops));
   for (;;) {
-    size_for_limits(ops, request.extra_scratch_bytes, plan);
+    size_for_limits(ops, request, plan);
     if (grant_pages(request, budget, plan)) break;
     const int32_t shorter = plan.limits.context / 2;
     if (request.context > 0 || shorter < kContextLeast) {
@@ -183,14 +201,15 @@ base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::
   return plan;
 }
 
-int64_t work_bytes_for(plan::Plan plan, const kernels::OpTable& ops, PlanRequest request,
-                       int32_t context, int32_t full_contexts) {
+WorkBytes work_bytes_for(plan::Plan plan, const kernels::OpTable& ops, PlanRequest request,
+                         int32_t context, int32_t full_contexts) {
   plan.limits.context = context;
   request.full_contexts = full_contexts;
-  size_for_limits(ops, request.extra_scratch_bytes, plan);
+  size_for_limits(ops, request, plan);
   CHECK(grant_pages(request, int64_t{1} << 60, plan),
         "there is memory enough for any number of pages");
-  return plan.memory.kv + plan.memory.activations + plan.memory.scratch;
+  return {.own = plan.memory.kv + plan.memory.activations + plan.memory.scratch,
+          .shared = plan.memory.shared};
 }
 
 int32_t full_contexts_of(const plan::Plan& plan) {

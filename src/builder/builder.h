@@ -4,6 +4,7 @@
 
 #include "base/dtype.h"
 #include "base/result.h"
+#include "builder/work_bytes.h"
 #include "formats/checkpoint.h"
 #include "kernels/choice_table.h"
 #include "kernels/op_table.h"
@@ -48,6 +49,9 @@ struct PlanRequest {
   base::DType kv_dtype = base::DType::kF16;
   WeightTypes weight_types{};       ///< of matrices that do not keep the type of the file
   int64_t extra_scratch_bytes = 0;  ///< device memory on top of what the program needs
+  /// Whose memory activations and scratch lie in that no step of a pass leaves to the next one:
+  /// shared where other models of the device take turns.
+  plan::Region step_memory = plan::Region::kOwn;
   KvHostRequest kv_host{};  ///< counts against the budget where the device's memory is the host's
   /// What segments begin at multiples of: of a model that is paged, the size of a frame of memory.
   int64_t segment_alignment = plan::kSegmentAlignment;
@@ -60,10 +64,10 @@ struct PlanRequest {
 base::Result<plan::Plan> make_plan(const formats::Checkpoint& checkpoint, plan::Program program,
                                    const kernels::OpTable& ops, const PlanRequest& request);
 
-/// KV pages, activations and scratch that make_plan would reserve for `plan`, made by it with
+/// What make_plan would reserve for `plan`, made by it with
 /// `request`, if that asked for this context and so much room for keys and values.
-int64_t work_bytes_for(plan::Plan plan, const kernels::OpTable& ops, PlanRequest request,
-                       int32_t context, int32_t full_contexts);
+WorkBytes work_bytes_for(plan::Plan plan, const kernels::OpTable& ops, PlanRequest request,
+                         int32_t context, int32_t full_contexts);
 /// Full contexts that the KV pages of a plan hold.
 int32_t full_contexts_of(const plan::Plan& plan);
 

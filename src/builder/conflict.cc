@@ -75,7 +75,8 @@ class Conflict {
                       : "a layer at a time of weights of " + base::mebibytes(weights);
     if (model.levels.size() > 1) text += " at the least precision, " + model.levels.back();
     const ModelGrant floor = floor_of(model);
-    text += ", " + base::mebibytes(work_bytes(model, floor) - model.scratch_bytes) + " to work";
+    const WorkBytes work = work_bytes(model, floor);
+    text += ", " + base::mebibytes(work.own + work.shared - model.scratch_bytes) + " to work";
     if (asks_context) text += " with a context of " + std::to_string(floor.context);
     if (model.scratch_bytes > 0) text += ", scratch of " + base::mebibytes(model.scratch_bytes);
     return text + ")";

@@ -2,6 +2,7 @@
 
 /// What models ask of the memory that they share, and what they are granted of it.
 
+#include "builder/work_bytes.h"
 #include "plan/fleet_plan.h"
 #include "sched/ids.h"
 
@@ -39,7 +40,7 @@ struct ModelDemand {
   std::vector<int64_t> segment_bytes{};  ///< of each segment, what never changes
   std::vector<std::vector<int32_t>> steps{};  ///< of a pass: the segments that each reads
   /// KV pages, activations and scratch of the program for so many full contexts of that length.
-  std::function<int64_t(int32_t context, int32_t full_contexts)> work_bytes{};
+  std::function<WorkBytes(int32_t context, int32_t full_contexts)> work_bytes{};
 };
 
 struct FleetDemand {

@@ -18,10 +18,6 @@ constexpr int64_t kFrameBytesMost = int64_t{8} << 20;
 constexpr int32_t kContextUsual = 4096;
 constexpr int64_t kSegmentFrames = 64;  ///< of a large model's layer; the last one is not full
 
-int64_t fixed_bytes(const plan::Plan& plan) {
-  return plan.memory.kv + plan.memory.activations + plan.memory.scratch;
-}
-
 /// Of all models in one process. Boot loads one after the other.
 plan::MemoryPlan sum_of_memory(const plan::FleetPlan& fleet) {
   const SharedProcess shared = shared_process(fleet.models.front());
@@ -34,6 +30,7 @@ plan::MemoryPlan sum_of_memory(const plan::FleetPlan& fleet) {
     sum.kv += memory.kv;
     sum.activations += memory.activations;
     sum.scratch += memory.scratch;
+    sum.shared = std::max(sum.shared, memory.shared);
     sum.host += memory.host;
     sum.kv_host += memory.kv_host;
     sum.staging = std::max(sum.staging, memory.staging);
@@ -50,7 +47,10 @@ class FleetBuilder {
  public:
   FleetBuilder(std::vector<FleetModelRequest> models, const kernels::OpTable& ops,
                const FleetRequest& request)
-      : models_(std::move(models)), ops_(ops), request_(request) {}
+      : models_(std::move(models)), ops_(ops), request_(request) {
+    if (models_.size() < 2) return;  // nobody to take turns with
+    for (FleetModelRequest& model : models_) model.plan.step_memory = plan::Region::kShared;
+  }
 
   base::Result<plan::FleetPlan> build();
 
@@ -59,6 +59,7 @@ class FleetBuilder {
   int64_t frame_bytes() const;
   std::string id_of(size_t model) const;
   ModelDemand demand_of(size_t model) const;
+  WorkBytes work_bytes_of(size_t model, int32_t context, int32_t full_contexts) const;
   FleetDemand demand() const;
   base::Result<plan::FleetPlan> plan_for(const Agreement& agreement) const;
   void add_allocations(plan::FleetPlan& fleet) const;
@@ -70,6 +71,17 @@ class FleetBuilder {
   std::vector<plan::Plan> wished_;  ///< as if there were memory enough, weights as in the file
   std::vector<PrecisionLevels> levels_;
 };
+
+/// What models take in turn, against memory of its own for each.
+void explain_sharing(plan::FleetPlan& fleet) {
+  int64_t apart = 0;
+  for (const plan::Plan& model : fleet.models) apart += model.memory.shared;
+  if (apart == 0) return;
+  const int64_t shared = fleet.memory.shared;
+  fleet.reasons.push_back("activations: " + std::to_string(fleet.models.size()) + " models share " +
+                          base::mebibytes(shared) + ", " + base::mebibytes(apart - shared) +
+                          " less than apart");
+}
 
 std::vector<std::vector<int32_t>> steps_of(const plan::Plan& plan) {
   std::vector<std::vector<int32_t>> steps;
@@ -133,10 +145,18 @@ ModelDemand FleetBuilder::demand_of(size_t index) const {
           .groups = levels_[index].groups(),
           .segment_bytes = levels_[index].segment_bytes(),
           .steps = steps_of(wished),
-          .work_bytes = [&](int32_t tokens, int32_t contexts) {
-            return work_bytes_for(wished, ops_, model.plan, tokens, contexts) -
-                   model.plan.extra_scratch_bytes;
+          .work_bytes = [this, index](int32_t tokens, int32_t contexts) {
+            return work_bytes_of(index, tokens, contexts);
           }};
+}
+
+/// Without what is asked for on top, which a demand has by itself.
+WorkBytes FleetBuilder::work_bytes_of(size_t index, int32_t context, int32_t full_contexts) const {
+  const PlanRequest& request = models_[index].plan;
+  WorkBytes bytes = work_bytes_for(wished_[index], ops_, request, context, full_contexts);
+  const bool shares = request.step_memory == plan::Region::kShared;
+  (shares ? bytes.shared : bytes.own) -= request.extra_scratch_bytes;
+  return bytes;
 }
 
 FleetDemand FleetBuilder::demand() const {
@@ -169,9 +189,10 @@ base::Result<plan::FleetPlan> FleetBuilder::plan_for(const Agreement& agreement)
       fleet.models.back().reasons.push_back("weights: quantised by their author, as they are");
     }
   }
-  if (pages) add_frames(agreement, fleet);
-  add_allocations(fleet);
   fleet.memory = sum_of_memory(fleet);
+  if (pages) add_frames(agreement, fleet);
+  explain_sharing(fleet);
+  add_allocations(fleet);
   CHECK(fleet.device_bytes() <= request_.memory_bytes, "what was agreed on fits");
   return fleet;
 }
@@ -206,12 +227,11 @@ void FleetBuilder::add_allocations(plan::FleetPlan& fleet) const {
 
 /// All memory that is left is for weights, as far as there are so many.
 void FleetBuilder::add_frames(const Agreement& agreement, plan::FleetPlan& fleet) const {
-  int64_t fixed = 0, all = 0;
-  for (const plan::Plan& model : fleet.models) {
-    fixed += fixed_bytes(model);
-    all += fleet.frames_of(model);
-  }
+  int64_t all = 0;
+  for (const plan::Plan& model : fleet.models) all += fleet.frames_of(model);
+  const int64_t fixed = fleet.memory.arena_bytes() - fleet.memory.weights;
   fleet.frames = std::min((request_.memory_bytes - fixed) / fleet.frame_bytes, all);
+  fleet.memory.weights = fleet.frames * fleet.frame_bytes;
   const char* kind = agreement.residency == plan::Residency::kStreams ? "within a pass" : "whole";
   fleet.reasons.push_back("frames: " + base::mebibytes(fleet.frames * fleet.frame_bytes) + " for " +
                           base::mebibytes(all * fleet.frame_bytes) +

@@ -28,7 +28,7 @@ struct ModelTerms {
 struct FleetModelRequest {
   const formats::Checkpoint* checkpoint = nullptr;
   plan::Program program;
-  PlanRequest plan;  ///< its memory, weight types and alignment are the fleet's to say
+  PlanRequest plan;  ///< its memory, weight types, alignment and step memory are the fleet's to say
   ModelTerms terms{};
 };
 

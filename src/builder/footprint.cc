@@ -70,19 +70,30 @@ int64_t weight_frames(const ModelDemand& model, const ModelGrant& grant, int64_t
   return frames_of(segment_bytes(model, grant), frame_bytes);
 }
 
-int64_t work_bytes(const ModelDemand& model, const ModelGrant& grant) {
-  return model.scratch_bytes + model.work_bytes(grant.context, grant.full_contexts);
+WorkBytes work_bytes(const ModelDemand& model, const ModelGrant& grant) {
+  WorkBytes bytes = model.work_bytes(grant.context, grant.full_contexts);
+  bytes.shared += model.scratch_bytes;
+  return bytes;
+}
+
+int64_t work_bytes(const FleetDemand& fleet, std::span<const ModelGrant> grants) {
+  int64_t own = 0, shared = 0;
+  for (size_t i = 0; i < fleet.models.size(); ++i) {
+    const WorkBytes bytes = work_bytes(fleet.models[i], grants[i]);
+    own += bytes.own;
+    shared = std::max(shared, bytes.shared);
+  }
+  return own + shared;
 }
 
 int64_t footprint(const FleetDemand& fleet, std::span<const ModelGrant> grants,
                   plan::Residency residency) {
   const bool all_stay = residency == plan::Residency::kAllStay;
   const int64_t unit = all_stay ? plan::kSegmentAlignment : fleet.frame_bytes;
-  int64_t work = 0, staying = 0;
+  int64_t staying = 0;
   std::vector<int64_t> moving(fleet.models.size(), 0);
   for (size_t i = 0; i < fleet.models.size(); ++i) {
     const ModelDemand& model = fleet.models[i];
-    work += work_bytes(model, grants[i]);
     if (all_stay || model.pin) {
       staying += weight_frames(model, grants[i], unit);
     } else {
@@ -90,7 +101,7 @@ int64_t footprint(const FleetDemand& fleet, std::span<const ModelGrant> grants,
                                                          : weight_frames(model, grants[i], unit);
     }
   }
-  return work + (staying + shared_frames(fleet, moving, residency)) * unit;
+  return work_bytes(fleet, grants) + (staying + shared_frames(fleet, moving, residency)) * unit;
 }
 
 int64_t onload_us(const FleetDemand& fleet, std::span<const ModelGrant> grants) {

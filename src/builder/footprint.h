@@ -19,8 +19,9 @@ ModelGrant floor_of(const ModelDemand& model);
 std::vector<int64_t> segment_bytes(const ModelDemand& model, const ModelGrant& grant);
 /// Frames of a model's weights when all of them are there.
 int64_t weight_frames(const ModelDemand& model, const ModelGrant& grant, int64_t frame_bytes);
-/// Besides the weights.
-int64_t work_bytes(const ModelDemand& model, const ModelGrant& grant);
+/// Besides the weights: of one model, and of all together, one grant for each.
+WorkBytes work_bytes(const ModelDemand& model, const ModelGrant& grant);
+int64_t work_bytes(const FleetDemand& fleet, std::span<const ModelGrant> grants);
 
 /// What all models need together at least; one grant for each.
 int64_t footprint(const FleetDemand& fleet, std::span<const ModelGrant> grants,

@@ -131,7 +131,8 @@ bool Negotiator::settle_while(Residency residency) {
   return false;
 }
 
-/// The halving that frees most, of the models of the lowest priority that have one left.
+/// The halving that frees most of what is a model's own, of the models of the lowest priority that
+/// have one left.
 bool Negotiator::shorten_a_context(int32_t ModelDemand::*least) {
   std::optional<size_t> best;
   int64_t best_freed = 0;
@@ -140,7 +141,8 @@ bool Negotiator::shorten_a_context(int32_t ModelDemand::*least) {
     ModelGrant shorter = grants_[i];
     shorter.context = std::max(demand(i).*least, shorter.context / 2);
     if (shorter.context >= grants_[i].context) continue;
-    const int64_t freed = work_bytes(demand(i), grants_[i]) - work_bytes(demand(i), shorter);
+    const int64_t freed =
+        work_bytes(demand(i), grants_[i]).own - work_bytes(demand(i), shorter).own;
     if (best && freed <= best_freed) continue;
     best = i;
     best_freed = freed;
@@ -288,10 +290,10 @@ void Negotiator::explain_model(size_t model) {
   if (granted.context < asked.context) {
     ModelGrant whole = granted;
     whole.context = asked.context;
-    reasons_.push_back(asked.id + ": context " + std::to_string(asked.context) + " -> " +
-                       std::to_string(granted.context) + ", " +
-                       base::mebibytes(work_bytes(asked, whole) - work_bytes(asked, granted)) +
-                       " less");
+    reasons_.push_back(
+        asked.id + ": context " + std::to_string(asked.context) + " -> " +
+        std::to_string(granted.context) + ", " +
+        base::mebibytes(work_bytes(asked, whole).own - work_bytes(asked, granted).own) + " less");
   }
   if (granted.full_contexts < asked.full_contexts) {
     reasons_.push_back(asked.id + ": keys and values for " + std::to_string(granted.full_contexts) +

@@ -79,10 +79,13 @@ double median(std::vector<double>& values) {
 base::Result<std::unique_ptr<StepTimer>> StepTimer::create(const plan::Plan& plan,
                                                            const kernels::OpTable& ops,
                                                            device::Device& device) {
-  runtime::Arenas arenas = TRY(runtime::Arenas::reserve(plan.memory, device));
+  const plan::Plan* const plans[] = {&plan};
+  runtime::WorkArena work = TRY(runtime::WorkArena::reserve(plans, device));
+  runtime::Arenas arenas = TRY(runtime::Arenas::reserve(plan.memory, device, work.of(0)));
   const auto stream = TRY(device.create_stream());
   TRY(make_up_weights(plan, *stream, arenas.weights));
-  return std::unique_ptr<StepTimer>(new StepTimer(plan, ops, device, std::move(arenas)));
+  return std::unique_ptr<StepTimer>(
+      new StepTimer(plan, ops, device, std::move(work), std::move(arenas)));
 }
 
 base::Result<std::vector<double>> StepTimer::time_us(const kernels::ChoiceKey& key,

@@ -29,12 +29,17 @@ class StepTimer final : public LaunchTimer {
 
  private:
   StepTimer(const plan::Plan& plan, const kernels::OpTable& ops, device::Device& device,
-            runtime::Arenas arenas)
-      : plan_(plan), ops_(ops), device_(device), arenas_(std::move(arenas)) {}
+            runtime::WorkArena work, runtime::Arenas arenas)
+      : plan_(plan),
+        ops_(ops),
+        device_(device),
+        work_(std::move(work)),
+        arenas_(std::move(arenas)) {}
 
   const plan::Plan& plan_;
   const kernels::OpTable& ops_;
   device::Device& device_;
+  const runtime::WorkArena work_;
   const runtime::Arenas arenas_;
 };
 

@@ -1,5 +1,6 @@
 #include "plan/map_hash.h"
 #include "plan/plan.h"
+#include "plan/plan_file_names.h"
 
 #include <cstdarg>
 #include <cstdio>
@@ -84,6 +85,10 @@ std::string describe_memory(const Plan& plan) {
   text += format("  activations  %10.1f MiB  %zu values by lifetime\n", mib(m.activations),
                  plan.values.size());
   text += format("  scratch      %10.1f MiB\n", mib(m.scratch));
+  if (m.shared > 0) {
+    text += format("  in turn      %10.1f MiB  of a step, in memory that models share\n",
+                   mib(m.shared));
+  }
   if (m.host > 0) {
     text += format("  host         %10.1f MiB  pinned, for batches and logits\n", mib(m.host));
   }
@@ -131,9 +136,10 @@ nlohmann::ordered_json choice_json(const KernelChoice& choice) {
 std::string describe_values(const Plan& plan) {
   std::string text = "activations (offset, bytes, live from op to op)\n";
   for (const ValuePlacement& value : plan.values) {
-    text += format("  %-14s %10lld %10lld   %d-%d\n", value.name.c_str(),
-                   static_cast<long long>(value.offset), static_cast<long long>(value.bytes),
-                   value.first_op, value.last_op);
+    text +=
+        format("  %-14s %10lld %10lld   %d-%d%s\n", value.name.c_str(),
+               static_cast<long long>(value.offset), static_cast<long long>(value.bytes),
+               value.first_op, value.last_op, value.region == Region::kShared ? ", in turn" : "");
   }
   return text;
 }
@@ -180,12 +186,19 @@ nlohmann::ordered_json machine_json(const MachineFacts& machine) {
 
 nlohmann::ordered_json memory_json(const Plan& plan) {
   const MemoryPlan& m = plan.memory;
-  return {{"weights", m.weights},         {"kv", m.kv},
-          {"activations", m.activations}, {"scratch", m.scratch},
-          {"staging", m.staging},         {"metadata", m.metadata},
-          {"process", m.process},         {"host", m.host},
-          {"kv_host", m.kv_host},         {"driver", m.driver},
-          {"arenas", m.arena_bytes()},    {"steady", m.steady_bytes()},
+  return {{"weights", m.weights},
+          {"kv", m.kv},
+          {"activations", m.activations},
+          {"scratch", m.scratch},
+          {"shared", m.shared},
+          {"staging", m.staging},
+          {"metadata", m.metadata},
+          {"process", m.process},
+          {"host", m.host},
+          {"kv_host", m.kv_host},
+          {"driver", m.driver},
+          {"arenas", m.arena_bytes()},
+          {"steady", m.steady_bytes()},
           {"peak", m.peak_bytes()}};
 }
 
@@ -228,7 +241,8 @@ std::string describe_json(const Plan& plan) {
                               {"offset", value.offset},
                               {"bytes", value.bytes},
                               {"first_op", value.first_op},
-                              {"last_op", value.last_op}});
+                              {"last_op", value.last_op},
+                              {"region", std::string(name(value.region))}});
   }
   json["device_kind"] = plan.device_kind;
   json["kernel_choices"] = nlohmann::ordered_json::array();

@@ -52,7 +52,10 @@ std::string describe_model(const FleetPlan& fleet, size_t index) {
             " pages that may leave the device\n";
   }
   text += "  work     " + mib(model.memory.activations + model.memory.scratch) +
-          ", activations and scratch\n";
+          ", activations and scratch of its own\n";
+  if (model.memory.shared > 0) {
+    text += "  in turn  " + mib(model.memory.shared) + ", of what models share\n";
+  }
   text += "  priority  " + describe_residency(allocation) + "\n";
   for (const int32_t group : allocation.together) {
     text += "  together  with all of group " + std::to_string(group) + "\n";
@@ -102,6 +105,10 @@ std::string describe(const FleetPlan& fleet) {
             std::to_string(fleet.frames) + " frames of" + mib(fleet.frame_bytes) +
             ", which layers share\n";
   }
+  if (fleet.memory.shared > 0) {
+    text += "work       " + mib(fleet.memory.shared) +
+            " for the activations and scratch of a step, which models take in turn\n";
+  }
   text += "map         " + map_hash_text(map_hash(fleet)) + "\n";
   for (size_t i = 0; i < fleet.models.size(); ++i) text += describe_model(fleet, i);
   for (const std::string& reason : fleet.reasons) text += "why         " + reason + "\n";
@@ -119,6 +126,7 @@ std::string describe_json(const FleetPlan& fleet) {
       {"device_bytes", fleet.device_bytes()},
       {"frame_bytes", fleet.frame_bytes},
       {"frames", fleet.frames},
+      {"shared_bytes", fleet.memory.shared},
       {"residency", std::string(kResidencyNames[static_cast<size_t>(fleet.residency)])},
       {"map_hash", map_hash_text(map_hash(fleet))},
       {"reasons", fleet.reasons},

@@ -16,7 +16,8 @@ class Map {
     numbers_.insert(numbers_.end(), numbers.begin(), numbers.end());
   }
   void add(const MemoryPlan& m) {
-    add({m.weights, m.kv, m.activations, m.scratch, m.host, m.kv_host, m.arenas_on_host ? 1 : 0});
+    add({m.weights, m.kv, m.activations, m.scratch, m.shared, m.host, m.kv_host,
+         m.arenas_on_host ? 1 : 0});
   }
   template <typename Placement>
   void add_all(const std::vector<Placement>& placed) {
@@ -29,6 +30,7 @@ class Map {
     add_all(plan.segments);
     add_all(plan.weights);
     add_all(plan.values);
+    for (const ValuePlacement& value : plan.values) add({static_cast<int64_t>(value.region)});
   }
   uint64_t hash() const { return base::xxh64(std::as_bytes(std::span(numbers_))); }
 

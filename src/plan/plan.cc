@@ -58,4 +58,12 @@ int64_t Plan::widest_rows() const {
   return widest;
 }
 
+int64_t Plan::shared_value_bytes() const {
+  int64_t end = 0;
+  for (const ValuePlacement& value : values) {
+    if (value.region == Region::kShared) end = std::max(end, value.offset + value.bytes);
+  }
+  return work_aligned(end);
+}
+
 }  // namespace neuros::plan

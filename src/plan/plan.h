@@ -46,10 +46,23 @@ struct SegmentPlacement {
   int64_t offset = 0, bytes = 0;
 };
 
+/// Whose memory a pass works in.
+enum class Region : uint8_t {
+  kOwn,     ///< the model's own: its content stays whatever runs in between
+  kShared,  ///< of all models of the device, in turn: its content is gone after every step
+};
+
+/// Of each part of the memory that passes work in.
+inline constexpr int64_t kWorkAlignment = 256;
+inline int64_t work_aligned(int64_t bytes) {
+  return (bytes + kWorkAlignment - 1) / kWorkAlignment * kWorkAlignment;
+}
+
 struct ValuePlacement {
   std::string name;
-  int64_t offset = 0, bytes = 0;      ///< in the activation arena; lifetimes that do not meet share
+  int64_t offset = 0, bytes = 0;      ///< in its region; lifetimes that do not meet share
   int32_t first_op = 0, last_op = 0;  ///< lifetime, as op numbers counted over all segments
+  Region region = Region::kOwn;       ///< kShared: its lifetime lies within one segment
 };
 
 struct KvPlan {
@@ -77,7 +90,11 @@ int64_t source_part_bytes(const std::vector<WeightPlacement>& weights);
 /// and `kv_host` on the host.
 /// The rest of the process has no arena and is an estimate.
 struct MemoryPlan {
-  int64_t weights = 0, kv = 0, activations = 0, scratch = 0;
+  int64_t weights = 0, kv = 0;
+  int64_t activations = 0, scratch = 0;  ///< of passes and their kernels, the model's own
+  /// What a pass needs of the region that models of one device take in turn, values first, then
+  /// scratch; of a fleet the region, which is as large as its largest user needs.
+  int64_t shared = 0;
   bool arenas_on_host = true;  ///< the device's memory is the host's
   int64_t driver = 0;          ///< what a GPU's driver takes of its memory besides the arenas
   int64_t host = 0;            ///< pinned, for copies to and from a device with memory of its own
@@ -86,7 +103,7 @@ struct MemoryPlan {
                          ///< an upload
   int64_t metadata = 0;  ///< the file's header as read, until boot is done
   int64_t process = 0;   ///< vocabulary tables, the program's code, stacks
-  int64_t arena_bytes() const { return weights + kv + activations + scratch; }
+  int64_t arena_bytes() const { return weights + kv + activations + scratch + shared; }
   /// Of the process on the host, at rest and at most.
   int64_t steady_bytes() const {
     return (arenas_on_host ? arena_bytes() : 0) + host + kv_host + process;
@@ -130,6 +147,8 @@ struct Plan {
   /// Of all matrices: the most columns, and the most rows.
   int64_t widest_cols() const;
   int64_t widest_rows() const;
+  /// Where values end in the shared region, and the kernels' scratch begins there.
+  int64_t shared_value_bytes() const;
 };
 
 /// The segments of weights that one step of a pass, a segment of the program, reads; in order, each

@@ -12,7 +12,7 @@
 
 namespace neuros::plan {
 
-inline constexpr uint32_t kPlanFileVersion = 1;
+inline constexpr uint32_t kPlanFileVersion = 2;
 inline constexpr size_t kPlanFileBytesMax = size_t{256} << 20;
 
 /// Equal plans give equal bytes.

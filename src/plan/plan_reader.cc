@@ -283,6 +283,7 @@ MemoryPlan Reader::memory(const file::Memory* memory) {
           .kv = memory->kv(),
           .activations = memory->activations(),
           .scratch = memory->scratch(),
+          .shared = memory->shared(),
           .arenas_on_host = memory->arenas_on_host(),
           .driver = memory->driver(),
           .host = memory->host(),
@@ -316,7 +317,8 @@ ValuePlacement Reader::placed_value(const file::ValuePlacement& value) {
           .offset = value.offset(),
           .bytes = value.bytes(),
           .first_op = value.first_op(),
-          .last_op = value.last_op()};
+          .last_op = value.last_op(),
+          .region = static_cast<Region>(named(value.region(), kRegionNames, "region of a value"))};
 }
 
 KernelChoice Reader::choice(const file::KernelChoice& choice) {

@@ -68,10 +68,10 @@ class Writer {
 // lose, does not compile.
 
 file::Memory memory_of(const MemoryPlan& memory) {
-  const auto& [weights, kv, activations, scratch, arenas_on_host, driver, host, kv_host, staging,
-               metadata, process] = memory;
-  return file::Memory(weights, kv, activations, scratch, driver, host, kv_host, staging, metadata,
-                      process, arenas_on_host);
+  const auto& [weights, kv, activations, scratch, shared, arenas_on_host, driver, host, kv_host,
+               staging, metadata, process] = memory;
+  return file::Memory(weights, kv, activations, scratch, shared, driver, host, kv_host, staging,
+                      metadata, process, arenas_on_host);
 }
 
 file::Limits limits_of(const BatchLimits& limits) {
@@ -191,9 +191,9 @@ Offset<file::WeightPlacement> Writer::table(const WeightPlacement& weight) {
 }
 
 Offset<file::ValuePlacement> Writer::table(const ValuePlacement& value) {
-  const Text name = text(value.name);
-  return file::CreateValuePlacement(builder_, name, value.offset, value.bytes, value.first_op,
-                                    value.last_op);
+  const auto& [program_value, offset, bytes, first_op, last_op, whose] = value;
+  const Text name = text(program_value), region = text(plan::name(whose));
+  return file::CreateValuePlacement(builder_, name, offset, bytes, first_op, last_op, region);
 }
 
 Offset<file::KernelChoice> Writer::table(const KernelChoice& choice) {

@@ -1,6 +1,7 @@
 #include "plan/validate.h"
 
 #include "plan/bounds.h"
+#include "plan/lifetimes.h"
 
 #include <algorithm>
 #include <bit>
@@ -27,8 +28,8 @@ int64_t aligned(int64_t bytes, int64_t alignment) {
 
 Result<> check_sizes(const MemoryPlan& memory) {
   for (const int64_t bytes :
-       {memory.weights, memory.kv, memory.activations, memory.scratch, memory.driver, memory.host,
-        memory.kv_host, memory.staging, memory.metadata, memory.process}) {
+       {memory.weights, memory.kv, memory.activations, memory.scratch, memory.shared, memory.driver,
+        memory.host, memory.kv_host, memory.staging, memory.metadata, memory.process}) {
     TRY(within("bytes of memory", bytes, 0, kPlanBytesMax));
   }
   return {};
@@ -130,42 +131,44 @@ Result<> check_weights(const Plan& plan) {
   return {};
 }
 
-/// First and last op that touches each value, counted over all segments.
-std::vector<ValuePlacement> lifetimes(const Program& program) {
-  std::vector<ValuePlacement> values(program.values.size(),
-                                     {.name = "", .first_op = INT32_MAX, .last_op = -1});
-  int32_t number = 0;
-  for (const Segment& segment : program.segments) {
-    for (const Op& op : segment.ops) {
-      std::vector<ValueId> touched = reads_of(op);
-      for (const ValueId id : writes_of(op)) touched.push_back(id);
-      for (const ValueId id : touched) {
-        ValuePlacement& value = values[static_cast<size_t>(id)];
-        value.first_op = std::min(value.first_op, number);
-        value.last_op = std::max(value.last_op, number);
-      }
-      ++number;
-    }
-  }
-  return values;
+/// Between two steps any model of the device may have written to what they share.
+Result<> check_region(const ValuePlacement& placed, const Lifetime& lifetime) {
+  if (placed.region == Region::kOwn || lifetime.is_within_a_step()) return {};
+  return fail("in the memory that models take in turn, though step " +
+              std::to_string(lifetime.first_step) + " leaves it to step " +
+              std::to_string(lifetime.last_step));
 }
 
 Result<> check_value(const Plan& plan, const Value& value, const ValuePlacement& placed,
-                     const ValuePlacement& lifetime) {
+                     const Lifetime& lifetime) {
   const bool by_token = value.rows == Value::Rows::kTokens;
   const int64_t rows = by_token ? plan.limits.batch_tokens : plan.limits.logit_rows;
   const int64_t bytes = base::bytes_of(base::DType::kF32, rows * value.cols);
   TRY(equal("bytes", placed.bytes, aligned(bytes, kPlaceAlignment)));
-  TRY(within("offset", placed.offset, 0, plan.memory.activations - placed.bytes));
+  const bool shared = placed.region == Region::kShared;
+  const int64_t room = shared ? plan.memory.shared : plan.memory.activations;
+  TRY(within("offset", placed.offset, 0, room - placed.bytes));
   TRY(equal("offset beyond whole " + std::to_string(kPlaceAlignment) + " bytes",
             placed.offset % kPlaceAlignment, 0));
   TRY(equal("first op", placed.first_op, lifetime.first_op));
-  return equal("last op", placed.last_op, lifetime.last_op);
+  TRY(equal("last op", placed.last_op, lifetime.last_op));
+  return check_region(placed, lifetime);
 }
 
 bool collide(const ValuePlacement& a, const ValuePlacement& b) {
-  return a.first_op <= b.last_op && b.first_op <= a.last_op && a.offset < b.offset + b.bytes &&
-         b.offset < a.offset + a.bytes;
+  return a.region == b.region && a.first_op <= b.last_op && b.first_op <= a.last_op &&
+         a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+}
+
+/// The parts of the memory that passes work in lie one behind the other.
+Result<> check_work(const MemoryPlan& memory) {
+  const auto whole = [](const std::string& what, int64_t bytes) {
+    return equal("bytes of " + what + " beyond whole " + std::to_string(kWorkAlignment),
+                 bytes % kWorkAlignment, 0);
+  };
+  TRY(whole("activations", memory.activations));
+  TRY(whole("scratch", memory.scratch));
+  return whole("memory that models take in turn", memory.shared);
 }
 
 /// The program's ops have been checked: they touch values that are there.
@@ -173,7 +176,7 @@ Result<> check_values(const Plan& plan) {
   constexpr int64_t kValuesMax = 1024;
   TRY(within("values", std::ssize(plan.program.values), 1, kValuesMax));
   TRY(equal("placed values", std::ssize(plan.values), std::ssize(plan.program.values)));
-  const std::vector<ValuePlacement> expected = lifetimes(plan.program);
+  const std::vector<Lifetime> expected = lifetimes(plan.program);
   for (size_t i = 0; i < plan.values.size(); ++i) {
     const ValuePlacement& placed = plan.values[i];
     auto checked = check_value(plan, plan.program.values[i], placed, expected[i]);
@@ -214,6 +217,7 @@ Result<> check_model(const Plan& plan, int64_t segment_alignment) {
   TRY(check_weights(plan));
   TRY(validate_program(plan));
   TRY(check_kv(plan));
+  TRY(check_work(plan.memory));
   TRY(check_values(plan));
   return check_choices(plan);
 }
@@ -258,6 +262,7 @@ Result<> check_sums(const FleetPlan& fleet) {
     sum.kv += model.memory.kv;
     sum.activations += model.memory.activations;
     sum.scratch += model.memory.scratch;
+    sum.shared = std::max(sum.shared, model.memory.shared);
     sum.host += model.memory.host;
     sum.kv_host += model.memory.kv_host;
   }
@@ -266,6 +271,7 @@ Result<> check_sums(const FleetPlan& fleet) {
   TRY(equal("KV pages of all models", fleet.memory.kv, sum.kv));
   TRY(equal("activations of all models", fleet.memory.activations, sum.activations));
   TRY(equal("scratch of all models", fleet.memory.scratch, sum.scratch));
+  TRY(equal("memory that models take in turn", fleet.memory.shared, sum.shared));
   TRY(equal("host memory of all models", fleet.memory.host, sum.host));
   return equal("KV pages of all models on the host", fleet.memory.kv_host, sum.kv_host);
 }

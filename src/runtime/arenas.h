@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "plan/plan.h"
+#include "runtime/work_arena.h"
 
 #include <cstddef>
 #include <span>
@@ -13,12 +14,15 @@ namespace neuros::runtime {
 /// its part of copies and room for KV pages.
 struct Arenas {
   std::span<std::byte> weights;  ///< own_weights, or addresses of somebody else's
-  device::Buffer own_weights, kv, activations, scratch, host, kv_host;
+  WorkMemory work;               ///< somebody else's
+  device::Buffer own_weights, kv, host, kv_host;
 
-  static base::Result<Arenas> reserve(const plan::MemoryPlan& memory, device::Device& device);
+  /// Everything but `work`.
+  static base::Result<Arenas> reserve(const plan::MemoryPlan& memory, device::Device& device,
+                                      const WorkMemory& work);
   /// The same but for the weights.
   static base::Result<Arenas> reserve(const plan::MemoryPlan& memory, device::Device& device,
-                                      std::span<std::byte> weights);
+                                      const WorkMemory& work, std::span<std::byte> weights);
 };
 
 }  // namespace neuros::runtime

@@ -35,9 +35,11 @@ class Binder {
 
 float* Binder::value(plan::ValueId id) const {
   const plan::ValuePlacement& place = plan_.values.at(static_cast<size_t>(id));
+  const WorkMemory& work = arenas_.work;
+  const auto region = place.region == plan::Region::kShared ? work.shared : work.activations;
   CHECK(place.offset >= 0 && place.offset % 64 == 0);
-  CHECK(static_cast<size_t>(place.offset + place.bytes) <= arenas_.activations.size());
-  return reinterpret_cast<float*>(arenas_.activations.data() + place.offset);
+  CHECK(static_cast<size_t>(place.offset + place.bytes) <= region.size());
+  return reinterpret_cast<float*>(region.data() + place.offset);
 }
 
 kernels::KvCache Binder::kv(int32_t kv_heads, int32_t head_dim) const {

@@ -31,7 +31,7 @@ Executor::Executor(const plan::Plan& plan, const kernels::OpTable& ops, device::
       ops_(ops),
       choices_(measured_choices(plan)),
       context_{.stream = stream,
-               .scratch = arenas.scratch.span(),
+               .scratch = arenas.work.scratch,
                .host = arenas.host.span(),
                .limits = op_limits(plan),
                .choices = choices_.all().empty() ? nullptr : &choices_},

@@ -15,8 +15,11 @@
 #include <condition_variable>
 #include <limits>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace neuros::runtime {
 namespace {
@@ -49,6 +52,8 @@ class Member final : public Engine {
         stream_(std::move(stream)),
         mailbox_(queue_max, doorbell) {}
 
+  /// Where its passes work, with whom it may share; before the next two.
+  void work_in(const WorkMemory& work) { work_ = work; }
   /// Its memory and its weights; then the executor can be made.
   base::Result<> load(const FleetMember& member, device::Device& device,
                       const LoadOptions& options);
@@ -86,6 +91,7 @@ class Member final : public Engine {
   const kernels::OpTable& ops_;
   LoadReport load_report_;
   std::shared_ptr<device::Stream> stream_;
+  WorkMemory work_;
   Arenas arenas_;
   std::unique_ptr<device::AddressRange> paged_weights_;
   std::unique_ptr<SegmentSource> source_;
@@ -96,7 +102,7 @@ class Member final : public Engine {
 
 base::Result<> Member::load(const FleetMember& member, device::Device& device,
                             const LoadOptions& options) {
-  arenas_ = TRY(Arenas::reserve(plan_.memory, device));
+  arenas_ = TRY(Arenas::reserve(plan_.memory, device, work_));
   const WeightTarget target{device, *stream_, arenas_.weights};
   load_report_ = member.packed
                      ? TRY(load_packed_weights(plan_, *member.packed, target, options.on_progress))
@@ -109,7 +115,7 @@ base::Result<> Member::prepare(const FleetMember& member, device::Device& device
                                device::FramePool& frames, const FleetOptions& options) {
   const auto bytes = static_cast<size_t>(plan_.memory.weights);
   paged_weights_ = TRY(frames.reserve_addresses(bytes, "weights of " + plan_.model_path));
-  arenas_ = TRY(Arenas::reserve(plan_.memory, device, paged_weights_->span()));
+  arenas_ = TRY(Arenas::reserve(plan_.memory, device, work_, paged_weights_->span()));
   const bool on_disk = member.home == WeightTier::kDisk;
   const SegmentSourceOptions segments{
       .tier = member.home,
@@ -216,6 +222,7 @@ class BootedFleet final : public Fleet {
   FleetSnapshot snapshot() const override { return work_->snapshot(); }
 
  private:
+  base::Result<> reserve_work(std::span<const FleetMember> members, device::Device& device);
   base::Result<> open_member(FleetMember& member, device::Device& device,
                              const FleetOptions& options);
   base::Result<std::shared_ptr<device::Stream>> stream_for(device::Device& device);
@@ -225,6 +232,7 @@ class BootedFleet final : public Fleet {
 
   Doorbell doorbell_;
   std::unique_ptr<device::FramePool> frames_;  ///< before the ranges of members
+  std::optional<WorkArena> work_arena_;        ///< before the members, too
   std::shared_ptr<device::Stream> stream_;     ///< that all share
   std::vector<std::unique_ptr<Member>> members_;
   std::unique_ptr<Visit> visit_;       ///< while booting
@@ -238,6 +246,7 @@ base::Result<> BootedFleet::boot(std::vector<FleetMember> members, device::Devic
   for (const FleetMember& member : members) TRY(check_machine(member.plan, device));
   const bool paged = options.weights.frames > 0;
   if (paged) frames_ = TRY(device.create_frame_pool(options.weights, "weights of the fleet"));
+  TRY(reserve_work(members, device));
   for (FleetMember& member : members) TRY(open_member(member, device, options));
   std::vector<const plan::Plan*> plans;
   std::vector<bool> stays;
@@ -262,6 +271,14 @@ base::Result<> BootedFleet::boot(std::vector<FleetMember> members, device::Devic
   return {};
 }
 
+base::Result<> BootedFleet::reserve_work(std::span<const FleetMember> members,
+                                         device::Device& device) {
+  std::vector<const plan::Plan*> plans;
+  for (const FleetMember& member : members) plans.push_back(&member.plan);
+  work_arena_ = TRY(WorkArena::reserve(plans, device));
+  return {};
+}
+
 base::Result<> BootedFleet::open_member(FleetMember& member, device::Device& device,
                                         const FleetOptions& options) {
   if (member.plan.memory.arenas_on_host != device.memory_is_host()) {
@@ -278,6 +295,7 @@ base::Result<> BootedFleet::open_member(FleetMember& member, device::Device& dev
   TRY(check_workers(member.plan, *stream));
   auto opened = std::make_unique<Member>(std::move(member.plan), *ops, std::move(stream),
                                          member.queue_max, doorbell_);
+  opened->work_in(work_arena_->of(members_.size()));
   if (frames_) {
     TRY(opened->prepare(member, device, *frames_, options));
   } else {

@@ -77,16 +77,35 @@ base::Result<> check_matrix(const plan::WeightPlacement& weight, const kernels::
                     std::to_string(bytes));
 }
 
-base::Result<> check_scratch(const plan::Plan& plan, const kernels::OpTable& ops) {
+/// Of models that share scratch, exactly what the kernels keep is the model's own.
+base::Result<> check_shared_scratch(const plan::Plan& plan, const kernels::OpTable& ops) {
   const kernels::OpLimits limits = op_limits(plan);
-  if (const int64_t needed = ops.scratch_bytes(limits); needed > plan.memory.scratch) {
+  const int64_t kept = ops.kept_bytes == nullptr ? 0 : ops.kept_bytes(limits);
+  if (plan.memory.scratch != plan::work_aligned(kept)) {
     return base::fail("boot: " + std::to_string(plan.memory.scratch) +
-                      " bytes of scratch, kernels " + ops.name + " need " + std::to_string(needed));
+                      " bytes of scratch of its own, kernels " + ops.name + " keep " +
+                      std::to_string(kept));
   }
+  const int64_t shared = plan.memory.shared - plan.shared_value_bytes();
+  const int64_t needed = ops.scratch_bytes(limits) - kept;
+  if (needed <= shared) return {};
+  return base::fail("boot: " + std::to_string(shared) +
+                    " bytes of scratch that models take in turn, kernels " + ops.name + " need " +
+                    std::to_string(needed));
+}
+
+base::Result<> check_own_scratch(const plan::Plan& plan, const kernels::OpTable& ops) {
+  const int64_t needed = ops.scratch_bytes(op_limits(plan));
+  if (needed <= plan.memory.scratch) return {};
+  return base::fail("boot: " + std::to_string(plan.memory.scratch) + " bytes of scratch, kernels " +
+                    ops.name + " need " + std::to_string(needed));
+}
+
+base::Result<> check_host(const plan::Plan& plan, const kernels::OpTable& ops) {
   if (ops.host_bytes == nullptr) return {};
   const int64_t rows = plan.limits.logit_rows;
   const int64_t top = ops.top_logits == nullptr ? 0 : int64_t{sizeof(kernels::TopLogits)};
-  const int64_t needed = aligned(ops.host_bytes(limits)) + aligned(rows * top) +
+  const int64_t needed = aligned(ops.host_bytes(op_limits(plan))) + aligned(rows * top) +
                          rows * plan.program.vocabulary * int64_t{sizeof(float)};
   if (needed <= plan.memory.host) return {};
   return base::fail("boot: " + std::to_string(plan.memory.host) + " bytes on the host, kernels " +
@@ -128,7 +147,9 @@ base::Result<> check_plan(const plan::Plan& plan, const kernels::OpTable& ops) {
   for (const plan::WeightPlacement& weight : plan.weights) {
     if (weight.kind == plan::WeightPlacement::Kind::kMatrix) TRY(check_matrix(weight, ops));
   }
-  TRY(check_scratch(plan, ops));
+  const bool shares_scratch = plan.memory.shared > plan.shared_value_bytes();
+  TRY(shares_scratch ? check_shared_scratch(plan, ops) : check_own_scratch(plan, ops));
+  TRY(check_host(plan, ops));
   return check_choices(plan, ops);
 }
 

@@ -81,6 +81,7 @@ class ServedLanguageModel final : public ServedModel {
                        {tier, "kv", memory.kv},
                        {tier, "activations", memory.activations},
                        {tier, "scratch", memory.scratch},
+                       {tier, "shared", memory.shared},
                        {"host", "kv_swap", memory.kv_host}},
             .memory_predicted = memory.steady_bytes(),
             .memory_peak_predicted = memory.peak_bytes()};
