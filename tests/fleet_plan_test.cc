@@ -8,6 +8,8 @@
 #include "tiny_model.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,6 +17,7 @@
 namespace neuros {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TinyModel;
@@ -215,6 +218,92 @@ TEST(FleetPlan, SaysWhatIsNeededWhereNothingFits) {
   ASSERT_FALSE(fleet.has_value());
   EXPECT_EQ(fleet.error().kind, base::ErrorKind::kOutOfMemory);
   EXPECT_THAT(fleet.error().message, HasSubstr("of device memory cannot hold"));
+}
+
+/// Plans for a model of floats that may go down to q8_0.
+class Sensitivity : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = ::testing::TempDir() + "sensitivity.gguf";
+    ASSERT_TRUE(builder::synthesise("llama-tiny:bf16", path_, {}).has_value());
+    checkpoint_ = std::move(*formats::open_checkpoint(path_));
+  }
+  void TearDown() override { std::remove(path_.c_str()); }
+
+  using Measure = std::function<base::Result<builder::Importance>()>;
+  base::Result<plan::FleetPlan> plan(int64_t memory_bytes, Measure measure) const {
+    builder::FleetModelRequest request{
+        .checkpoint = &checkpoint_,
+        .program = std::move(*models::make_program(checkpoint_)),
+        .plan = {.workers = 2, .context = 128, .batch_tokens = 16, .sequences = 1},
+        .terms = {.id = "llm", .context_min = 128, .precision = {"bf16", "q8_0"}},
+        .measure_importance = std::move(measure)};
+    std::vector<builder::FleetModelRequest> requests;
+    requests.push_back(std::move(request));
+    return builder::make_fleet_plan(std::move(requests), kernels::ref_ops(),
+                                    {.memory_bytes = memory_bytes, .least_frame_bytes = kFrame});
+  }
+  /// A little less than what keeps all precision: one group of weights has to go.
+  int64_t scarce_bytes() const {
+    int64_t budget = plan(int64_t{64} << 20, {})->device_bytes();
+    while (!lowers_any(*plan(budget, {}))) budget -= 64 << 10;
+    return budget;
+  }
+  static bool lowers_any(const plan::FleetPlan& fleet) {
+    return std::ranges::any_of(fleet.models[0].weights,
+                               &plan::WeightPlacement::is_quantised_at_boot);
+  }
+  static bool lowers(const plan::FleetPlan& fleet, const std::string& weight) {
+    return fleet.models[0].find_weight(weight)->is_quantised_at_boot();
+  }
+  static bool lowers_feed_forward(const plan::FleetPlan& fleet) {
+    return lowers(fleet, "blk.1.ffn_up.weight") || lowers(fleet, "blk.2.ffn_up.weight");
+  }
+
+  std::string path_;
+  formats::Checkpoint checkpoint_;
+};
+
+/// As if nothing of the text reached the attention of the first layer.
+base::Result<builder::Importance> first_attention_unused() {
+  builder::Importance importance{.source = "30 tokens of x.txt"};
+  for (const char* matrix : {"attn_q", "attn_k", "attn_v", "attn_output"}) {
+    importance.mean_squares["blk.0." + std::string(matrix) + ".weight"].assign(256, 0.0f);
+  }
+  return importance;
+}
+
+TEST_F(Sensitivity, OfWhatNoActivationReachesIsTheLeast) {
+  const int64_t scarce = scarce_bytes();
+  const auto by_weights = plan(scarce, {});
+  const auto by_products = plan(scarce, first_attention_unused);
+  ASSERT_TRUE(by_weights && by_products);
+  EXPECT_FALSE(lowers(*by_weights, "blk.0.attn_q.weight"));
+  EXPECT_TRUE(lowers_feed_forward(*by_weights)) << "of a middle layer";
+  EXPECT_TRUE(lowers(*by_products, "blk.0.attn_q.weight"));
+  EXPECT_FALSE(lowers_feed_forward(*by_products));
+  EXPECT_THAT(by_products->reasons, Contains("llm: sensitivity from 30 tokens of x.txt"));
+}
+
+TEST_F(Sensitivity, IsMeasuredOnceAndOnlyWherePrecisionGoes) {
+  int measured = 0;
+  const auto measure = [&] {
+    ++measured;
+    return first_attention_unused();
+  };
+  const auto whole = plan(int64_t{64} << 20, measure);
+  ASSERT_TRUE(whole.has_value());
+  EXPECT_EQ(measured, 0);
+  EXPECT_THAT(whole->reasons,
+              Contains("llm: keeps its precision, so its sensitivity is not measured"));
+  ASSERT_TRUE(plan(scarce_bytes(), measure).has_value());
+  EXPECT_EQ(measured, 1);
+}
+
+TEST_F(Sensitivity, ThatCannotBeMeasuredIsAnError) {
+  const auto fleet = plan(scarce_bytes(), [] { return base::fail("calibration: no memory"); });
+  ASSERT_FALSE(fleet.has_value());
+  EXPECT_EQ(fleet.error().message, "calibration: no memory");
 }
 
 TEST(FleetPlan, EqualInputsGiveEqualPlans) {

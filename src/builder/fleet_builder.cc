@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
+#include <utility>
 
 namespace neuros::builder {
 namespace {
@@ -56,6 +58,9 @@ class FleetBuilder {
 
  private:
   base::Result<> add_wish(const FleetModelRequest& model);
+  std::vector<size_t> measurable() const;
+  base::Result<std::string> measure(size_t model);
+  base::Result<Agreement> agree();
   int64_t frame_bytes() const;
   std::string id_of(size_t model) const;
   ModelDemand demand_of(size_t model) const;
@@ -83,6 +88,12 @@ void explain_sharing(plan::FleetPlan& fleet) {
                           " less than apart");
 }
 
+bool gives_up_precision(const Agreement& agreement) {
+  return std::ranges::any_of(agreement.models, [](const ModelGrant& grant) {
+    return std::ranges::any_of(grant.levels, [](int32_t level) { return level > 0; });
+  });
+}
+
 std::vector<std::vector<int32_t>> steps_of(const plan::Plan& plan) {
   std::vector<std::vector<int32_t>> steps;
   for (const plan::Segment& step : plan.program.segments) {
@@ -106,8 +117,46 @@ base::Result<plan::FleetPlan> FleetBuilder::build() {
     auto added = add_wish(model);
     if (!added) return tl::unexpected(with_context(added.error(), model.checkpoint->path));
   }
-  const FleetDemand asked = demand();
-  return plan_for(TRY(negotiate(asked)));
+  return plan_for(TRY(agree()));
+}
+
+/// Models with a choice of precision that say how to measure what it does to them.
+std::vector<size_t> FleetBuilder::measurable() const {
+  std::vector<size_t> models;
+  for (size_t i = 0; i < models_.size(); ++i) {
+    if (models_[i].measure_importance && levels_[i].names().size() > 1) models.push_back(i);
+  }
+  return models;
+}
+
+/// Weighs what its weights lose; returns where that is from, as a reason.
+base::Result<std::string> FleetBuilder::measure(size_t index) {
+  const FleetModelRequest& model = models_[index];
+  const Importance importance = TRY(model.measure_importance());
+  levels_[index] = TRY(PrecisionLevels::create(*model.checkpoint, wished_[index], ops_,
+                                               model.terms.precision, importance));
+  return id_of(index) + ": sensitivity from " + importance.source;
+}
+
+/// What weights lose orders nothing but steps of precision, so it is measured only if there are.
+base::Result<Agreement> FleetBuilder::agree() {
+  const FleetDemand by_weights = demand();
+  Agreement agreement = TRY(negotiate(by_weights));
+  const std::vector<size_t> models = measurable();
+  if (models.empty()) return agreement;
+  if (!gives_up_precision(agreement)) {
+    for (const size_t model : models) {
+      agreement.reasons.push_back(id_of(model) + ": keeps its precision, so its sensitivity is " +
+                                  "not measured");
+    }
+    return agreement;
+  }
+  std::vector<std::string> reasons;
+  for (const size_t model : models) reasons.push_back(TRY(measure(model)));
+  const FleetDemand by_products = demand();
+  agreement = TRY(negotiate(by_products));
+  std::ranges::move(reasons, std::back_inserter(agreement.reasons));
+  return agreement;
 }
 
 /// Small enough that the last frame of a layer wastes little, large enough that mapping is cheap.

@@ -4,10 +4,12 @@
 
 #include "base/result.h"
 #include "builder/builder.h"
+#include "builder/importance.h"
 #include "plan/fleet_plan.h"
 #include "sched/ids.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,9 @@ struct FleetModelRequest {
   plan::Program program;
   PlanRequest plan;  ///< its memory, weight types, alignment and step memory are the fleet's to say
   ModelTerms terms{};
+  /// Measures how the model is used. It takes its time, so it is called once, where precision has
+  /// to be given up; empty: weights are judged by themselves.
+  std::function<base::Result<Importance>()> measure_importance{};
 };
 
 struct FleetRequest {

@@ -54,13 +54,14 @@ base::DType dtype_at(const TypeMix& mix, const base::TensorView& tensor, const s
 base::Result<PrecisionLevels> PrecisionLevels::create(const formats::Checkpoint& checkpoint,
                                                       const plan::Plan& plan,
                                                       const kernels::OpTable& ops,
-                                                      const std::vector<std::string>& precision) {
+                                                      const std::vector<std::string>& precision,
+                                                      const Importance& importance) {
   PrecisionLevels levels;
   levels.names_ = precision;
   if (precision.empty()) levels.names_.emplace_back(kAsInTheFile);
   levels.segment_bytes_.assign(plan.segments.size(), 0);
   for (const WeightPlacement& weight : plan.weights) {
-    TRY(levels.add(checkpoint, plan, weight, ops));
+    TRY(levels.add(checkpoint, plan, weight, ops, importance.of(weight.name)));
   }
   for (size_t i = 0; i < levels.groups_.size(); ++i) {
     for (double& error : levels.groups_[i].error) {
@@ -86,7 +87,8 @@ size_t PrecisionLevels::group_of(const WeightPlacement& weight, int32_t layers, 
 }
 
 base::Result<> PrecisionLevels::add(const formats::Checkpoint& checkpoint, const plan::Plan& plan,
-                                    const WeightPlacement& weight, const kernels::OpTable& ops) {
+                                    const WeightPlacement& weight, const kernels::OpTable& ops,
+                                    std::span<const float> importance) {
   const base::TensorView tensor = TRY(checkpoint.tensor(weight.name));
   const bool published = base::is_quantised(tensor.dtype);
   if (weight.kind == WeightPlacement::Kind::kVector || published || names_[0] == kAsInTheFile) {
@@ -113,7 +115,7 @@ base::Result<> PrecisionLevels::add(const formats::Checkpoint& checkpoint, const
     group.bytes[level] += aligned(kernel.packed_bytes(weight.rows, weight.cols));
     if (names_.size() == 1) continue;  // nothing to choose by it
     group.error[level] +=
-        rounding_error(tensor, dtype) * static_cast<double>(weight.rows * weight.cols);
+        rounding_error(tensor, dtype, importance) * static_cast<double>(weight.rows * weight.cols);
   }
   matrices_.push_back(std::move(matrix));
   return {};

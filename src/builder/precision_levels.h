@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "builder/builder.h"
 #include "builder/demand.h"
+#include "builder/importance.h"
 #include "formats/checkpoint.h"
 #include "kernels/op_table.h"
 #include "plan/plan.h"
@@ -23,11 +24,12 @@ class PrecisionLevels {
  public:
   /// `precision`: names of type mixes, best first; none: as in the file. `plan` has every weight in
   /// the type of the file. Weights that their author has quantised keep their type at every level,
-  /// and so do floats of at most 16 bits where floats are asked for. Fails for a type that `ops`
-  /// have no kernel for.
+  /// and so do floats of at most 16 bits where floats are asked for. `importance` weighs what each
+  /// step loses. Fails for a type that `ops` have no kernel for.
   static base::Result<PrecisionLevels> create(const formats::Checkpoint& checkpoint,
                                               const plan::Plan& plan, const kernels::OpTable& ops,
-                                              const std::vector<std::string>& precision);
+                                              const std::vector<std::string>& precision,
+                                              const Importance& importance = {});
 
   const std::vector<std::string>& names() const { return names_; }
   const std::vector<WeightGroup>& groups() const { return groups_; }
@@ -46,7 +48,8 @@ class PrecisionLevels {
   };
   size_t group_of(const plan::WeightPlacement& weight, int32_t layers, bool tied_head);
   base::Result<> add(const formats::Checkpoint& checkpoint, const plan::Plan& plan,
-                     const plan::WeightPlacement& weight, const kernels::OpTable& ops);
+                     const plan::WeightPlacement& weight, const kernels::OpTable& ops,
+                     std::span<const float> importance);
 
   std::vector<std::string> names_;
   std::vector<WeightGroup> groups_;

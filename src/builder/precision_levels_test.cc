@@ -54,8 +54,9 @@ struct Fixture {
                                             : 1024,
                             .kernel = ""});
   }
-  base::Result<PrecisionLevels> levels(std::vector<std::string> precision) const {
-    return PrecisionLevels::create(checkpoint, plan, kernels::ref_ops(), precision);
+  base::Result<PrecisionLevels> levels(std::vector<std::string> precision,
+                                       const Importance& importance = {}) const {
+    return PrecisionLevels::create(checkpoint, plan, kernels::ref_ops(), precision, importance);
   }
 
   std::mt19937 random{3};
@@ -125,6 +126,87 @@ TEST(PrecisionLevels, CaresMostForTableAndAttention) {
   const std::vector<WeightGroup>& groups = levels->groups();
   EXPECT_GT(groups[0].care, groups[1].care);
   EXPECT_GT(groups[1].care, groups[2].care);
+}
+
+TEST(PrecisionLevels, WeighWhatATextIsMultipliedWith) {
+  const Fixture fixture;
+  Importance importance{.source = "a test"};
+  // Nothing ever reaches attention; the feed-forward is used evenly.
+  for (const char* name : {"blk.0.attn_q.weight", "blk.0.attn_v.weight"}) {
+    importance.mean_squares[name] = std::vector<float>(256, 0.0f);
+  }
+  importance.mean_squares["blk.0.ffn_down.weight"] = std::vector<float>(512, 3.0f);
+  const auto plain = fixture.levels({"bf16", "q8_0", "q4_k_m"});
+  const auto weighed = fixture.levels({"bf16", "q8_0", "q4_k_m"}, importance);
+  ASSERT_TRUE(plain && weighed);
+  EXPECT_THAT(weighed->groups()[1].error, ElementsAre(0, 0, 0)) << "blk.0.attn";
+  for (const size_t group : {size_t{0}, size_t{3}}) {
+    EXPECT_EQ(weighed->groups()[group].error, plain->groups()[group].error) << "not measured";
+  }
+  for (const size_t level : {size_t{1}, size_t{2}}) {
+    EXPECT_DOUBLE_EQ(weighed->groups()[2].error[level], plain->groups()[2].error[level])
+        << "weights that are all alike are relative to themselves";
+  }
+  for (size_t group = 0; group < 4; ++group) {
+    EXPECT_EQ(weighed->groups()[group].bytes, plain->groups()[group].bytes);
+  }
+}
+
+/// Eight rows whose first block of 32 is exact as q8_0 (whole steps of 1, up to 127) and whose
+/// other columns are not.
+std::vector<float> exact_then_noise(size_t rows, size_t cols) {
+  std::vector<float> values(rows * cols);
+  std::mt19937 random(5);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t col = i % cols;
+    const auto whole = static_cast<float>(static_cast<int>(random() % 255) - 127);
+    values[i] = col == 0 ? 127.0f : col < 32 ? whole : 0.37f * whole + 0.11f;
+  }
+  return values;
+}
+
+TEST(RoundingError, IsThatOfProductsWhereInputsAreKnown) {
+  constexpr size_t kRows = 8, kCols = 2048;
+  const std::vector<float> values = exact_then_noise(kRows, kCols);
+  const base::TensorView matrix{DType::kF32, {kRows, kCols}, std::as_bytes(std::span(values))};
+  std::vector<float> only_exact(kCols, 0.0f), only_last(kCols, 0.0f);
+  std::fill_n(only_exact.begin(), 32, 1.0f);
+  std::fill_n(only_last.end() - 32, 32, 1e-4f);
+  EXPECT_GT(rounding_error(matrix, DType::kQ8_0), 1e-6);
+  EXPECT_EQ(rounding_error(matrix, DType::kQ8_0, only_exact), 0);
+  EXPECT_GT(rounding_error(matrix, DType::kQ8_0, only_last), 1e-6) << "beyond the plain sample";
+  EXPECT_EQ(rounding_error(matrix, DType::kQ8_0, std::vector<float>(kCols, 0.0f)), 0);
+}
+
+TEST(RoundingError, IsWhatRandomInputsOfThatVarianceMake) {
+  constexpr size_t kRows = 8, kCols = 256, kTokens = 4000;
+  std::mt19937 random(9);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(kRows * kCols), deviation(kCols), importance(kCols);
+  for (float& value : values) value = normal(random);
+  for (size_t k = 0; k < kCols; ++k) deviation[k] = std::exp(1.5f * normal(random));
+  for (size_t k = 0; k < kCols; ++k) importance[k] = deviation[k] * deviation[k];
+  std::vector<std::byte> blocks(static_cast<size_t>(base::bytes_of(DType::kQ4_0, kRows * kCols)));
+  std::vector<float> rounded(values.size());
+  kernels::quantise(DType::kQ4_0, values, {}, blocks.data());
+  kernels::dequantise(DType::kQ4_0, blocks.data(), rounded);
+  double lost = 0, energy = 0;
+  for (size_t token = 0; token < kTokens; ++token) {
+    std::vector<double> exact(kRows), rough(kRows);
+    for (size_t k = 0; k < kCols; ++k) {
+      const double x = static_cast<double>(deviation[k] * normal(random));
+      for (size_t row = 0; row < kRows; ++row) {
+        exact[row] += x * static_cast<double>(values[row * kCols + k]);
+        rough[row] += x * static_cast<double>(rounded[row * kCols + k]);
+      }
+    }
+    for (size_t row = 0; row < kRows; ++row) {
+      lost += (exact[row] - rough[row]) * (exact[row] - rough[row]);
+      energy += exact[row] * exact[row];
+    }
+  }
+  const base::TensorView matrix{DType::kF32, {kRows, kCols}, std::as_bytes(std::span(values))};
+  EXPECT_NEAR(rounding_error(matrix, DType::kQ4_0, importance) / (lost / energy), 1.0, 0.1);
 }
 
 TEST(RoundingError, IsThatOfTheFormat) {
