@@ -207,6 +207,7 @@ void Executor::run_ops(const kernels::OpContext& context) {
 
 void Executor::run_ops(const kernels::OpContext& context, size_t first, size_t end) {
   for (size_t i = first; i < end; ++i) {
+    if (watched_) observer_->before_op(i, bound_[i], tokens());
     std::visit([&](auto& bound) { run(context, bound); }, bound_[i]);
     mark();
   }

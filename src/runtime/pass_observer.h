@@ -1,5 +1,8 @@
 #pragma once
 
+#include "runtime/bound_program.h"
+
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -22,6 +25,10 @@ class PassObserver {
  public:
   virtual ~PassObserver() = default;
   virtual bool watches() const = 0;
+  /// Of a pass that is watched: its `tokens` rows come to an op, by its place in the program. On a
+  /// device whose memory is the host's, what the op reads is there and what it writes is not yet;
+  /// on others the addresses are the device's, and ops before it may still run.
+  virtual void before_op(size_t /*op*/, const BoundOp& /*bound*/, int64_t /*tokens*/) {}
   virtual void on_pass(const PassTimes& times) = 0;
 };
 
