@@ -15,7 +15,7 @@ namespace neuros::builder {
 /// sum_ij (W_ij - Q_ij)^2 E[x_j^2]: the diagonal of the Hessian of a layer's squared error, as in
 /// Optimal Brain Damage (LeCun, Denker, Solla 1989) and GPTQ (https://arxiv.org/abs/2210.17323).
 struct Importance {
-  std::string source;  ///< for people: "1812 tokens of notes.txt"
+  std::string source{};  ///< for people: "1812 tokens of notes.txt"
   /// By name of tensor: E[x_j^2] of what the matrix is multiplied with, [cols].
   std::map<std::string, std::vector<float>, std::less<>> mean_squares{};
 

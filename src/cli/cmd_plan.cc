@@ -28,7 +28,7 @@ struct PlanFlags {
 };
 
 base::Result<pipeline::ModelOptions> options_of(const PlanFlags& flags) {
-  pipeline::ModelOptions options = TRY(flags.model.resolve());
+  pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
   if (!flags.profile.empty()) options.planned_for = TRY(device::open_profile(flags.profile));
   return options;
 }

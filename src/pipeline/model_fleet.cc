@@ -5,12 +5,14 @@
 #include "builder/fleet_builder.h"
 #include "device/open_device.h"
 #include "pipeline/language_model_state.h"
+#include "pipeline/measure_importance.h"
 #include "pipeline/model_opening.h"
 #include "pipeline/shared_models.h"
 #include "runtime/fleet_trace.h"
 #include "runtime/weight_cache.h"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <utility>
 
@@ -71,6 +73,17 @@ builder::FleetModelRequest request_of(const OpenedModel& opened, const FleetMode
   return request;
 }
 
+/// How to measure a model on the text that it is given for that; reads the text.
+base::Result<std::function<base::Result<builder::Importance>()>> importance_of(
+    const OpenedModel& opened, const FleetModelOptions& model, const ModelOptions& options) {
+  if (model.calibration.empty()) return {};
+  CalibrationText text = TRY(read_calibration_text(model.calibration, *opened.tokenizer,
+                                                   calibration_part_tokens(opened.program)));
+  return [&opened, &options, text = std::move(text)] {
+    return measure_importance(opened, text, options);
+  };
+}
+
 /// Weights that are paged wait in pinned memory for a device that copies from there, and on the
 /// disk for a CPU, whose memory is the budget. What goes beyond the host memory that is for them
 /// waits further away.
@@ -103,6 +116,7 @@ base::Result<plan::FleetPlan> make_plan(const OpenedFleet& opened, const ModelOp
   std::vector<builder::FleetModelRequest> requests;
   for (size_t i = 0; i < models.size(); ++i) {
     requests.push_back(request_of(opened.models[i], models[i], common, on_host));
+    requests.back().measure_importance = TRY(importance_of(opened.models[i], models[i], options));
   }
   plan::FleetPlan fleet =
       TRY(builder::make_fleet_plan(std::move(requests), *machine.ops,

@@ -32,6 +32,7 @@ struct FleetModelOptions {
   std::optional<base::DType> kv_dtype{};
   int64_t scratch_bytes = 0;         ///< device memory on top of what its program needs
   builder::ModelTerms terms{};       ///< its id is the model's
+  std::string calibration{};         ///< text file that precision is chosen by; "": none
   std::optional<plan::Home> home{};  ///< where its weights wait; none: the plan's choice
 };
 
@@ -43,7 +44,8 @@ struct FleetWishes {
 };
 
 /// The plan ModelFleet::open would boot; reads no weights but samples of those that may have to be
-/// quantised.
+/// quantised. Where precision has to be given up, models with a calibration text are run over it
+/// first (measure_importance.h).
 base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& models,
                                          const ModelOptions& options,
                                          const FleetWishes& wishes = {});

@@ -37,6 +37,7 @@ void add(const FleetModelOptions& other, FleetModelOptions& model) {
   model.terms.priority = std::max(model.terms.priority, other.terms.priority);
   model.terms.pin = model.terms.pin || other.terms.pin;
   if (!model.home) model.home = other.home;
+  if (model.calibration.empty()) model.calibration = other.calibration;
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ struct SharedModels {
 };
 
 /// Models of one file that want the same types of weights, keys and values become one: with the
-/// longest context and the highest priority, and room for the sequences of all.
+/// longest context and the highest priority, room for the sequences of all, and the first text to
+/// calibrate by that one of them has.
 SharedModels share_models(const std::vector<FleetModelOptions>& models);
 /// Groups of given models as groups of those.
 FleetWishes share_models(FleetWishes wishes, const SharedModels& shared);

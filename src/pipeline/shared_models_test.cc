@@ -27,6 +27,7 @@ TEST(SharedModels, AskForWhatAllOfTheirNamesDo) {
                      .parallel = 3,
                      .scratch_bytes = 5,
                      .terms = {.priority = sched::Priority::kCritical, .pin = true},
+                     .calibration = "notes.txt",
                      .home = plan::Home::kDisk}});
   ASSERT_EQ(shared.models.size(), 1U);
   const FleetModelOptions& model = shared.models[0];
@@ -37,6 +38,7 @@ TEST(SharedModels, AskForWhatAllOfTheirNamesDo) {
   EXPECT_EQ(model.terms.priority, sched::Priority::kCritical);
   EXPECT_TRUE(model.terms.pin);
   EXPECT_EQ(model.home, plan::Home::kDisk);
+  EXPECT_EQ(model.calibration, "notes.txt");
 }
 
 TEST(SharedModels, OtherTypesAreOtherModels) {

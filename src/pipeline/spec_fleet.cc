@@ -30,6 +30,11 @@ std::optional<plan::Home> home_of(const ModelSpec& model) {
   }
 }
 
+std::string path_from(const std::string& folder, const std::string& file) {
+  if (file.empty()) return "";
+  return (std::filesystem::path(folder) / file).lexically_normal().string();
+}
+
 /// A set of models that is not there yet.
 void add_group(const PipelineSpec& spec, const std::set<std::string>& ids,
                std::vector<std::vector<int32_t>>& groups) {
@@ -50,9 +55,8 @@ base::Result<std::vector<FleetModelOptions>> fleet_models(const PipelineSpec& sp
                             ": this program runs models of class llm",
                         base::ErrorKind::kUnsupported);
     }
-    const std::filesystem::path file = std::filesystem::path(folder) / model.file;
     const bool stays = model.pin || model.residency == builder::Tier::kDevice;
-    models.push_back({.path = file.lexically_normal().string(),
+    models.push_back({.path = path_from(folder, model.file),
                       .name = model.id,
                       .context = model.context,
                       .parallel = model.parallel,
@@ -63,6 +67,7 @@ base::Result<std::vector<FleetModelOptions>> fleet_models(const PipelineSpec& sp
                                 .pin = stays,
                                 .context_min = model.context_min,
                                 .precision = model.precision},
+                      .calibration = path_from(folder, model.calibration),
                       .home = home_of(model)});
   }
   return models;

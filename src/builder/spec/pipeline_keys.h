@@ -11,9 +11,9 @@ namespace neuros::builder::keys {
 
 inline constexpr std::array<std::string_view, 6> kPipeline{"name",   "models", "memory",
                                                            "routes", "stages", "slo"};
-inline constexpr std::array<std::string_view, 11> kModel{
-    "file",     "class", "context", "context_min", "precision", "priority",
-    "parallel", "kv",    "scratch", "pin",         "residency"};
+inline constexpr std::array<std::string_view, 12> kModel{
+    "file",     "class",    "context", "context_min", "precision", "calibration",
+    "priority", "parallel", "kv",      "scratch",     "pin",       "residency"};
 inline constexpr std::array<std::string_view, 5> kMemory{"device", "pinned", "pageable", "disk",
                                                          "kv_swap"};
 inline constexpr std::array<std::string_view, 18> kStage{"id",

@@ -77,6 +77,7 @@ std::string describe_model(const ModelSpec& model) {
   if (model.context > 0) text += "; context " + tokens_text(model.context);
   if (model.context_min > 0) text += ", at least " + tokens_text(model.context_min);
   if (!model.precision.empty()) text += "; " + joined(model.precision, ", ");
+  if (!model.calibration.empty()) text += " by " + formats::printable(model.calibration);
   if (model.parallel > 0) text += "; " + std::to_string(model.parallel) + " sequences";
   if (model.kv_dtype != base::DType::kF16)
     text += "; kv " + std::string(base::name(model.kv_dtype));
@@ -190,6 +191,7 @@ Json model_json(const ModelSpec& model) {
             {"context", model.context},
             {"context_min", model.context_min},
             {"precision", model.precision},
+            {"calibration", model.calibration},
             {"parallel", model.parallel},
             {"kv", base::name(model.kv_dtype)},
             {"scratch_bytes", model.scratch_bytes},

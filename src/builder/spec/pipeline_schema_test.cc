@@ -134,14 +134,26 @@ std::string with_top(const std::string& keys) {
 
 TEST(PipelineSchema, BothAccept) {
   for (const std::string& yaml :
-       {testing::kVoiceAssistant, testing::kEverything, with_model("context: 8k"),
-        with_model("context: '007k'"), with_model("context: 8388608"), with_model("scratch: 0"),
-        with_model("scratch: 1.5gib"), with_model("scratch: 5.B"), with_model("precision: [q5_k]"),
-        with_stage("run: m, in: $t"), with_stage("run: m, prompt: x"),
-        with_stage("tool: x, latency: 5-20ms"), with_stage("tool: x, latency: 0us-1.5min"),
+       {testing::kVoiceAssistant,
+        testing::kEverything,
+        with_model("context: 8k"),
+        with_model("context: '007k'"),
+        with_model("context: 8388608"),
+        with_model("scratch: 0"),
+        with_model("scratch: 1.5gib"),
+        with_model("scratch: 5.B"),
+        with_model("precision: [q5_k]"),
+        with_model("precision: [q8_0, q4_k], calibration: a.txt"),
+        with_stage("run: m, in: $t"),
+        with_stage("run: m, prompt: x"),
+        with_stage("tool: x, latency: 5-20ms"),
+        with_stage("tool: x, latency: 0us-1.5min"),
         with_stage("tool: x, args: {a: 1, b: 1.5, c: [x], d: y, e: true}"),
-        with_stage("tool: x, args: {}"), with_stage("tool: x, in: [$t.a, $request]"),
-        with_top("slo: {}"), with_top("stages: []"), with_top("slo: {tokens_per_s: 0.5}")}) {
+        with_stage("tool: x, args: {}"),
+        with_stage("tool: x, in: [$t.a, $request]"),
+        with_top("slo: {}"),
+        with_top("stages: []"),
+        with_top("slo: {tokens_per_s: 0.5}")}) {
     const auto spec = parse_pipeline(yaml, "p.yaml");
     EXPECT_TRUE(spec.has_value()) << spec.error().message << "\n" << yaml;
     EXPECT_EQ(schema_error_of(yaml), "") << yaml;
@@ -168,6 +180,10 @@ TEST(PipelineSchema, BothRefuseModelsAndTheRest) {
                                   with_model("context_min: 5"),
                                   with_model("precision: Q8_0"),
                                   with_model("precision: []"),
+                                  with_model("calibration: a.txt"),
+                                  with_model("precision: q8_0, calibration: a.txt"),
+                                  with_model("precision: [q8_0], calibration: a.txt"),
+                                  with_model("precision: [q8_0, q4_k], calibration: 5"),
                                   with_model("parallel: 0"),
                                   with_model("parallel: 4097"),
                                   with_model("parallel: x"),

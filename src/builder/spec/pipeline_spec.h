@@ -44,6 +44,7 @@ struct ModelSpec {
   int32_t context = 0;                 ///< tokens; 0: the Builder's default
   int32_t context_min = 0;             ///< may be shortened down to this; 0: not at all
   std::vector<std::string> precision;  ///< names of type mixes, best first; empty: as in the file
+  std::string calibration;             ///< text file that shows where precision matters; "": none
   sched::Priority priority = sched::Priority::kMedium;
   int32_t parallel = 0;  ///< sequences in one batch; 0: the Builder's choice
   base::DType kv_dtype = base::DType::kF16;

@@ -128,6 +128,7 @@ void write_model(Writer& out, const ModelSpec& model) {
   out.tokens("context", model.context);
   out.tokens("context_min", model.context_min);
   out.texts("precision", model.precision);
+  out.text("calibration", model.calibration);
   if (model.priority != defaults.priority) out.raw("priority", std::string(name(model.priority)));
   out.count("parallel", model.parallel);
   if (model.kv_dtype != defaults.kv_dtype) {

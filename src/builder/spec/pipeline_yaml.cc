@@ -41,6 +41,7 @@ class ModelReader {
     }
     TRY(read_context());
     TRY(read_precision());
+    TRY(read_calibration());
     TRY(read_demands());
     TRY(read_residency());
     return std::move(model_);
@@ -74,6 +75,14 @@ class ModelReader {
       model_.precision.push_back(std::move(type));
     }
     return {};
+  }
+
+  base::Result<> read_calibration() {
+    const auto value = value_.find("calibration");
+    if (!value) return {};
+    model_.calibration = TRY(value->text(limits::kTextCharactersMax));
+    if (model_.precision.size() > 1) return {};
+    return value->fail("needs the key precision beside it, with two types to choose from");
   }
 
   base::Result<> read_demands() {

@@ -63,6 +63,7 @@ TEST(PipelineYaml, ReadsEveryKey) {
   ASSERT_TRUE(spec.has_value()) << spec.error().message;
   const ModelSpec& a = spec->models[0];
   EXPECT_EQ(a.file, "a b.gguf");
+  EXPECT_EQ(a.calibration, "notes/what it is for.txt");
   EXPECT_EQ(a.kv_dtype, base::DType::kBF16);
   EXPECT_TRUE(a.pin);
   EXPECT_EQ(a.residency, Tier::kDevice);
@@ -196,6 +197,15 @@ TEST(PipelineYamlErrors, Models) {
             "p.yaml:2:37: models.llm.precision[1]: q4_k_m twice");
   EXPECT_EQ(error_of_model("precision: []"),
             "p.yaml:2:30: models.llm.precision: 0 entries, expected 1 to 16");
+  EXPECT_EQ(error_of_model("precision: [bf16, q8_0], calibration: 5"),
+            "p.yaml:2:57: models.llm.calibration: number 5, expected text (quote it)");
+  EXPECT_EQ(error_of_model("precision: [bf16, q8_0], calibration: ''"),
+            "p.yaml:2:57: models.llm.calibration: an empty text");
+  for (const char* keys : {"calibration: a.txt", "calibration: a.txt, precision: q8_0"}) {
+    EXPECT_EQ(error_of_model(keys),
+              "p.yaml:2:32: models.llm.calibration: needs the key precision beside it, with two "
+              "types to choose from");
+  }
   EXPECT_EQ(error_of_model("priority: high"),
             "p.yaml:2:29: models.llm.priority: high, expected low, medium or critical");
   EXPECT_EQ(error_of_model("parallel: 4097"),

@@ -30,7 +30,8 @@ models:
     class: llm
     context: 1000
     context_min: 1
-    precision: q8_0
+    precision: [q8_0, q5_k]
+    calibration: "notes/what it is for.txt"
     priority: low
     parallel: 4
     kv: bf16
