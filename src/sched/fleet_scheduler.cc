@@ -50,6 +50,19 @@ void FleetScheduler::set_demand(ModelId model, const Demand& demand, int64_t now
   m.demand = demand;
 }
 
+void FleetScheduler::await_preparation(ModelId model) {
+  CHECK(!at(model).demand.work);
+  at(model).prepared = false;
+}
+
+void FleetScheduler::prepared(ModelId model, int64_t now_us) {
+  hear(now_us);
+  Model& m = at(model);
+  CHECK(!m.prepared);
+  m.prepared = true;
+  m.unserved_since_us = now_us_;  // nobody kept it waiting
+}
+
 void FleetScheduler::expect(ModelId model, bool expected, int64_t now_us) {
   hear(now_us);
   at(model).expected = expected;
@@ -159,7 +172,7 @@ std::vector<SegmentId> FleetScheduler::missing(ModelId model) const {
 void FleetScheduler::plan_loads(const Models& order, std::vector<PagerMove>& moves) {
   for (ModelId m = 0; m < model_count(); ++m) {
     for (const SegmentId id : missing(m)) {
-      if (!facts_.segment(id).pinned || at(m).failed) continue;
+      if (!facts_.segment(id).pinned || at(m).failed || !at(m).prepared) continue;
       if (!load(id, order, moves)) return;
     }
   }
@@ -168,7 +181,8 @@ void FleetScheduler::plan_loads(const Models& order, std::vector<PagerMove>& mov
   }
   for (ModelId m = 0; m < model_count(); ++m) {
     const bool waits = std::ranges::find(order, m) != order.end();
-    if (at(m).expected && !waits && !load_missing(m, order, moves)) return;
+    const bool expected = at(m).expected && at(m).prepared;
+    if (expected && !waits && !load_missing(m, order, moves)) return;
   }
 }
 
@@ -199,14 +213,14 @@ bool FleetScheduler::load(SegmentId id, const Models& order, std::vector<PagerMo
   return true;
 }
 
-/// What may go for a segment, the first to go first. Who has the turn takes from everybody, last
-/// from itself; others only from who does not want to run.
+/// What may go for a segment, the first to go first. Who has the turn, and weights that stay, take
+/// from everybody, last from themselves; others only from who does not want to run.
 std::vector<SegmentId> FleetScheduler::victims(SegmentId beneficiary, const Models& order) const {
   std::vector<SegmentId> list;
-  const bool wants = at(beneficiary.model).wants_to_run();
+  const bool pinned = facts_.segment(beneficiary).pinned;
   append_idle(false, list);
-  if (wants) append_idle(true, list);
-  if (beneficiary.model == turn_.model || facts_.segment(beneficiary).pinned) {
+  if (pinned || at(beneficiary.model).wants_to_run()) append_idle(true, list);
+  if (pinned || beneficiary.model == turn_.model) {
     for (size_t i = order.size(); i-- > 0;) {
       if (order[i] != beneficiary.model) append_tail_first(order[i], list);
     }
@@ -360,6 +374,7 @@ std::string FleetScheduler::check_invariants() const {
   if (!wrong.empty()) return wrong;
   for (ModelId m = 0; m < model_count(); ++m) {
     if (at(m).step < 0 || at(m).step >= steps_of(m)) return "a pass beyond its end";
+    if (!at(m).prepared && residency_.frames_of(m) > 0) return "weights that are not prepared";
   }
   if (rescued_ >= 0 && rescued_ != turn_.model) return "who is rescued has not the turn";
   if (!run_) return "";

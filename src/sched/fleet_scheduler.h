@@ -56,6 +56,10 @@ class FleetScheduler {
 
   // Events. Time never goes back.
   void set_demand(ModelId model, const Demand& demand, int64_t now_us);
+  /// From the start on nothing of the model is loaded and it does not run, until it is prepared.
+  /// Before its first demand.
+  void await_preparation(ModelId model);
+  void prepared(ModelId model, int64_t now_us);
   /// A stage that uses the model is about to start: load it where nobody else needs the memory.
   void expect(ModelId model, bool expected, int64_t now_us);
   void loaded(SegmentId segment, int64_t now_us);
@@ -78,10 +82,11 @@ class FleetScheduler {
   ModelId rescued() const { return rescued_; }
   /// Whether a run is in flight: then a decision is about weights only.
   bool runs() const { return run_.has_value(); }
-  /// Whether it has work and could not run because weights are not there.
+  /// Whether it has work and could not run because weights are not there, or not yet prepared.
   bool waits_for_weights(ModelId model) const {
-    return at(model).wants_to_run() && !in_flight(model) &&
-           !residency_.ready(model, at(model).step);
+    const Model& m = at(model);
+    if (!m.prepared) return m.demand.work;
+    return m.wants_to_run() && !in_flight(model) && !residency_.ready(model, m.step);
   }
   const Residency& residency() const { return residency_; }
   const FleetStats& stats() const { return stats_; }
@@ -91,12 +96,13 @@ class FleetScheduler {
   struct Model {
     Demand demand;
     bool expected = false;
+    bool prepared = true;
     bool failed = false;
     int32_t step = 0;  ///< where its pass goes on
     int64_t unserved_since_us = 0;
     int64_t used_us = 0;
     uint64_t last_turn = 0, last_run = 0;  ///< by counters; 0: never
-    bool wants_to_run() const { return demand.work && !failed; }
+    bool wants_to_run() const { return demand.work && prepared && !failed; }
   };
   struct Turn {
     ModelId model = -1;

@@ -216,6 +216,42 @@ TEST(FleetScheduler, AModelWhoseWeightsDoNotComeWaitsForNewWork) {
   EXPECT_THAT(s.decide(6).moves, ElementsAre(drop(1, 0), load(0, 0)));
 }
 
+TEST(FleetScheduler, AModelThatIsNotPreparedHoldsNobodyUp) {
+  FleetFacts facts = fleet(4, {layered(1, 2), layered(1, 2), layered(1, 2)});
+  facts.models[1].segments[0].pinned = true;
+  FleetScheduler s(facts);
+  s.await_preparation(1);
+  s.await_preparation(2);
+  s.set_demand(1, kCritical, 0);
+  s.expect(2, true, 0);
+  s.set_demand(0, kLow, 0);
+  EXPECT_THAT(s.decide(0).moves, ElementsAre(load(0, 0))) << "nothing of the others";
+  s.loaded({0, 0}, 1);
+  EXPECT_EQ(s.decide(1).run, (PassRun{0, 0, 1}));
+  EXPECT_FALSE(s.should_stop(1)) << "for somebody who cannot run";
+  EXPECT_TRUE(s.waits_for_weights(1));
+  EXPECT_FALSE(s.waits_for_weights(2)) << "nobody waits for it";
+  EXPECT_EQ(s.check_invariants(), "");
+  s.ran(1, 2);
+}
+
+TEST(FleetScheduler, AModelThatWasPreparedIsAsOneThatAlwaysWas) {
+  FleetFacts facts = fleet(4, {layered(1, 2), layered(1, 2)});
+  facts.wait_us_max = 50;
+  FleetScheduler s(facts);
+  s.await_preparation(1);
+  s.set_demand(0, kCritical, 0);
+  s.set_demand(1, kLow, 0);
+  EXPECT_EQ(settle(s, 0), (PassRun{0, 0, 1}));
+  s.prepared(1, 100);
+  s.ran(1, 100);
+  EXPECT_EQ(settle(s, 101), (PassRun{0, 0, 1})) << "the preparation makes nobody overdue";
+  s.ran(1, 102);
+  s.set_demand(0, kNone, 102);
+  EXPECT_EQ(settle(s, 102), (PassRun{1, 0, 1}));
+  EXPECT_FALSE(s.waits_for_weights(1));
+}
+
 TEST(FleetScheduler, SaysWhyAFleetCannotRun) {
   EXPECT_EQ(check_feasible(fleet(4, {layered(4, 1)})), "");
   EXPECT_EQ(check_feasible(fleet(4, {layered(1, 5)})),

@@ -25,6 +25,7 @@ struct SimModel {
   std::map<ProcessId, Priority> processes;
   int64_t unserved_since_us = 0;
   bool broken = false;  ///< a load failed; its processes end when it does not run
+  bool prepared = true;
   std::vector<bool> there;
 };
 
@@ -50,6 +51,9 @@ class FleetSimulation {
   const ModelCosts& costs(ModelId model) const {
     return workload_.costs.at(static_cast<size_t>(model));
   }
+  int64_t prepared_us(ModelId model) const {
+    return workload_.prepared_us.at(static_cast<size_t>(model));
+  }
   ModelId count() const { return static_cast<ModelId>(models_.size()); }
 
   void fail(const std::string& what) {
@@ -67,6 +71,7 @@ class FleetSimulation {
   void arrive();
   void cancel_due();
   void finish_load();
+  bool prepare_due();
   void break_model(ModelId model);
   void tell_demand(ModelId model);
 
@@ -89,7 +94,9 @@ class FleetSimulation {
   void check_end();
 
   bool has_work(ModelId model) const { return !at(model).processes.empty(); }
-  bool wants(ModelId model) const { return has_work(model) && !at(model).broken; }
+  bool wants(ModelId model) const {
+    return has_work(model) && at(model).prepared && !at(model).broken;
+  }
   Priority top(ModelId model) const;
   int class_of(ModelId model) const;
   bool rescued(ModelId model) const { return model == rescued_; }
@@ -136,6 +143,10 @@ FleetSimulation::FleetSimulation(uint64_t seed, FleetBug bug)
                                                                   .queue = 100});
   }
   fleet_ = std::make_unique<FleetScheduler>(told_facts());
+  for (ModelId m = 0; m < count(); ++m) {
+    at(m).prepared = prepared_us(m) == 0;
+    if (!at(m).prepared) fleet_->await_preparation(m);
+  }
 }
 
 FleetFacts FleetSimulation::told_facts() const {
@@ -154,6 +165,9 @@ std::optional<int64_t> FleetSimulation::next_event_us() const {
   if (!coming_.empty()) consider(coming_.front().time_us);
   if (!loads_.empty()) consider(loads_.front().done_us);
   for (const auto& [time_us, who] : cancels_) consider(time_us);
+  for (ModelId m = 0; m < count(); ++m) {
+    if (!at(m).prepared) consider(prepared_us(m));
+  }
   return next;
 }
 
@@ -170,7 +184,19 @@ void FleetSimulation::advance_to(int64_t time_us) {
 void FleetSimulation::handle_one_event() {
   if (!loads_.empty() && loads_.front().done_us <= now_us_) return finish_load();
   if (!coming_.empty() && coming_.front().time_us <= now_us_) return arrive();
+  if (prepare_due()) return;
   cancel_due();
+}
+
+bool FleetSimulation::prepare_due() {
+  for (ModelId m = 0; m < count(); ++m) {
+    if (at(m).prepared || prepared_us(m) > now_us_) continue;
+    at(m).prepared = true;
+    at(m).unserved_since_us = now_us_;
+    fleet_->prepared(m, now_us_);
+    return true;
+  }
+  return false;
 }
 
 void FleetSimulation::arrive() {
@@ -385,6 +411,7 @@ void FleetSimulation::load(SegmentId id) {
   const bool coming = std::ranges::find(loads_, id, &Load::segment) != loads_.end();
   require(!model.there[static_cast<size_t>(id.segment)] && !coming, "loads what is there",
           id.model);
+  require(model.prepared, "loads what is not prepared", id.model);
   const int32_t frames = facts_.segment(id).frames;
   used_frames_ += frames;
   require(used_frames_ <= facts_.frames, "memory is over-committed", id.model);

@@ -40,7 +40,8 @@ struct FleetReport {
 /// Runs one random fleet to the end of its work and checks at every event:
 /// - frames are never over-committed; what is dropped was there, is neither pinned nor in use, and
 ///   without any one of the drops the load behind them would not have had room;
-/// - a run's weights are there at each of its steps;
+/// - a run's weights are there at each of its steps, and nothing is loaded of a model that is not
+///   prepared yet;
 /// - something always happens while there is work, every process ends or fails with its model, and
 ///   no model with work waits longer than the bound;
 /// - one model at a time is rescued, after its wait and one in each wait_us_max;

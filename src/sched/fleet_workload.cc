@@ -62,6 +62,17 @@ void draw_arrivals(Random& random, FleetWorkload& fleet) {
   }
 }
 
+/// Every third fleet is booted on demand, one model after the other.
+void draw_preparations(Random& random, FleetWorkload& fleet) {
+  fleet.prepared_us.resize(fleet.facts.models.size());
+  if (!random.one_in(3)) return;
+  int64_t time_us = 0;
+  for (size_t i = 1; i < fleet.prepared_us.size(); ++i) {
+    time_us += random.between(1, 40'000);
+    fleet.prepared_us[i] = time_us;
+  }
+}
+
 /// Once it is overdue, every other model may still be rescued before it, have its time, its loads
 /// and a pass.
 int64_t wait_bound_us(const FleetWorkload& fleet) {
@@ -82,6 +93,7 @@ FleetWorkload draw_fleet(Random& random) {
   draw_models(random, fleet);
   draw_frames(random, fleet);
   draw_arrivals(random, fleet);
+  draw_preparations(random, fleet);
   fleet.wait_bound_us = wait_bound_us(fleet);
   return fleet;
 }

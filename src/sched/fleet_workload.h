@@ -30,6 +30,7 @@ struct FleetWorkload {
   FleetFacts facts;
   std::vector<ModelCosts> costs;      ///< of each model
   std::deque<FleetArrival> arrivals;  ///< by time
+  std::vector<int64_t> prepared_us;   ///< when each model is prepared; 0: from the start on
   int32_t failures_one_in = 0;        ///< loads; 0: none fails
   int64_t wait_bound_us = 0;          ///< no model with work waits longer for its next run
   bool streams = false;               ///< a model is larger than the memory

@@ -54,6 +54,16 @@ bool Residency::evictable(SegmentId id) const {
   return segment.state == State::kResident && segment.holders == 0 && !facts_.segment(id).pinned;
 }
 
+int32_t Residency::frames_of(ModelId model) const {
+  int32_t frames = 0;
+  const std::vector<Segment>& segments = segments_.at(static_cast<size_t>(model));
+  for (int32_t i = 0; i < std::ssize(segments); ++i) {
+    const bool has_frames = segments[static_cast<size_t>(i)].state != State::kAbsent;
+    if (has_frames) frames += facts_.segment({model, i}).frames;
+  }
+  return frames;
+}
+
 bool Residency::ready(ModelId model, int32_t step) const {
   const auto& reads =
       facts_.models.at(static_cast<size_t>(model)).steps.at(static_cast<size_t>(step));

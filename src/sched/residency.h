@@ -27,6 +27,8 @@ class Residency {
   int32_t loading() const { return loading_; }
   /// Frames that the absent segments of a model need.
   int32_t missing_frames(ModelId model) const { return missing_.at(static_cast<size_t>(model)); }
+  /// Frames that a model has, what is loading included.
+  int32_t frames_of(ModelId model) const;
   /// Whether all segments that the step reads are resident.
   bool ready(ModelId model, int32_t step) const;
 
