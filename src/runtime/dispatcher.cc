@@ -47,10 +47,10 @@ void Dispatcher::cancel(sched::ProcessId id) {
   tell(std::move(ending));
 }
 
-const sched::Batch& Dispatcher::begin_pass() {
+const sched::Batch& Dispatcher::begin_pass(int32_t rows_most) {
   CHECK(!batch_);
   const int64_t started_us = now_us();
-  batch_ = scheduler_.next_batch(started_us);
+  batch_ = scheduler_.next_batch(started_us, rows_most);
   CHECK(batch_.has_value(), "demand without a batch");
   note_start(*batch_, started_us);
   return *batch_;

@@ -28,7 +28,8 @@ class Dispatcher {
   sched::Demand demand() const { return scheduler_.demand(); }
 
   /// The batch of a new pass, which stays until finish_pass(). There is demand, and no pass.
-  const sched::Batch& begin_pass();
+  /// `rows_most` as in Scheduler::next_batch().
+  const sched::Batch& begin_pass(int32_t rows_most);
   /// The executor computed the batch, or failed to; what it took.
   void finish_pass(const base::Result<>& computed, int64_t busy_us);
   /// Ends every process; a pass goes no further.

@@ -4,9 +4,15 @@
 #include "runtime/live_process.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace neuros::runtime {
+namespace {
+
+constexpr int64_t kRowsLong = 256;  ///< of a prompt whose steps take long
+
+}  // namespace
 
 FleetThread::FleetThread(sched::FleetFacts facts, std::vector<Model> models, Pager* pager,
                          Doorbell& doorbell, FleetObserver* observer)
@@ -169,9 +175,16 @@ void FleetThread::run(const sched::PassRun& run) {
   }
   if (!ends) return;
   const int64_t busy_us = std::exchange(member.pass_busy_us, 0);
-  if (member.prompt_rows == 0) member.decode_us = busy_us;
+  learn_times(member, busy_us);
   member.model.dispatcher->finish_pass(came_to ? base::Result<>() : tl::unexpected(came_to.error()),
                                        busy_us);
+}
+
+void FleetThread::learn_times(Member& member, int64_t busy_us) {
+  if (member.prompt_rows == 0) member.decode_us = busy_us;
+  if (member.prompt_rows < kRowsLong) return;
+  const int64_t step_us = std::max<int64_t>(busy_us / member.model.executor->steps(), 1);
+  member.prompt_rows_per_ms = (member.decode_rows + member.prompt_rows) * 1000 / step_us;
 }
 
 void FleetThread::tell_of(const sched::PassRun& run, int32_t came_to, int64_t started_us) {
@@ -190,7 +203,7 @@ base::Result<int32_t> FleetThread::compute(const sched::PassRun& run) {
   Executor& executor = *at(run.model).model.executor;
   if (run.first_step > 0) return compute_steps(executor, run);
   Member& member = at(run.model);
-  const sched::Batch& batch = member.model.dispatcher->begin_pass();
+  const sched::Batch& batch = member.model.dispatcher->begin_pass(rows_most(member));
   member.decode_rows = std::ranges::count_if(batch.items, &sched::BatchItem::decodes);
   member.prompt_rows = batch.tokens() - member.decode_rows;
   if (!can_stop(member, batch) && run.end_step == executor.steps()) {
@@ -210,9 +223,18 @@ bool FleetThread::can_stop(const Member& member, const sched::Batch& batch) cons
   return member.decode_us >= kLongUs && critical_about();
 }
 
-/// A step of a long prompt is a millisecond or more; one that was begun delays who is critical.
+/// Who is critical waits for the end of a step. Where that may be, those of others take about a
+/// millisecond, or as few rows as do not cost much.
+int32_t FleetThread::rows_most(const Member& member) const {
+  const bool is_critical = member.told.top == sched::Priority::kCritical;
+  if (members_.size() == 1 || is_critical || !critical_about() || member.prompt_rows_per_ms == 0) {
+    return std::numeric_limits<int32_t>::max();
+  }
+  return static_cast<int32_t>(std::max(member.prompt_rows_per_ms, kRowsLong));
+}
+
+/// A step that was begun ahead would delay who is critical, too.
 bool FleetThread::runs_ahead(const Member& member) const {
-  constexpr int64_t kRowsLong = 256;
   return member.decode_rows + member.prompt_rows < kRowsLong || !critical_about();
 }
 

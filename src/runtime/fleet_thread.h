@@ -58,6 +58,7 @@ class FleetThread {
     int64_t pass_busy_us = 0;                  ///< of the pass, up to now
     int64_t decode_rows = 0, prompt_rows = 0;  ///< the same
     int64_t decode_us = 0;                     ///< of the last pass without prompts
+    int64_t prompt_rows_per_ms = 0;            ///< of a step, in the last pass of a long prompt
     int64_t blocked_since_us = -1;
     int64_t swap_us = 0;
     std::string load_error;  ///< its processes end with it as soon as it does not run
@@ -82,6 +83,8 @@ class FleetThread {
   /// Whether a pass of this batch can stop between two steps.
   bool can_stop(const Member& member, const sched::Batch& batch) const;
   bool runs_ahead(const Member& member) const;
+  int32_t rows_most(const Member& member) const;
+  static void learn_times(Member& member, int64_t busy_us);
   bool critical_about() const;
   base::Result<int32_t> compute_steps(Executor& executor, const sched::PassRun& run);
   bool go_on();

@@ -14,7 +14,8 @@ Batcher::Batcher(const SchedulerLimits& limits, KvMemory& memory, AdmissionQueue
       queue_(queue),
       rescue_(limits.wait_us_max) {}
 
-std::vector<Chunk> Batcher::plan(int64_t now_us) {
+std::vector<Chunk> Batcher::plan(int64_t now_us, int32_t rows_most) {
+  rows_ = std::min(limits_.batch_tokens, std::max(rows_most, running_max_));
   rescue_.choose(running_, queue_.all(), now_us);
   const Order order(rescue_.process());
   chunks_.clear();
@@ -202,7 +203,7 @@ void Batcher::remove(Process& process) {
 }
 
 int32_t Batcher::rows_left() const {
-  int32_t left = limits_.batch_tokens;
+  int32_t left = rows_;
   for (const Chunk& chunk : chunks_) left -= chunk.rows();
   return left;
 }

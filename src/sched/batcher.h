@@ -21,7 +21,7 @@ class Batcher {
   Batcher(const SchedulerLimits& limits, KvMemory& memory, AdmissionQueue& queue);
 
   /// The chunks of the next batch, with their pages granted. Empty only if nobody runs or waits.
-  std::vector<Chunk> plan(int64_t now_us);
+  std::vector<Chunk> plan(int64_t now_us, int32_t rows_most);
   /// A process that runs ends: it gives its pages and its place back.
   void remove(Process& process);
   /// A process that runs begins again: nothing that is computed of it is believed.
@@ -67,7 +67,8 @@ class Batcher {
   AdmissionQueue& queue_;
   Rescue rescue_;
   std::vector<Process*> running_;
-  std::vector<Chunk> chunks_;  ///< of the batch being put together
+  int32_t rows_ = 0;           ///< that the batch being put together may have
+  std::vector<Chunk> chunks_;  ///< of it
   uint64_t suspensions_ = 0;
   uint64_t tokens_reused_ = 0;
 };

@@ -113,11 +113,11 @@ void Scheduler::State::forget(Process& process) {
   processes.erase(process.id);
 }
 
-std::optional<Batch> Scheduler::next_batch(int64_t now_us) {
+std::optional<Batch> Scheduler::next_batch(int64_t now_us, int32_t rows_most) {
   State& s = *state_;
   CHECK(s.in_flight.empty(), "one batch at a time");
   s.hear(now_us);
-  s.in_flight = s.batcher.plan(s.now_us);
+  s.in_flight = s.batcher.plan(s.now_us, rows_most);
   s.moves = s.memory.take_moves();
   CHECK(s.moves.empty() || !s.in_flight.empty(), "pages move for somebody who runs");
   if (s.in_flight.empty()) return std::nullopt;

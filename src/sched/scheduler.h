@@ -111,8 +111,9 @@ class Scheduler {
   /// False if there is no such process.
   bool cancel(ProcessId id);
 
-  /// The next batch, or nullopt if nothing can run. At most one batch is in flight.
-  std::optional<Batch> next_batch(int64_t now_us);
+  /// The next batch, or nullopt if nothing can run. At most one batch is in flight. It has at most
+  /// `rows_most` rows, or as many as can run where those are more.
+  std::optional<Batch> next_batch(int64_t now_us, int32_t rows_most = INT32_MAX);
   /// Results of the batch in flight. Processes that ended (finished, cancelled, max_new_tokens) are
   /// forgotten; their full pages stay for prefix reuse until room is needed.
   void batch_done(std::span<const ItemResult> results, int64_t now_us);

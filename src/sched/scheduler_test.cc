@@ -94,6 +94,18 @@ TEST(Scheduler, DecodesEveryoneBeforeItFillsUpWithPrompts) {
   EXPECT_THAT(step(s), ElementsAre(Row{1, 4, 1}, Row{2, 4, 1}, Row{3, 6, 6}));
 }
 
+TEST(Scheduler, ABatchMayBeAskedToBeSmaller) {
+  Scheduler s(small_limits());
+  s.arrive(arrival(1, counting(0, 3), 9), 0);
+  step(s);
+  s.arrive(arrival(2, counting(20, 20), 9), 0);
+  const auto batch = s.next_batch(0, 6);
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{1, 3, 1}, Row{2, 0, 5}));
+  answer(s, *batch);
+  const auto least = s.next_batch(0, 1);
+  EXPECT_THAT(rows_of(*least), ElementsAre(Row{1, 4, 1}, Row{2, 5, 3})) << "all places have a row";
+}
+
 TEST(Scheduler, FinishedEndsAProcessWithoutAToken) {
   Scheduler s(small_limits());
   s.arrive(arrival(1, counting(0, 3), 9), 0);

@@ -101,6 +101,9 @@ class Simulation {
   }
   void arrive(Client client);
   void cancel(ProcessId id);
+  int32_t places() const {
+    return std::min({limits_.sequences, limits_.batch_tokens, limits_.logit_rows});
+  }
   bool take_batch(const Batch& batch);
   std::vector<PageMove> moves_of(const Batch& batch) const;
   void carry_out(const Batch& batch);
@@ -540,12 +543,14 @@ SimulationReport Simulation::run() {
   const uint64_t batches_max = 100 + 10 * static_cast<uint64_t>(tokens_max_);
   while (report_.error.empty()) {
     deliver_until(now_us_);
-    const auto batch = scheduler_.next_batch(now_us_);
+    const int32_t rows_most = random_.one_in(4) ? random_.between(1, 12) : INT32_MAX;
+    const auto batch = scheduler_.next_batch(now_us_, rows_most);
     if (!batch) {
       if (coming_.empty()) break;
       deliver_until(std::max(now_us_, coming_.back().arrives_us));
       continue;
     }
+    if (batch->tokens() > std::max(rows_most, places())) fail("more rows than were asked for");
     if (!take_batch(*batch)) break;
     if (fails_one_in_ > 0 && random_.one_in(fails_one_in_)) {
       fail_batch(*batch);
