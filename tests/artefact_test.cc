@@ -87,15 +87,16 @@ class ArtefactTest : public ::testing::Test {
                                      .executable = program_});
   }
 
-  static std::unique_ptr<pipeline::ModelFleet> boot(const std::string& file) {
+  static std::unique_ptr<pipeline::ModelFleet> boot(const std::string& file,
+                                                    const pipeline::BootOptions& options = {}) {
     const auto artefact = pipeline::Artefact::find(file);
     if (!artefact || !*artefact) return nullptr;
     auto prepared = (*artefact)->prepare();
     if (!prepared) return nullptr;
-    auto fleet = pipeline::ModelFleet::boot(std::move(*prepared), {});
+    auto fleet = pipeline::ModelFleet::boot(std::move(*prepared), options);
     return fleet ? std::move(*fleet) : nullptr;
   }
-  /// Of a file that ought to be none that can be booted; "": it can.
+  /// Of a file that ought to be none that can be booted, or not with all of its models; "": it can.
   static std::string error_of(const std::string& file) {
     const auto artefact = pipeline::Artefact::find(file);
     if (!artefact) return artefact.error().message;
@@ -103,7 +104,10 @@ class ArtefactTest : public ::testing::Test {
     auto prepared = (*artefact)->prepare();
     if (!prepared) return prepared.error().message;
     const auto fleet = pipeline::ModelFleet::boot(std::move(*prepared), {});
-    return fleet ? "" : fleet.error().message;
+    if (!fleet) return fleet.error().message;
+    std::string errors;
+    for (const auto& model : (*fleet)->models()) errors += model->boot_state().error;
+    return errors;
   }
   static std::vector<std::string> answers(const pipeline::ModelFleet& fleet) {
     std::vector<std::string> texts;
@@ -250,6 +254,24 @@ TEST_F(ArtefactTest, NoticesDamageWhereverItIs) {
   EXPECT_THAT(damaged(end - formats::kArtefactTrailerBytes - 1), names("its index is damaged"));
   EXPECT_THAT(damaged(end - 1), names("its trailer is damaged"));
   EXPECT_THAT(damaged(end - formats::kArtefactTrailerBytes), names("cut short or damaged"));
+}
+
+TEST_F(ArtefactTest, AModelWithAFlippedByteLeavesTheOthersAlone) {
+  const std::vector<std::string> expected = answers_of_models(kMemory);
+  ASSERT_TRUE(build("app"));
+  const auto index = index_of(path("app"));
+  for (const uint64_t at : {index.models[0].weights.end() - 4096,  // of a segment
+                            index.models[0].weights.offset + 60}) {
+    error_when_damaged(path("app"), at);
+    for (const sched::BootMode mode : {sched::BootMode::kEager, sched::BootMode::kOnDemand}) {
+      const auto fleet = boot(path("damaged"), {.on_progress = {}, .boot = mode});
+      ASSERT_TRUE(fleet);
+      const std::vector<std::string> said = answers(*fleet);
+      EXPECT_THAT(said[0], AllOf(HasSubstr(path("damaged")), HasSubstr("is damaged")));
+      EXPECT_EQ(said[1], expected[1]) << name(mode);
+      EXPECT_EQ(fleet->models()[0]->boot_state().state, runtime::ModelState::kFailed);
+    }
+  }
 }
 
 TEST_F(ArtefactTest, NoticesThatItIsCutShort) {

@@ -74,7 +74,7 @@ class FleetTest : public ::testing::Test {
     std::vector<runtime::FleetMember> members;
     for (size_t i = 0; i < kModels; ++i) {
       members.push_back({.plan = plan_of(*models_[i], limits),
-                         .checkpoint = &checkpoints_[i],
+                         .checkpoint = {std::shared_ptr<void>(), &checkpoints_[i]},
                          .home = home,
                          .stays = stays == i});
       members.back().plan.model_path = checkpoints_[i].path;

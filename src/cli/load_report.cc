@@ -58,6 +58,7 @@ runtime::OnLoadProgress show_load_progress() {
   return [progress](const runtime::LoadProgress& load) {
     progress->update_bytes(load.stage, load.done_bytes, load.total_bytes);
     if (load.done_bytes >= load.total_bytes) progress->clear();
+    return base::Result<>();
   };
 }
 

@@ -109,12 +109,13 @@ base::Result<> Artefact::check_weights_file() const {
                     ": it is cut short or of another build");
 }
 
-base::Result<runtime::PackedWeightsFile> Artefact::open_weights(
-    const formats::ArtefactModel& model) const {
+base::Result<runtime::PackedWeightsFile> Artefact::open_weights(const formats::ArtefactModel& model,
+                                                                const plan::Plan& plan) const {
   runtime::PackedWeightsFile weights = TRY(runtime::PackedWeightsFile::open_part(
       weights_path(), model.weights.offset, model.weights.bytes));
   if (weights.header_hash() == model.weights.hash &&
       weights.header().key == plan::map_hash(plan_)) {
+    TRY(check_segments(weights, plan));
     return weights;
   }
   return base::fail(weights_path() + ": not the weights that " + path() +
@@ -129,9 +130,12 @@ base::Result<PreparedModel> Artefact::prepare(const formats::ArtefactModel& mode
   prepared.id = model.id;
   prepared.metadata = TRY(about(path() + ": " + what, formats::parse_gguf(bytes)));
   prepared.metadata.path = path() + ": model " + model.id;
-  auto weights = TRY(about("model " + model.id, open_weights(model)));
-  TRY(check_segments(weights, plan));
-  prepared.weights = std::make_shared<const runtime::PackedWeightsFile>(std::move(weights));
+  auto weights = about("model " + model.id, open_weights(model, plan));
+  if (weights) {
+    prepared.weights = std::make_shared<const runtime::PackedWeightsFile>(std::move(*weights));
+  } else {
+    prepared.broken = std::move(weights).error();
+  }
   return prepared;
 }
 

@@ -23,6 +23,7 @@ class Artefact {
   const plan::FleetPlan& plan() const { return plan_; }
   const std::string& specification() const { return specification_; }
   /// Reads the metadata of all models and the headers of their weights: what is left to do is boot.
+  /// What is wrong with a model's weights alone is its own (PreparedModel::broken).
   base::Result<PreparedFleet> prepare() const;
 
  private:
@@ -36,7 +37,8 @@ class Artefact {
                                      const formats::ArtefactTrailer& trailer);
   base::Result<PreparedModel> prepare(const formats::ArtefactModel& model,
                                       const plan::Plan& plan) const;
-  base::Result<runtime::PackedWeightsFile> open_weights(const formats::ArtefactModel& model) const;
+  base::Result<runtime::PackedWeightsFile> open_weights(const formats::ArtefactModel& model,
+                                                        const plan::Plan& plan) const;
   base::Result<> check_weights_file() const;
   std::string weights_path() const;
 

@@ -110,8 +110,11 @@ const std::string& LanguageModel::chat_template_source() const {
 const plan::Plan& LanguageModel::plan() const {
   return state_->engine.plan();
 }
-const runtime::LoadReport& LanguageModel::load_report() const {
+runtime::LoadReport LanguageModel::load_report() const {
   return state_->engine.load_report();
+}
+runtime::ModelBoot LanguageModel::boot_state() const {
+  return state_->engine.boot_state();
 }
 runtime::EngineStats LanguageModel::stats() const {
   return state_->engine.stats();
@@ -155,7 +158,12 @@ base::Result<uint64_t> LanguageModel::generate(GenerationRequest request,
   spec.prompt_logits = request.prompt_logprobs.has_value();
   spec.client =
       std::make_shared<Generation>(std::move(request), state_->tokenizer, std::move(sink));
-  return state_->engine.submit(std::move(spec));
+  auto submitted = state_->engine.submit(std::move(spec));
+  if (!submitted && boot_state().state == runtime::ModelState::kFailed) {
+    return tl::unexpected(
+        base::with_context(std::move(submitted).error(), "model " + id() + " failed at boot"));
+  }
+  return submitted;
 }
 
 void LanguageModel::cancel(uint64_t generation) {

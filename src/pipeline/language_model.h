@@ -9,6 +9,7 @@
 #include "pipeline/sampling.h"
 #include "plan/plan.h"
 #include "runtime/engine.h"
+#include "sched/boot_mode.h"
 #include "text/tokenizer.h"
 
 #include <cstdint>
@@ -69,6 +70,11 @@ class GenerationSink {
 /// ModelOptions::op_table for llama.cpp's arithmetic (kernels/llama_cpp/ops.h).
 inline constexpr const char* kLlamaCppOps = "llama.cpp";
 
+/// Told of each model of a fleet, by all its names, once it is ready or failed
+/// (runtime::OnModelBoot).
+using OnModelBoot =
+    std::function<void(const std::vector<std::string>& ids, const runtime::Engine& engine)>;
+
 /// ModelOptions::weight_cache: packed weights are not kept.
 inline constexpr const char* kNoWeightCache = "off";
 /// Kept in the user's cache folder for a GPU, from a gigabyte on; on a CPU, where it is faster too
@@ -94,8 +100,10 @@ struct ModelOptions {
   std::string name;                           ///< id in the API; "": from the file
   std::string weight_cache = kNoWeightCache;  ///< or kAutoWeightCache, or a folder
   runtime::OnLoadProgress on_progress;
-  std::function<void(const plan::Plan&)> on_plan;  ///< called once, before boot
-  runtime::PassObserver* observer = nullptr;       ///< outlives the model
+  std::optional<sched::BootMode> boot = std::nullopt;  ///< of a fleet; none: its own, or eager
+  OnModelBoot on_model_boot{};                         ///< of a fleet
+  std::function<void(const plan::Plan&)> on_plan;      ///< called once, before boot
+  runtime::PassObserver* observer = nullptr;           ///< outlives the model
   std::string trace;  ///< file for a trace of what a fleet does; "": none
 };
 
@@ -117,7 +125,8 @@ class LanguageModel {
   bool has_chat_template() const;
   const std::string& chat_template_source() const;
   const plan::Plan& plan() const;
-  const runtime::LoadReport& load_report() const;
+  runtime::LoadReport load_report() const;  ///< empty until it is ready
+  runtime::ModelBoot boot_state() const;
   runtime::EngineStats stats() const;
   runtime::Engine& engine();
 
@@ -131,7 +140,8 @@ class LanguageModel {
   std::vector<int32_t> encode_chat(const std::string& rendered) const;
 
   /// Starts a generation. kInvalid with both counts if the context does not suffice, kUnavailable
-  /// if the queue is full. The sink's on_end is called exactly once, unless this returns an error.
+  /// if the queue is full, kIo if it failed at boot. The sink's on_end is called exactly once,
+  /// unless this returns an error.
   base::Result<uint64_t> generate(GenerationRequest request, std::shared_ptr<GenerationSink> sink);
   void cancel(uint64_t generation);
   /// Refuses new work and waits for the running answers.

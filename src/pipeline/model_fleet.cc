@@ -133,17 +133,19 @@ base::Result<plan::FleetPlan> make_plan(const OpenedFleet& opened, const ModelOp
   return fleet;
 }
 
+/// What is left of the models that were opened has no weights.
 std::vector<runtime::FleetMember> members_of(const plan::FleetPlan& plan,
-                                             const std::vector<OpenedModel>& opened,
+                                             std::vector<OpenedModel>& opened,
                                              const ModelOptions& options) {
   std::vector<runtime::FleetMember> members;
   for (size_t i = 0; i < opened.size(); ++i) {
-    members.push_back({.plan = plan.models[i],
-                       .checkpoint = &opened[i].checkpoint,
-                       .home = plan.allocations[i].home,
-                       .stays = plan.allocations[i].stays,
-                       .queue_max = options.queue_max,
-                       .observer = options.observer});
+    members.push_back(
+        {.plan = plan.models[i],
+         .checkpoint = std::make_shared<const formats::Checkpoint>(std::move(opened[i].checkpoint)),
+         .home = plan.allocations[i].home,
+         .stays = plan.allocations[i].stays,
+         .queue_max = options.queue_max,
+         .observer = options.observer});
   }
   return members;
 }
@@ -155,6 +157,7 @@ std::vector<runtime::FleetMember> members_of(const PreparedFleet& prepared,
     const plan::Plan& plan = prepared.plan.models[i];
     members.push_back({.plan = plan,
                        .packed = prepared.models[i].weights,
+                       .broken = prepared.models[i].broken,
                        .home = prepared.plan.allocations[i].home,
                        .stays = prepared.plan.allocations[i].stays,
                        .queue_max = options.queue_max});
@@ -176,6 +179,7 @@ runtime::FleetOptions fleet_options(const plan::FleetPlan& plan, const ModelOpti
   runtime::FleetOptions fleet;
   fleet.weights = frames_of(plan);
   fleet.load.on_progress = options.on_progress;
+  fleet.boot = options.boot.value_or(sched::BootMode::kEager);
   fleet.load.weight_cache = weight_cache_folder(options, plan.models.front());
   fleet.folder =
       fleet.load.weight_cache.empty() ? runtime::default_weight_cache() : fleet.load.weight_cache;
@@ -196,6 +200,9 @@ struct ModelFleet::State {
   std::vector<int32_t> expected;  ///< how often each model of the fleet is; guarded by mutex
 
   void open_doors(std::vector<OpenedModel> opened);
+  /// The fleet's own indices from names, and back.
+  void tell_of_boot(const std::vector<std::string>& order, const OnModelBoot& on_model_boot,
+                    runtime::FleetOptions& options) const;
 };
 
 base::Result<plan::FleetPlan> plan_fleet(const std::vector<FleetModelOptions>& models,
@@ -219,6 +226,7 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
   }
   state->ids = std::move(opened.ids);
   state->planned_as = std::move(opened.shared.of_name);
+  state->tell_of_boot(wishes.boot_order, options.on_model_boot, boot_options);
   std::vector<runtime::FleetMember> members = members_of(state->plan, opened.models, options);
   return start(std::move(state), std::move(opened.models), std::move(members),
                std::move(boot_options));
@@ -243,7 +251,9 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::boot(PreparedFleet prepare
   runtime::FleetOptions boot_options;
   boot_options.weights = frames_of(prepared.plan);
   boot_options.load.on_progress = options.on_progress;
+  boot_options.boot = options.boot;
   state->plan = std::move(prepared.plan);
+  state->tell_of_boot(options.order, options.on_model_boot, boot_options);
   return start(std::move(state), std::move(opened), std::move(members), std::move(boot_options));
 }
 
@@ -255,6 +265,27 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::start(
   state->open_doors(std::move(opened));
   base::release_free_heap();
   return std::unique_ptr<ModelFleet>(new ModelFleet(std::move(state)));
+}
+
+void ModelFleet::State::tell_of_boot(const std::vector<std::string>& order,
+                                     const OnModelBoot& on_model_boot,
+                                     runtime::FleetOptions& options) const {
+  const auto append = [&](size_t planned) {
+    const auto model = static_cast<int32_t>(planned);
+    if (std::ranges::count(options.order, model) == 0) options.order.push_back(model);
+  };
+  for (const std::string& id : order) {
+    const auto name = std::ranges::find(ids, id);
+    CHECK(name != ids.end(), "an order of other models");
+    append(planned_as[static_cast<size_t>(name - ids.begin())]);
+  }
+  for (size_t planned = 0; planned < plan.models.size(); ++planned) append(planned);
+  const bool comes_late = options.boot == sched::BootMode::kOnDemand;
+  options.on_model_boot = [this, on_model_boot, comes_late](size_t model,
+                                                            const runtime::Engine& engine) {
+    if (comes_late) base::release_free_heap();  // of the checkpoint: it is not in the plan
+    if (on_model_boot) on_model_boot(plan.allocations[model].names, engine);
+  };
 }
 
 /// Every name gets a door of its own to its model.

@@ -41,6 +41,8 @@ struct FleetWishes {
   std::vector<std::vector<int32_t>> together{};  ///< models that run at the same time, by index
   int64_t onload_us_max = 0;  ///< the longest that a request may wait for weights; 0: not asked
   int64_t pinned_bytes = 0, pageable_bytes = 0;  ///< host memory for weights; 0: what there is
+  /// Ids of models as they are to be ready; those it leaves out come after, as they were given.
+  std::vector<std::string> boot_order{};
 };
 
 /// The plan ModelFleet::open would boot; reads no weights but samples of those that may have to be
@@ -55,6 +57,7 @@ struct PreparedModel {
   std::string id;
   formats::Checkpoint metadata;  ///< without tensors
   std::shared_ptr<const runtime::PackedWeightsFile> weights;
+  std::optional<base::Error> broken{};  ///< in place of weights: what is wrong with them
 };
 
 struct PreparedFleet {
@@ -65,6 +68,9 @@ struct PreparedFleet {
 struct BootOptions {
   int32_t queue_max = 256;  ///< of each model
   runtime::OnLoadProgress on_progress;
+  sched::BootMode boot = sched::BootMode::kEager;
+  std::vector<std::string> order{};  ///< as FleetWishes::boot_order
+  OnModelBoot on_model_boot{};
 };
 
 class ModelFleet {

@@ -19,7 +19,8 @@ class OnlyEngine final : public Engine {
   void drain() override { engine().drain(); }
   EngineStats stats() const override { return engine().stats(); }
   const plan::Plan& plan() const override { return engine().plan(); }
-  const LoadReport& load_report() const override { return engine().load_report(); }
+  LoadReport load_report() const override { return engine().load_report(); }
+  ModelBoot boot_state() const override { return engine().boot_state(); }
 
  private:
   Engine& engine() const { return fleet_->engine(0); }
@@ -34,7 +35,7 @@ base::Result<std::unique_ptr<Engine>> Engine::boot(plan::Plan plan,
                                                    device::Device& device, EngineOptions options) {
   std::vector<FleetMember> members;
   members.push_back({.plan = std::move(plan),
-                     .checkpoint = &checkpoint,
+                     .checkpoint = {std::shared_ptr<void>(), &checkpoint},
                      .queue_max = options.queue_max,
                      .observer = options.observer});
   FleetOptions fleet_options;

@@ -7,11 +7,13 @@
 #include "formats/checkpoint.h"
 #include "kernels/top_logits.h"
 #include "plan/plan.h"
+#include "runtime/model_boot.h"
 #include "runtime/pass_observer.h"
 #include "runtime/weight_loading.h"
 #include "sched/scheduler.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,7 +27,7 @@ enum class EndReason { kFinished, kLength, kCancelled, kFailed };
 /// Where the time of a process went; the parts add up to end - submit.
 struct ProcessTimes {
   int64_t queue_us = 0;    ///< waiting for pages or a place in a batch, before the first batch
-  int64_t swap_us = 0;     ///< waiting for the model's weights, at any time
+  int64_t swap_us = 0;     ///< waiting for the model's weights, at any time, at boot too
   int64_t prefill_us = 0;  ///< from the first batch to the first new token, without swap_us
   int64_t decode_us = 0;   ///< from there to the end, without swap_us
 };
@@ -95,8 +97,9 @@ class Engine {
                                                     device::Device& device, EngineOptions options);
   virtual ~Engine() = default;
 
-  /// kInvalid: empty or ids outside the vocabulary; kUnavailable: queue full or stopping; an error
-  /// naming both counts if prompt + max_new_tokens exceed the context.
+  /// kInvalid: empty or ids outside the vocabulary; kUnavailable: queue full or stopping; kIo: the
+  /// model failed at boot; an error naming both counts if prompt + max_new_tokens exceed the
+  /// context.
   virtual base::Result<sched::ProcessId> submit(ProcessSpec spec) = 0;
   /// The process ends with kCancelled at the next batch boundary, unless it ended before.
   virtual void cancel(sched::ProcessId id) = 0;
@@ -104,7 +107,13 @@ class Engine {
   virtual void drain() = 0;
   virtual EngineStats stats() const = 0;
   virtual const plan::Plan& plan() const = 0;
-  virtual const LoadReport& load_report() const = 0;
+  /// Empty until the model is ready.
+  virtual LoadReport load_report() const = 0;
+  virtual ModelBoot boot_state() const = 0;
 };
+
+/// Told of each model of a fleet, by its index, once it is ready or failed; on the thread that
+/// prepared it, which may be one of the fleet's own. May be empty.
+using OnModelBoot = std::function<void(size_t model, const Engine& engine)>;
 
 }  // namespace neuros::runtime

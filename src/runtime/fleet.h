@@ -10,9 +10,11 @@
 #include "runtime/engine.h"
 #include "runtime/fleet_thread.h"
 #include "runtime/segment_source.h"
+#include "sched/boot_mode.h"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +22,10 @@ namespace neuros::runtime {
 
 struct FleetMember {
   plan::Plan plan;
-  const formats::Checkpoint* checkpoint = nullptr;  ///< until boot() returns
+  std::shared_ptr<const formats::Checkpoint> checkpoint = nullptr;  ///< let go of once it is ready
   /// Weights that are packed already, in place of a checkpoint.
   std::shared_ptr<const PackedWeightsFile> packed = nullptr;
+  std::optional<base::Error> broken{};    ///< in place of both: what is known to be wrong with them
   WeightTier home = WeightTier::kPinned;  ///< of weights that are paged
   bool stays = false;                     ///< its weights never leave the device
   int32_t queue_max = 256;
@@ -38,12 +41,19 @@ struct FleetOptions {
   std::string folder;                 ///< of packed weights whose home is the disk
   FleetObserver* observer = nullptr;  ///< outlives the fleet; null: nobody listens
   LoadOptions load;
+  sched::BootMode boot = sched::BootMode::kEager;
+  std::vector<int32_t>
+      order;  ///< in which models are prepared, each once; empty: as they are given
+  OnModelBoot on_model_boot;
 };
 
 class Fleet {
  public:
-  /// Reserves exactly what the plans say, prepares the weights, warms every model up and starts the
-  /// thread. The device outlives the fleet.
+  /// Reserves exactly what the plans say, then prepares the weights of every model and warms it up,
+  /// and starts the thread; on demand it does so with the first that can be prepared, and the
+  /// others follow behind the thread. A model that fails leaves the others alone: requests to it
+  /// end with its error. Fails where the machine is not what the plans are for, and where
+  /// no model at all can be prepared. The device outlives the fleet.
   static base::Result<std::unique_ptr<Fleet>> boot(std::vector<FleetMember> members,
                                                    device::Device& device, FleetOptions options);
   virtual ~Fleet() = default;

@@ -25,6 +25,7 @@ FleetThread::FleetThread(sched::FleetFacts facts, std::vector<Model> models, Pag
   for (const Model& model : models) {
     members_.emplace_back().model = model;
     CHECK(model.executor->steps() == facts_.models[members_.size() - 1].step_count());
+    if (!model.prepared) scheduler_.await_preparation(static_cast<int32_t>(members_.size()) - 1);
   }
 }
 
@@ -66,6 +67,14 @@ void FleetThread::report(const PagerReport& report) {
   doorbell_.ring();
 }
 
+void FleetThread::prepared(int32_t model, base::Result<> result) {
+  {
+    const std::lock_guard lock(mutex_);
+    preparations_.emplace_back(model, std::move(result));
+  }
+  doorbell_.ring();
+}
+
 void FleetThread::expect(int32_t model, bool expected) {
   {
     const std::lock_guard lock(mutex_);
@@ -90,17 +99,32 @@ bool FleetThread::somebody_waits() const {
 
 void FleetThread::take_reports() {
   const std::lock_guard lock(mutex_);
+  take_preparations();
   for (const PagerReport& report : std::exchange(reports_, {})) {
     if (observer_ != nullptr) observer_->on_transfer(report);
     if (!report.result) at(report.model).load_error = report.result.error().message;
   }
 }
 
-/// The processes of a model whose weights cannot be loaded end; later ones try again.
+void FleetThread::take_preparations() {
+  for (auto& [model, result] : std::exchange(preparations_, {})) {
+    if (result) {
+      scheduler_.prepared(model, now_us());
+    } else {
+      at(model).boot_error = std::move(result).error().message;
+    }
+  }
+}
+
+/// The processes of a model whose weights cannot be loaded end; later ones try again. Of one that
+/// failed at boot those end that came before this was known.
 void FleetThread::end_broken() {
   for (size_t i = 0; i < members_.size(); ++i) {
     Member& member = members_[i];
     const auto model = static_cast<int32_t>(i);
+    if (!member.boot_error.empty() && member.model.dispatcher->demand().work) {
+      member.model.dispatcher->end_all(EndReason::kFailed, member.boot_error);
+    }
     if (member.load_error.empty() || model == running_) continue;
     member.model.dispatcher->end_all(EndReason::kFailed, std::exchange(member.load_error, ""));
     member.pass_busy_us = 0;
@@ -115,6 +139,7 @@ void FleetThread::tell_demands() {
     if (demand.work && demand.top == sched::Priority::kCritical) critical_us_ = now_us();
     if (demand == members_[i].told) continue;
     members_[i].told = demand;
+    if (preparation_ != nullptr) preparation_->set_demand(static_cast<int32_t>(i), demand);
     const std::lock_guard lock(mutex_);
     scheduler_.set_demand(static_cast<int32_t>(i), demand, now_us());
   }
@@ -122,7 +147,6 @@ void FleetThread::tell_demands() {
 
 /// A model that has work, does not run and could not: since when, until now.
 void FleetThread::count_swap(int64_t now_us) {
-  if (pager_ == nullptr) return;
   for (size_t i = 0; i < members_.size(); ++i) {
     Member& member = members_[i];
     if (member.blocked_since_us >= 0) {

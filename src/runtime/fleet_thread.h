@@ -5,10 +5,12 @@
 #include "runtime/executor.h"
 #include "runtime/fleet_observer.h"
 #include "runtime/pager.h"
+#include "runtime/preparation.h"
 #include "sched/fleet_scheduler.h"
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,13 +32,14 @@ struct FleetSnapshot {
 };
 
 /// The thread of all models of a device, as an object: takes mail, asks the fleet's scheduler what
-/// runs and what weights come and go, has executors and the pager do it. Only report(), expect()
-/// and snapshot() may be called from other threads.
+/// runs and what weights come and go, has executors and the pager do it. Only report(),
+/// prepared(), expect() and snapshot() may be called from other threads.
 class FleetThread {
  public:
   struct Model {
     Executor* executor = nullptr;
     Dispatcher* dispatcher = nullptr;
+    bool prepared = true;  ///< false: prepared() tells when, and nothing of it runs before
   };
 
   /// `pager` is null where all weights are there from boot on; else it numbers the models alike.
@@ -44,10 +47,15 @@ class FleetThread {
   FleetThread(sched::FleetFacts facts, std::vector<Model> models, Pager* pager, Doorbell& doorbell,
               FleetObserver* observer = nullptr);
 
+  /// Tells of the demand for models that are not prepared. Before work(); outlives that.
+  void follow(Preparation& preparation) { preparation_ = &preparation; }
+
   /// Works until a mailbox says stop; then cancels what is left.
   void work();
 
   void report(const PagerReport& report);
+  /// A model that was not is ready to run; or it failed, and all its processes end with the error.
+  void prepared(int32_t model, base::Result<> result);
   void expect(int32_t model, bool expected);
   FleetSnapshot snapshot() const;
 
@@ -62,6 +70,7 @@ class FleetThread {
     int64_t blocked_since_us = -1;
     int64_t swap_us = 0;
     std::string load_error;  ///< its processes end with it as soon as it does not run
+    std::string boot_error;  ///< they end with it, now and later
   };
 
   /// False once a mailbox says stop.
@@ -71,6 +80,7 @@ class FleetThread {
   /// the run in flight. Those that are only expected do, as what comes slows down what runs.
   void page_meanwhile();
   bool somebody_waits() const;
+  void take_preparations();
   void end_broken();
   void tell_demands();
   void count_swap(int64_t now_us);
@@ -94,6 +104,7 @@ class FleetThread {
   Pager* const pager_;
   Doorbell& doorbell_;
   FleetObserver* const observer_;  ///< null: nobody listens
+  Preparation* preparation_ = nullptr;
   std::vector<Member> members_;
   int32_t running_ = -1;
   int64_t critical_us_ = INT64_MIN / 2;  ///< when a critical process was last there
@@ -102,6 +113,7 @@ class FleetThread {
   mutable std::mutex mutex_;  ///< guards what follows, and swap_us of members
   sched::FleetScheduler scheduler_;
   std::vector<PagerReport> reports_;  ///< that the scheduler knows of already
+  std::vector<std::pair<int32_t, base::Result<>>> preparations_;
 };
 
 }  // namespace neuros::runtime

@@ -6,20 +6,16 @@
 #include <utility>
 
 namespace neuros::runtime {
-namespace {
 
-/// Nothing in it yet.
-base::Result<HostArena> reserve(const plan::Plan& packed, const std::string& what,
-                                device::Device* pinned_for) {
+base::Result<HostArena> reserve_on_host(const plan::Plan& packed, device::Device* pinned_for) {
   HostArena arena;
   arena.host = TRY(device::open_cpu_device({}));
   const auto bytes = static_cast<size_t>(packed.memory.weights);
+  const std::string what = "packed weights of " + packed.model_path;
   arena.memory = pinned_for != nullptr ? TRY(pinned_for->reserve_host(bytes, what))
                                        : TRY(arena.host->reserve(bytes, what));
   return arena;
 }
-
-}  // namespace
 
 plan::Plan without_padding(const plan::Plan& plan) {
   plan::Plan packed;
@@ -40,21 +36,18 @@ plan::Plan without_padding(const plan::Plan& plan) {
   return packed;
 }
 
-base::Result<HostArena> pack_on_host(const plan::Plan& packed,
+base::Result<HostArena> pack_on_host(HostArena arena, const plan::Plan& packed,
                                      const formats::Checkpoint& checkpoint,
-                                     const kernels::OpTable& ops, device::Device* pinned_for,
-                                     const LoadOptions& options) {
-  HostArena arena = TRY(reserve(packed, "packed weights of " + checkpoint.path, pinned_for));
+                                     const kernels::OpTable& ops, const LoadOptions& options) {
   const std::unique_ptr<device::Stream> workers = TRY(arena.host->create_stream());
   const WeightTarget target{*arena.host, *workers, arena.memory.span()};
   arena.report = TRY(load_weights(packed, checkpoint, ops, target, options));
   return arena;
 }
 
-base::Result<HostArena> read_on_host(const plan::Plan& packed, const PackedWeightsFile& file,
-                                     device::Device* pinned_for,
+base::Result<HostArena> read_on_host(HostArena arena, const plan::Plan& packed,
+                                     const PackedWeightsFile& file,
                                      const OnLoadProgress& on_progress) {
-  HostArena arena = TRY(reserve(packed, "packed weights of " + packed.model_path, pinned_for));
   const std::unique_ptr<device::Stream> workers = TRY(arena.host->create_stream());
   const WeightTarget target{*arena.host, *workers, arena.memory.span()};
   arena.report = TRY(load_packed_weights(packed, file, target, on_progress));
@@ -66,7 +59,9 @@ base::Result<uint64_t> pack_to_file(const PackedPlace& place, const PackedWeight
                                     const kernels::OpTable& ops,
                                     const OnLoadProgress& on_progress) {
   const plan::Plan packed = without_padding(plan);
-  const HostArena arena = TRY(pack_on_host(packed, checkpoint, ops, nullptr, {"", on_progress}));
+  HostArena empty = TRY(reserve_on_host(packed, nullptr));
+  const HostArena arena =
+      TRY(pack_on_host(std::move(empty), packed, checkpoint, ops, {"", on_progress}));
   const std::unique_ptr<device::Stream> stream =
       TRY(arena.host->create_stream({.priority = device::StreamOptions::Priority::kLow}));
   return write_packed_weights_at(place.file, place.offset, label, packed,

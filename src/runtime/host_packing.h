@@ -26,16 +26,20 @@ struct HostArena {
   LoadReport report;
 };
 
-/// Packs a checkpoint's weights by `ops`, on the host's processors; `packed` has no padding.
-/// `pinned_for`: the device that copies come from pinned memory for; null: pageable memory.
-base::Result<HostArena> pack_on_host(const plan::Plan& packed,
+/// Memory for all weights of `packed`, which has no padding. `pinned_for`: the device that copies
+/// come from pinned memory for; null: pageable memory.
+base::Result<HostArena> reserve_on_host(const plan::Plan& packed, device::Device* pinned_for);
+
+/// Fills an arena that was reserved for `packed` with a checkpoint's weights, packed by `ops` on
+/// the host's processors.
+base::Result<HostArena> pack_on_host(HostArena arena, const plan::Plan& packed,
                                      const formats::Checkpoint& checkpoint,
-                                     const kernels::OpTable& ops, device::Device* pinned_for,
-                                     const LoadOptions& options);
+                                     const kernels::OpTable& ops, const LoadOptions& options);
 
 /// The same of weights that are packed already.
-base::Result<HostArena> read_on_host(const plan::Plan& packed, const PackedWeightsFile& file,
-                                     device::Device* pinned_for, const OnLoadProgress& on_progress);
+base::Result<HostArena> read_on_host(HostArena arena, const plan::Plan& packed,
+                                     const PackedWeightsFile& file,
+                                     const OnLoadProgress& on_progress);
 
 /// Where in a file packed weights go.
 struct PackedPlace {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/result.h"
+
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -11,7 +13,8 @@ struct LoadProgress {
   std::string_view stage;  ///< "packing", "reading", "caching"
   int64_t done_bytes = 0, total_bytes = 0;
 };
-/// Called on the thread that boots, often; may be empty.
-using OnLoadProgress = std::function<void(const LoadProgress&)>;
+/// Called on the thread that loads, often; may be empty. Its error ends the loading, with
+/// kCancelled as soon as whoever asked for the weights needs them no more.
+using OnLoadProgress = std::function<base::Result<>(const LoadProgress&)>;
 
 }  // namespace neuros::runtime

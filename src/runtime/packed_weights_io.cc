@@ -121,7 +121,7 @@ class Transfer {
     hashes_[part] = base::xxh64(on_host(part));
     return file_.write(data_offset_ + parts_[part].in_file, on_host(part));
   }
-  void tell(const OnLoadProgress& on_progress, std::string_view stage, size_t part) const;
+  base::Result<> tell(const OnLoadProgress& on_progress, std::string_view stage, size_t part) const;
 
   const base::DirectFile& file_;
   uint64_t data_offset_;
@@ -136,7 +136,7 @@ base::Result<> Transfer::read(const OnLoadProgress& on_progress) {
   return bring_parts(
       places, ring_,
       [this](size_t part, std::span<std::byte> memory) { return read_part(part, memory); },
-      [&](size_t part) { tell(on_progress, "reading", part); });
+      [&](size_t part) { return tell(on_progress, "reading", part); });
 }
 
 base::Result<> Transfer::write(const OnLoadProgress& on_progress) {
@@ -146,7 +146,7 @@ base::Result<> Transfer::write(const OnLoadProgress& on_progress) {
   for (size_t part = 0; part < parts_.size() + places(); ++part) {
     if (part >= places()) {
       TRY(writing.wait_for(part - places()));
-      tell(on_progress, "caching", part - places());
+      TRY(tell(on_progress, "caching", part - places()));
     }
     if (ring_ == nullptr || part >= parts_.size()) continue;
     ring_->stream().copy(on_host(part).data(), parts_[part].place.data(),
@@ -157,12 +157,14 @@ base::Result<> Transfer::write(const OnLoadProgress& on_progress) {
   return {};
 }
 
-void Transfer::tell(const OnLoadProgress& on_progress, std::string_view stage, size_t part) const {
-  if (!on_progress) return;
+base::Result<> Transfer::tell(const OnLoadProgress& on_progress, std::string_view stage,
+                              size_t part) const {
+  if (!on_progress) return {};
   const Part& last = parts_.back();
-  on_progress({.stage = stage,
-               .done_bytes = static_cast<int64_t>(parts_[part].in_file + parts_[part].place.size()),
-               .total_bytes = static_cast<int64_t>(last.in_file + last.place.size())});
+  return on_progress(
+      {.stage = stage,
+       .done_bytes = static_cast<int64_t>(parts_[part].in_file + parts_[part].place.size()),
+       .total_bytes = static_cast<int64_t>(last.in_file + last.place.size())});
 }
 
 /// What a device with memory of its own needs.

@@ -47,13 +47,13 @@ class PartUpload {
 };
 
 base::Result<> fill_in_place(std::span<const std::span<std::byte>> places, const FillPart& fill,
-                             base::FunctionRef<void(size_t part)> on_sent) {
+                             base::FunctionRef<base::Result<>(size_t part)> on_sent) {
   base::PartPipeline filling(places.size(), base::disk_threads(),
                              [&](size_t part) { return fill(part, places[part]); });
   filling.allow(places.size());
   for (size_t part = 0; part < places.size(); ++part) {
     TRY(filling.wait_for(part));
-    on_sent(part);
+    TRY(on_sent(part));
   }
   return {};
 }
@@ -61,13 +61,14 @@ base::Result<> fill_in_place(std::span<const std::span<std::byte>> places, const
 }  // namespace
 
 base::Result<> bring_parts(std::span<const std::span<std::byte>> places, UploadRing* ring,
-                           const FillPart& fill, base::FunctionRef<void(size_t part)> on_sent) {
+                           const FillPart& fill,
+                           base::FunctionRef<base::Result<>(size_t part)> on_sent) {
   if (ring == nullptr) return fill_in_place(places, fill, on_sent);
   PartUpload upload(places, *ring, fill);
   TRY(upload.begin());
   for (size_t part = 0; part < places.size(); ++part) {
     TRY(upload.send(part));
-    on_sent(part);
+    TRY(on_sent(part));
   }
   return {};
 }

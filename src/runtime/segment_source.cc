@@ -1,5 +1,6 @@
 #include "runtime/segment_source.h"
 
+#include "base/check.h"
 #include "formats/packed_weights.h"
 #include "runtime/host_packing.h"
 #include "runtime/kept_weights.h"
@@ -47,7 +48,7 @@ class HostSegments final : public SegmentSource {
       std::memcpy(memory.data(), bytes.data() + part * part_bytes, memory.size());
       return base::Result<>();
     };
-    return bring_parts(places, target.ring, fill, [](size_t) {});
+    return bring_parts(places, target.ring, fill, [](size_t) { return base::Result<>(); });
   }
 
   WeightTier tier_;
@@ -75,19 +76,28 @@ class FileSegments final : public SegmentSource {
   std::shared_ptr<const PackedWeightsFile> file_;
 };
 
+base::Result<HostArena> take_memory(const plan::Plan& plan, device::Device& device,
+                                    SegmentSourceOptions& options) {
+  if (!options.memory) options.memory = TRY(reserve_segments(plan, device, options.tier));
+  CHECK(options.memory.has_value(), "a tier in the host's memory");
+  return std::move(*options.memory);
+}
+
+PreparedSegments as_source(WeightTier tier, plan::Plan packed, HostArena arena) {
+  LoadReport report = arena.report;
+  return {std::make_unique<HostSegments>(tier, std::move(packed), std::move(arena)),
+          std::move(report)};
+}
+
 base::Result<PreparedSegments> in_host_memory(const plan::Plan& plan,
                                               const formats::Checkpoint& checkpoint,
                                               const kernels::OpTable& ops, device::Device& device,
-                                              const SegmentSourceOptions& options) {
-  // A device whose memory is the host's has it for what it runs.
-  const bool is_pinned = options.tier == WeightTier::kPinned && !device.memory_is_host();
+                                              SegmentSourceOptions options) {
+  HostArena memory = TRY(take_memory(plan, device, options));
   plan::Plan packed = without_padding(plan);
-  HostArena arena = TRY(pack_on_host(packed, checkpoint, ops, is_pinned ? &device : nullptr,
+  HostArena arena = TRY(pack_on_host(std::move(memory), packed, checkpoint, ops,
                                      {options.folder, options.on_progress}));
-  LoadReport report = arena.report;
-  return PreparedSegments{
-      std::make_unique<HostSegments>(options.tier, std::move(packed), std::move(arena)),
-      std::move(report)};
+  return as_source(options.tier, std::move(packed), std::move(arena));
 }
 
 /// Packs the weights and writes them to where they are kept.
@@ -98,7 +108,9 @@ base::Result<LoadReport> write_kept(const KeptWeights& kept, const plan::Plan& p
   std::error_code error;
   std::filesystem::create_directories(options.folder, error);
   if (error) return base::fail(options.folder + ": " + error.message(), base::ErrorKind::kIo);
-  HostArena arena = TRY(pack_on_host(packed, checkpoint, ops, nullptr, {"", options.on_progress}));
+  HostArena empty = TRY(reserve_on_host(packed, nullptr));
+  HostArena arena =
+      TRY(pack_on_host(std::move(empty), packed, checkpoint, ops, {"", options.on_progress}));
   const Clock::time_point start = Clock::now();
   const std::unique_ptr<device::Stream> stream =
       TRY(arena.host->create_stream({.priority = device::StreamOptions::Priority::kLow}));
@@ -110,16 +122,11 @@ base::Result<LoadReport> write_kept(const KeptWeights& kept, const plan::Plan& p
 }
 
 base::Result<PreparedSegments> read_to_host(const plan::Plan& plan, const PackedWeightsFile& file,
-                                            device::Device& device,
-                                            const SegmentSourceOptions& options) {
-  const bool is_pinned = options.tier == WeightTier::kPinned && !device.memory_is_host();
+                                            device::Device& device, SegmentSourceOptions options) {
+  HostArena memory = TRY(take_memory(plan, device, options));
   plan::Plan packed = without_padding(plan);
-  HostArena arena =
-      TRY(read_on_host(packed, file, is_pinned ? &device : nullptr, options.on_progress));
-  LoadReport report = arena.report;
-  return PreparedSegments{
-      std::make_unique<HostSegments>(options.tier, std::move(packed), std::move(arena)),
-      std::move(report)};
+  HostArena arena = TRY(read_on_host(std::move(memory), packed, file, options.on_progress));
+  return as_source(options.tier, std::move(packed), std::move(arena));
 }
 
 base::Result<PreparedSegments> on_disk(const plan::Plan& plan,
@@ -152,11 +159,32 @@ base::Result<PreparedSegments> on_disk(const plan::Plan& plan,
 
 }  // namespace
 
+base::Result<std::optional<HostArena>> reserve_segments(const plan::Plan& plan,
+                                                        device::Device& device, WeightTier tier) {
+  if (tier == WeightTier::kDisk) return std::nullopt;
+  // A device whose memory is the host's has it for what it runs.
+  const bool is_pinned = tier == WeightTier::kPinned && !device.memory_is_host();
+  HostArena arena = TRY(reserve_on_host(without_padding(plan), is_pinned ? &device : nullptr));
+  return std::optional<HostArena>(std::move(arena));
+}
+
+void LateSegmentSource::set(std::unique_ptr<SegmentSource> source) {
+  CHECK(source_ == nullptr && source->tier() == tier_);
+  source_ = std::move(source);
+}
+
+base::Result<> LateSegmentSource::read(int32_t segment, const SegmentTarget& target) {
+  CHECK(source_ != nullptr, "segments that are not prepared");
+  return source_->read(segment, target);
+}
+
 base::Result<PreparedSegments> prepare_packed_segments(
     const plan::Plan& plan, const std::shared_ptr<const PackedWeightsFile>& file,
-    device::Device& device, const SegmentSourceOptions& options) {
+    device::Device& device, SegmentSourceOptions options) {
   TRY(check_segments(*file, plan));
-  if (options.tier != WeightTier::kDisk) return read_to_host(plan, *file, device, options);
+  if (options.tier != WeightTier::kDisk) {
+    return read_to_host(plan, *file, device, std::move(options));
+  }
   LoadReport report;
   report.from = LoadReport::From::kArtefact;
   report.path = file->file().path();
@@ -167,9 +195,9 @@ base::Result<PreparedSegments> prepare_packed_segments(
 base::Result<PreparedSegments> prepare_segments(const plan::Plan& plan,
                                                 const formats::Checkpoint& checkpoint,
                                                 const kernels::OpTable& ops, device::Device& device,
-                                                const SegmentSourceOptions& options) {
+                                                SegmentSourceOptions options) {
   if (options.tier == WeightTier::kDisk) return on_disk(plan, checkpoint, ops, options);
-  return in_host_memory(plan, checkpoint, ops, device, options);
+  return in_host_memory(plan, checkpoint, ops, device, std::move(options));
 }
 
 }  // namespace neuros::runtime

@@ -7,6 +7,7 @@
 #include "formats/checkpoint.h"
 #include "kernels/op_table.h"
 #include "plan/fleet_plan.h"
+#include "runtime/host_packing.h"
 #include "runtime/packed_weights_io.h"
 #include "runtime/upload_ring.h"
 #include "runtime/weight_loading.h"
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace neuros::runtime {
@@ -47,6 +49,27 @@ struct SegmentSourceOptions {
   /// tiers: the weight cache; "": none.
   std::string folder;
   OnLoadProgress on_progress;
+  /// Of the tier, for the weights of the plan; none: it is reserved as they are prepared.
+  std::optional<HostArena> memory{};
+};
+
+/// Host memory in which a tier will have the plan's weights; none where they are on the disk.
+base::Result<std::optional<HostArena>> reserve_segments(const plan::Plan& plan,
+                                                        device::Device& device, WeightTier tier);
+
+/// The source of a model whose weights are prepared later: the tier is known from the start on.
+class LateSegmentSource final : public SegmentSource {
+ public:
+  explicit LateSegmentSource(WeightTier tier) : tier_(tier) {}
+
+  /// Once, before anybody reads. `source` is of the same tier.
+  void set(std::unique_ptr<SegmentSource> source);
+  WeightTier tier() const override { return tier_; }
+  base::Result<> read(int32_t segment, const SegmentTarget& target) override;
+
+ private:
+  const WeightTier tier_;
+  std::unique_ptr<SegmentSource> source_;
 };
 
 /// A source, and how the weights came to be there.
@@ -61,11 +84,11 @@ struct PreparedSegments {
 base::Result<PreparedSegments> prepare_segments(const plan::Plan& plan,
                                                 const formats::Checkpoint& checkpoint,
                                                 const kernels::OpTable& ops, device::Device& device,
-                                                const SegmentSourceOptions& options);
+                                                SegmentSourceOptions options);
 
 /// The same of weights that are packed already; of the options, `folder` says nothing.
 base::Result<PreparedSegments> prepare_packed_segments(
     const plan::Plan& plan, const std::shared_ptr<const PackedWeightsFile>& file,
-    device::Device& device, const SegmentSourceOptions& options);
+    device::Device& device, SegmentSourceOptions options);
 
 }  // namespace neuros::runtime

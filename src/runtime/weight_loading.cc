@@ -101,6 +101,7 @@ base::Result<bool> Loading::read() {
     return true;
   }
   if (read.error().kind == base::ErrorKind::kNotFound) return false;  // not kept yet
+  if (read.error().kind == base::ErrorKind::kCancelled) return tl::unexpected(read.error());
   std::error_code ignored;
   const bool removed = std::filesystem::remove(entry_->path, ignored);
   warn(read.error().message + (removed ? "; it is thrown away and" : ";") +

@@ -125,7 +125,7 @@ base::Result<> pack_weights(const plan::Plan& plan, const formats::Checkpoint& c
     const std::span<const std::byte> bytes = TRY(source.take(i));
     TRY(packer.pack(source.parts()[i], bytes));
     progress.done_bytes += std::ssize(bytes);
-    if (on_progress) on_progress(progress);
+    if (on_progress) TRY(on_progress(progress));
   }
   return packer.finish();
 }

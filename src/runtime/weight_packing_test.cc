@@ -50,7 +50,10 @@ struct TwoTensors {
     const auto device = device::open_cpu_device({.threads = 2, .memory_bytes = 1 << 20});
     const auto stream = (*device)->create_stream();
     return pack_weights(plan, checkpoint, kernels::ref_ops(), {**device, **stream, arena},
-                        [this](const LoadProgress& progress) { heard.push_back(progress); });
+                        [this](const LoadProgress& progress) {
+                          heard.push_back(progress);
+                          return answer;
+                        });
   }
 
   std::vector<float> values;
@@ -58,6 +61,7 @@ struct TwoTensors {
   plan::Plan plan;
   std::vector<std::byte> arena;
   std::vector<LoadProgress> heard;
+  base::Result<> answer;  ///< to what is heard
 };
 
 TEST(PackWeights, PacksMatricesAndVectorsWhereThePlanSays) {
@@ -98,11 +102,19 @@ TEST(PackWeights, QuantisesWhereThePlanHasAnotherTypeThanTheFile) {
   }
 }
 
+TEST(PackWeights, EndsWithTheErrorOfWhoListens) {
+  TwoTensors two;
+  two.answer = base::fail("stopped", base::ErrorKind::kCancelled);
+  EXPECT_EQ(two.load().error().kind, base::ErrorKind::kCancelled);
+  EXPECT_EQ(two.heard.size(), 1U) << "and packs no more";
+}
+
 TEST(PackWeights, RefusesACheckpointOfAnotherShape) {
   TwoTensors two;
+  two.checkpoint.path = "two.gguf";
   two.plan.weights[0].rows = 36;
   EXPECT_EQ(two.load().error().message,
-            "boot: tensor matrix: f32 [37, 32], the plan expects f32 [36, 32]");
+            "two.gguf: tensor matrix: f32 [37, 32], the plan expects f32 [36, 32]");
   two.checkpoint.tensors.erase("matrix");
   EXPECT_EQ(two.load().error().kind, base::ErrorKind::kNotFound);
 }

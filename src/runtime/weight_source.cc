@@ -14,13 +14,14 @@ namespace {
 
 using plan::WeightPlacement;
 
-base::Result<> check_file(const WeightPlacement& weight, const base::TensorView& tensor) {
+base::Result<> check_tensor(const std::string& path, const WeightPlacement& weight,
+                            const base::TensorView& tensor) {
   if (tensor.dtype != weight.file_dtype || tensor.cols() != weight.cols ||
       tensor.rows() != weight.rows ||
       static_cast<int64_t>(tensor.bytes.size()) != weight.file_bytes) {
-    return base::fail("boot: tensor " + weight.name + ": " + std::string(base::name(tensor.dtype)) +
-                      " " + base::to_string(tensor.shape) + ", the plan expects " +
-                      std::string(base::name(weight.file_dtype)) + " " +
+    return base::fail(path + ": tensor " + weight.name + ": " +
+                      std::string(base::name(tensor.dtype)) + " " + base::to_string(tensor.shape) +
+                      ", the plan expects " + std::string(base::name(weight.file_dtype)) + " " +
                       base::to_string({weight.rows, weight.cols}));
   }
   return {};
@@ -67,7 +68,7 @@ base::Result<std::vector<SourcePart>> list_source_parts(const plan::Plan& plan,
   std::vector<SourcePart> parts;
   for (const WeightPlacement& weight : plan.weights) {
     const base::TensorView tensor = TRY(checkpoint.tensor(weight.name));
-    TRY(check_file(weight, tensor));
+    TRY(check_tensor(checkpoint.path, weight, tensor));
     cut(weight, tensor.bytes, file_of(checkpoint, tensor.bytes), parts);
   }
   return parts;
