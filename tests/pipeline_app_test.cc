@@ -8,10 +8,14 @@
 #include "pipeline/answer.h"
 #include "pipeline/spec_fleet.h"
 #include "pipeline/stages/testing/recording_sink.h"
+#include "plan/map_hash.h"
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -132,6 +136,91 @@ TEST_F(PipelineAppTest, AnswersInLessMemoryThanItsModelsTake) {
     EXPECT_EQ(end.stages[1].model, "");
   }
   EXPECT_GT((*app)->fleet().fleet().snapshot().stats.drops, 0U);
+}
+
+/// Whether all models are ready, and in which order they came to be.
+struct BootDiary {
+  pipeline::OnModelBoot listener() {
+    return [this](const std::vector<std::string>& ids, const runtime::Engine&) {
+      const std::lock_guard lock(mutex);
+      order.insert(order.end(), ids.begin(), ids.end());
+    };
+  }
+  std::vector<std::string> heard() {
+    const std::lock_guard lock(mutex);
+    return order;
+  }
+
+  std::mutex mutex;
+  std::vector<std::string> order;
+};
+
+TEST_F(PipelineAppTest, OnDemandTheModelOfTheFirstStageIsFirstAndAnswersAreTheSame) {
+  // The file names the models the other way round.
+  const std::string models = R"(
+models:
+  second: { file: second.gguf, context: 256 }
+  first: { file: first.gguf, context: 256 }
+)";
+  const std::string stages = std::string(models) + kStages;
+  const auto eager = open(stages);
+  ASSERT_TRUE(eager) << eager.error().message;
+  BootDiary diary;
+  pipeline::ModelOptions chosen = options();
+  chosen.on_model_boot = diary.listener();
+  const std::string path =
+      folder_->write("on_demand.yaml", stages + "memory: { boot: on-demand }\n");
+  const auto app = PipelineApp::open(path, chosen);
+  ASSERT_TRUE(app) << app.error().message;
+  EXPECT_EQ((*app)->model("first").boot_state().state, runtime::ModelState::kReady);
+  const auto sink = ask(**app, "question");
+  ASSERT_EQ(sink->wait().reason, FinishReason::kLength) << sink->wait().error.message;
+  const auto expected = ask(**eager, "question");
+  expected->wait();
+  EXPECT_EQ(sink->text(), expected->text());
+  EXPECT_THAT(diary.heard(), ::testing::ElementsAre("first", "second"));
+  EXPECT_EQ(plan::map_hash((*app)->fleet().plan()), plan::map_hash((*eager)->fleet().plan()));
+}
+
+TEST_F(PipelineAppTest, TheFlagForBootWinsOverTheFile) {
+  BootDiary diary;
+  pipeline::ModelOptions chosen = options();
+  chosen.boot = sched::BootMode::kEager;
+  chosen.on_model_boot = diary.listener();
+  const std::string path =
+      folder_->write("flag.yaml", std::string(kModels) + kStages + "memory: { boot: on-demand }\n");
+  const auto app = PipelineApp::open(path, chosen);
+  ASSERT_TRUE(app) << app.error().message;
+  EXPECT_EQ(diary.heard().size(), 2U) << "before it was up";
+}
+
+TEST_F(PipelineAppTest, AStageWhoseModelFailedSaysSoByName) {
+  const std::string yaml = std::string(kModels) + R"(
+stages:
+  - { id: draft, run: first, in: $request, max_output_tokens: 8 }
+  - { id: say, run: second, in: $draft, max_output_tokens: 8 }
+)";
+  pipeline::ModelOptions chosen = options();
+  chosen.memory_bytes = too_little_memory(yaml);
+  chosen.weight_cache = folder_->file("not_writable");
+  const std::string path = folder_->write("failing.yaml", yaml);
+  ASSERT_TRUE(PipelineApp::open(path, chosen)) << "packs the weights";
+  for (const auto& entry : std::filesystem::directory_iterator(chosen.weight_cache)) {
+    if (entry.path().filename().string().find("second") == std::string::npos) continue;
+    std::filesystem::remove(entry.path());
+    std::filesystem::create_directory(entry.path());  // no file can be written there
+  }
+  for (const sched::BootMode mode : {sched::BootMode::kEager, sched::BootMode::kOnDemand}) {
+    chosen.boot = mode;
+    const auto app = PipelineApp::open(path, chosen);
+    ASSERT_TRUE(app) << app.error().message;
+    const pipeline::PipelineEnd end = ask(**app, "question")->wait();
+    EXPECT_EQ(end.reason, FinishReason::kFailed);
+    EXPECT_THAT(end.error.message, ::testing::StartsWith("stage say: "));
+    EXPECT_THAT(end.error.message, HasSubstr("not_writable"));
+    EXPECT_EQ((*app)->model("second").boot_state().state, runtime::ModelState::kFailed);
+    EXPECT_FALSE(said_alone((*app)->model("first"), "hello").empty()) << "the other serves on";
+  }
 }
 
 TEST_F(PipelineAppTest, CancelsARequestOnItsWay) {

@@ -112,7 +112,7 @@ class Turns {
     CHECK(executor.begin_pass(batch));
     for (int32_t step = 0; step < executor.steps(); ++step) {
       if (step > 0) between();
-      CHECK(executor.run_steps(step, step + 1, [] { return true; }));
+      CHECK(executor.run_steps(step, step + 1, true, [] { return true; }));
     }
     CHECK(executor.finish_pass());
     return logits(model);
@@ -373,7 +373,7 @@ std::vector<std::vector<Bits>> answers_apart() {
         std::move(*device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20}));
     std::vector<runtime::FleetMember> members(1);
     members[0].plan = model.plan(*runtime::find_op_table("ref"), {});
-    members[0].checkpoint = &model.checkpoint();
+    members[0].checkpoint = {std::shared_ptr<void>(), &model.checkpoint()};
     const auto fleet = std::move(*runtime::Fleet::boot(std::move(members), *device, {}));
     Conversation conversation;
     conversation.start(*fleet, request, 0);
@@ -407,7 +407,7 @@ Outcome answers_in_turn(std::vector<plan::Plan> plans, const Models& models) {
   for (size_t i = 0; i < kModels; ++i) {
     shared = std::max(shared, static_cast<size_t>(plans[i].memory.shared));
     members[i].plan = std::move(plans[i]);
-    members[i].checkpoint = &models[i].checkpoint();
+    members[i].checkpoint = {std::shared_ptr<void>(), &models[i].checkpoint()};
   }
   Poison poison;
   Conversation conversation;

@@ -1,5 +1,7 @@
 #include "pipeline/spec_fleet.h"
 
+#include "builder/spec/boot_order.h"
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -87,6 +89,7 @@ FleetWishes fleet_wishes(const PipelineSpec& spec, const builder::StageGraph& gr
   if (spec.slo.ttft_us_p99) wishes.onload_us_max = *spec.slo.ttft_us_p99;
   wishes.pinned_bytes = spec.memory.pinned.value_or(0);
   wishes.pageable_bytes = spec.memory.pageable.value_or(0);
+  wishes.boot_order = builder::boot_order(spec, graph);
   return wishes;
 }
 
@@ -94,6 +97,7 @@ ModelOptions fleet_options(const PipelineSpec& spec, ModelOptions options) {
   if (options.memory_bytes == 0 && spec.memory.device) {
     options.memory_bytes = static_cast<size_t>(*spec.memory.device);
   }
+  if (!options.boot) options.boot = spec.memory.boot;
   if (!options.kv_swap_bytes) options.kv_swap_bytes = spec.memory.kv_swap;
   return options;
 }

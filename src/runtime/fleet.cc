@@ -56,9 +56,8 @@ class Member final : public Engine {
         stream_(std::move(stream)),
         mailbox_(queue_max, doorbell) {}
 
-  /// Where its passes work, with whom it may share; before the next two.
+  /// Where its passes work, with whom it may share; before reserve().
   void work_in(const WorkMemory& work) { work_ = work; }
-  /// Its memory and its weights; then the executor can be made.
   /// All memory that it will ever have; then the executor can be made. `frames`: of weights that
   /// are paged, else null.
   base::Result<> reserve(FleetMember member, device::Device& device, device::FramePool* frames);

@@ -14,8 +14,8 @@ inline constexpr std::array<std::string_view, 6> kPipeline{"name",   "models", "
 inline constexpr std::array<std::string_view, 12> kModel{
     "file",     "class",    "context", "context_min", "precision", "calibration",
     "priority", "parallel", "kv",      "scratch",     "pin",       "residency"};
-inline constexpr std::array<std::string_view, 5> kMemory{"device", "pinned", "pageable", "disk",
-                                                         "kv_swap"};
+inline constexpr std::array<std::string_view, 6> kMemory{"device", "pinned",  "pageable",
+                                                         "disk",   "kv_swap", "boot"};
 inline constexpr std::array<std::string_view, 18> kStage{"id",
                                                          "run",
                                                          "tool",

@@ -121,6 +121,7 @@ std::string describe_limits(const PipelineSpec& spec) {
   }
   std::string text;
   if (!memory.empty()) text += "memory      at most " + joined(memory, ", ") + "\n";
+  if (spec.memory.boot) text += "boot        " + std::string(name(*spec.memory.boot)) + "\n";
   if (!slo.empty()) text += "promised    " + joined(slo, ", ") + "\n";
   return text;
 }
@@ -281,6 +282,7 @@ std::string describe_json(const PipelineSpec& spec, const StageGraph& graph) {
   for (const NamedAmount& row : rows_of(spec.memory)) {
     if (row.amount) json["memory_bytes"][row.name] = *row.amount;
   }
+  if (spec.memory.boot) json["boot"] = name(*spec.memory.boot);
   json["slo_us"] = Json::object();
   for (const NamedAmount& row : times_of(spec.slo)) {
     if (row.amount) json["slo_us"][row.name] = *row.amount;

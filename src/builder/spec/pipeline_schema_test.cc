@@ -87,6 +87,8 @@ TEST(PipelineSchema, HasTheParsersChoices) {
   const json& model = schema()["$defs"]["model"]["properties"];
   EXPECT_EQ(texts_of(model["class"]["enum"]), set_of(kModelClassNames));
   EXPECT_EQ(texts_of(model["residency"]["enum"]), set_of(kTierNames));
+  EXPECT_EQ(texts_of(schema()["$defs"]["memory"]["properties"]["boot"]["enum"]),
+            set_of(sched::kBootModeNames));
   EXPECT_EQ(texts_of(schema()["$defs"]["priority"]["enum"]), set_of(kPriorityNames));
   std::set<std::string> types = set_of(type_mix_names());
   types.insert({"q4_k", "q5_k"});
@@ -197,6 +199,8 @@ TEST(PipelineSchema, BothRefuseModelsAndTheRest) {
                                   with_model("priority: high"),
                                   with_top("memory: []"),
                                   with_top("memory: {ram: 1}"),
+                                  with_top("memory: {boot: lazy}"),
+                                  with_top("memory: {boot: true}"),
                                   with_top("slo: {ttft_p99: 5}"),
                                   with_top("slo: {ttft_p99: 5h}"),
                                   with_top("slo: {tokens_per_s: 0}"),

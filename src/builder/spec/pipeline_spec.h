@@ -7,6 +7,7 @@
 #include "builder/spec/expression.h"
 #include "builder/spec/prompt_template.h"
 #include "builder/spec/route.h"
+#include "sched/boot_mode.h"
 #include "sched/ids.h"
 
 #include <array>
@@ -58,7 +59,8 @@ struct ModelSpec {
 /// Bytes at most; absent: what the machine has free.
 struct MemorySpec {
   std::optional<int64_t> device, pinned, pageable, disk;
-  std::optional<int64_t> kv_swap;  ///< host memory for KV pages of suspended processes
+  std::optional<int64_t> kv_swap;       ///< host memory for KV pages of suspended processes
+  std::optional<sched::BootMode> boot;  ///< when it is filled with weights; absent: eager
 
   friend bool operator==(const MemorySpec&, const MemorySpec&) = default;
 };

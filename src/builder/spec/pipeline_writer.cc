@@ -148,6 +148,7 @@ void write_memory(Writer& out, const MemorySpec& memory) {
   out.bytes("pageable", memory.pageable);
   out.bytes("disk", memory.disk);
   out.bytes("kv_swap", memory.kv_swap);
+  if (memory.boot) out.raw("boot", std::string(name(*memory.boot)));
   out.close();
 }
 

@@ -120,6 +120,9 @@ base::Result<MemorySpec> read_memory(const YamlValue& value) {
   for (size_t i = 0; i < fields.size(); ++i) {
     if (const auto bytes = value.find(keys::kMemory[i])) *fields[i] = TRY(bytes->bytes());
   }
+  if (const auto boot = value.find("boot")) {
+    memory.boot = static_cast<sched::BootMode>(TRY(boot->choice(sched::kBootModeNames)));
+  }
   return memory;
 }
 

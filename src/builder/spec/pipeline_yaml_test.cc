@@ -68,6 +68,7 @@ TEST(PipelineYaml, ReadsEveryKey) {
   EXPECT_TRUE(a.pin);
   EXPECT_EQ(a.residency, Tier::kDevice);
   EXPECT_EQ(spec->memory.pageable, 1'500'000'000);
+  EXPECT_EQ(spec->memory.boot, sched::BootMode::kOnDemand);
   EXPECT_EQ(spec->routes[0].branches.size(), 2u);
   EXPECT_EQ(spec->routes[0].otherwise, "a");
   const StageSpec& plan = spec->stages[0];
@@ -166,6 +167,9 @@ TEST(PipelineYamlErrors, Keys) {
       "p.yaml:1:10: models.9m: expected a letter or _, then letters, digits, _ - ., at most 64");
   EXPECT_EQ(error_of("models: {m: {file: a}}\nname: a b\n"),
             "p.yaml:2:7: name: a b, expected a letter or _, then letters, digits, _ - .");
+  EXPECT_EQ(error_of("models: {m: {file: a}}\nmemory: {boot: on_demand}\n"),
+            "p.yaml:2:16: memory.boot: on_demand, expected eager or on-demand, did you mean "
+            "on-demand?");
   EXPECT_EQ(error_of("models: {m: {file: a}}\nmemory: 5\n"),
             "p.yaml:2:9: memory: number 5, expected a mapping");
   EXPECT_EQ(error_of("models: {m: {file: a}}\nstages: a\n"),

@@ -41,7 +41,7 @@ models:
   b-1: { file: b, residency: disk, pin: false }
   e: { file: e, class: embed }
   r: { file: r, class: rerank }
-memory: { device: 1TiB, pinned: 0, pageable: 1.5GB, disk: 2T, kv_swap: 17 }
+memory: { device: 1TiB, pinned: 0, pageable: 1.5GB, disk: 2T, kv_swap: 17, boot: on-demand }
 routes:
   pick: "if prompt_len < 64 and latency < 50ms -> a; else if hour >= 22 -> b-1; else -> a"
 stages:
