@@ -36,7 +36,7 @@ base::Result<CalibrationText> read_calibration_text(const std::string& path,
                                                     size_t part_tokens) {
   const std::string text = TRY(read_utf8_file(path));
   const std::vector<int32_t> ids =
-      tokenizer.encode(text, {.add_special = false, .parse_special = false});
+      tokenizer.encode(text, {.add_special = false, .parse_special = true});
   if (ids.size() < CalibrationText::kTokensLeast) {
     return base::fail(path + ": " + std::to_string(ids.size()) + " tokens, expected at least " +
                       std::to_string(CalibrationText::kTokensLeast));

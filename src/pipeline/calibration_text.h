@@ -11,7 +11,8 @@
 
 namespace neuros::pipeline {
 
-/// Text that is like what a model will be used for, as prompts to measure the model on.
+/// Text that is like what a model will be used for, as prompts to measure the model on. Control
+/// tokens in it are those of the vocabulary, so that it can hold conversations as a model sees them.
 struct CalibrationText {
   static constexpr size_t kFileBytesMax = size_t{16} << 20;
   static constexpr size_t kTokensLeast = 128;  ///< fewer say little of how a model is used
