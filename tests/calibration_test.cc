@@ -1,9 +1,12 @@
 /// What a text says of a model's inputs, and how that decides which weights lose precision.
 
 #include "base/testing/temporary_directory.h"
+#include "builder/convert.h"
 #include "builder/spec/pipeline_yaml.h"
 #include "builder/synth.h"
 #include "device/cpu/cpu_device.h"
+#include "formats/checkpoint.h"
+#include "kernels/quantise.h"
 #include "pipeline/calibration_text.h"
 #include "pipeline/input_squares.h"
 #include "pipeline/measure_importance.h"
@@ -14,9 +17,11 @@
 #include "runtime/weight_packing.h"
 #include "tiny_model.h"
 
+#include <cmath>
 #include <limits>
 #include <map>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +33,7 @@ namespace {
 
 using base::testing::TemporaryDirectory;
 using ::testing::Contains;
+using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 using testing::TinyModel;
 
@@ -229,6 +235,15 @@ TEST_F(Calibration, SamplesALongTextFromItsFirstTokenToItsLast) {
   EXPECT_TRUE(whole.starts_with(opened_.tokenizer->decode(text->parts.front())));
 }
 
+TEST_F(Calibration, KnowsControlTokens) {
+  const text::Vocabulary& vocabulary = opened_.tokenizer->vocabulary();
+  ASSERT_TRUE(vocabulary.eos.has_value());
+  const auto text =
+      read(letters(900) + vocabulary.pieces[static_cast<size_t>(*vocabulary.eos)].text);
+  ASSERT_TRUE(text.has_value());
+  EXPECT_EQ(text->parts.back().back(), *vocabulary.eos);
+}
+
 TEST_F(Calibration, SaysWhatIsWrongWithAText) {
   EXPECT_EQ(error_of(""), ": empty, expected text");
   EXPECT_EQ(error_of("word \xff"), ": byte 5 is not UTF-8");
@@ -263,6 +278,40 @@ TEST_F(Calibration, OfThePlanIsSaidAndGivesTheSameBytesAgain) {
   EXPECT_EQ(plan::write_plan(*first), plan::write_plan(*again));
   EXPECT_THAT(first->reasons, Contains("llm: sensitivity from 2048 tokens of " + text));
   EXPECT_THAT(without->reasons, Not(Contains(HasSubstr("sensitivity"))));
+}
+
+/// What a file's matrix has of the original's, as its products see it.
+double error_of_products(const formats::Checkpoint& original, const formats::Checkpoint& rounded,
+                         const std::string& matrix, std::span<const float> mean_squares) {
+  const base::TensorView exact = *original.tensor(matrix), rough = *rounded.tensor(matrix);
+  std::vector<float> a(static_cast<size_t>(exact.rows() * exact.cols())), b(a.size());
+  kernels::dequantise(exact.dtype, exact.bytes.data(), a);
+  kernels::dequantise(rough.dtype, rough.bytes.data(), b);
+  double error = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double lost = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    error += lost * lost * static_cast<double>(mean_squares[i % mean_squares.size()]);
+  }
+  return error;
+}
+
+TEST_F(Calibration, MakesAConversionLoseLessWhereItMatters) {
+  const std::string matrix = "blk.1.ffn_down.weight", other = "blk.2.ffn_down.weight";
+  std::vector<float> mean_squares(static_cast<size_t>(opened_.checkpoint.tensor(matrix)->cols()));
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  for (float& square : mean_squares) square = std::exp(3.0f * normal(random));
+  const std::string plain = folder_.file("plain.gguf"), weighed = folder_.file("weighed.gguf");
+  builder::ConvertOptions options;
+  options.threads = 2;
+  ASSERT_TRUE(builder::convert(path_, plain, "q4_k_m", options).has_value());
+  options.importance.mean_squares[matrix] = mean_squares;
+  ASSERT_TRUE(builder::convert(path_, weighed, "q4_k_m", options).has_value());
+  const auto by_weights = *formats::open_checkpoint(plain);
+  const auto by_products = *formats::open_checkpoint(weighed);
+  EXPECT_LT(error_of_products(opened_.checkpoint, by_products, matrix, mean_squares),
+            0.9 * error_of_products(opened_.checkpoint, by_weights, matrix, mean_squares));
+  EXPECT_THAT(by_products.tensor(other)->bytes, ElementsAreArray(by_weights.tensor(other)->bytes));
 }
 
 TEST_F(Calibration, IsLookedForFromTheSpecificationsFolder) {

@@ -103,7 +103,7 @@ base::Result<> convert(const std::string& path, const std::string& output, const
   base::ThreadPoolOptions threads;
   threads.threads = thread_count(options.threads);
   base::ThreadPool pool(threads);
-  TensorConverter converter(pool);
+  TensorConverter converter(pool, options.importance);
   TRY(write_tensors(checkpoint, plan, options, writer, converter));
   TRY(writer.finish());
   if (!options.on_note) return {};

@@ -3,6 +3,7 @@
 /// Model files from other model files: another type of weights, or GGUF out of an HF directory.
 
 #include "base/result.h"
+#include "builder/importance.h"
 
 #include <functional>
 #include <string>
@@ -11,6 +12,8 @@ namespace neuros::builder {
 
 struct ConvertOptions {
   int threads = 0;  ///< 0: one per processor
+  /// What rounding pays attention to where a type leaves it a choice; empty: all columns alike.
+  Importance importance{};
   /// Called with 0 to 1 as the file grows; may be empty.
   std::function<void(double)> on_progress;
   /// Called with what the user should know about the result, one sentence each; may be empty.

@@ -47,8 +47,8 @@ void measure_loss(std::span<const float> values, std::span<const float> rounded,
 
 }  // namespace
 
-TensorConverter::TensorConverter(base::ThreadPool& pool)
-    : pool_(pool), workers_(static_cast<size_t>(pool.size())) {}
+TensorConverter::TensorConverter(base::ThreadPool& pool, const Importance& importance)
+    : pool_(pool), importance_(importance), workers_(static_cast<size_t>(pool.size())) {}
 
 base::Result<> TensorConverter::write(const ConvertedTensor& tensor, formats::GgufWriter& writer,
                                       const std::function<void()>& on_piece) {
@@ -101,7 +101,7 @@ void TensorConverter::convert_row(const ConvertedTensor& tensor, int64_t row, st
   }
   CHECK(kernels::can_quantise(to));
   kernels::dequantise(from, in, worker.row);
-  kernels::quantise(to, worker.row, {}, out);
+  kernels::quantise(to, worker.row, importance_.of(tensor.target.name), out);
   if (!fits_ternary_only(to)) return;
   kernels::dequantise(to, out, worker.rounded);
   measure_loss(worker.row, worker.rounded, worker.loss);

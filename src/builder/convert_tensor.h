@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "builder/convert_plan.h"
+#include "builder/importance.h"
 #include "formats/gguf_writer.h"
 
 #include <cstddef>
@@ -20,7 +21,8 @@ struct RoundingLoss {
 /// Converts tensors a few MiB at a time, the rows of each piece on all threads of the pool.
 class TensorConverter {
  public:
-  explicit TensorConverter(base::ThreadPool& pool);
+  /// Both outlive it.
+  TensorConverter(base::ThreadPool& pool, const Importance& importance);
 
   /// Appends the whole tensor to `writer`; `on_piece` is called after each piece of it.
   base::Result<> write(const ConvertedTensor& tensor, formats::GgufWriter& writer,
@@ -41,6 +43,7 @@ class TensorConverter {
   void convert_row(const ConvertedTensor& tensor, int64_t row, std::byte* out, Worker& worker);
 
   base::ThreadPool& pool_;
+  const Importance& importance_;
   std::vector<Worker> workers_;
   std::vector<std::byte> piece_;
 };

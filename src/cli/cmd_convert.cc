@@ -4,8 +4,10 @@
 #include "builder/spec/pipeline_writer.h"
 #include "builder/type_mix.h"
 #include "cli/command.h"
+#include "cli/load_report.h"
 #include "cli/terminal.h"
 #include "formats/output_file.h"
+#include "pipeline/measure_importance.h"
 
 #include <cstdio>
 #include <filesystem>
@@ -23,6 +25,7 @@ namespace {
 
 struct ConvertFlags {
   std::string model, output, type = "q8_0";
+  std::string calibration;               ///< text file; "": none
   std::vector<std::string> node_models;  ///< NODE=FILE, of a LangGraph graph
   int threads = 0;
   bool json = false;
@@ -65,13 +68,32 @@ base::Result<> import_graph(const ConvertFlags& flags) {
   return {};
 }
 
+/// What the matrices are multiplied with over the text; nothing without one.
+base::Result<builder::Importance> measure(const ConvertFlags& flags) {
+  if (flags.calibration.empty()) return {};
+  pipeline::ModelOptions options;
+  options.threads = flags.threads;
+  options.on_progress = show_load_progress();
+  const pipeline::OpenedModel model = TRY(pipeline::open_model(flags.model, options));
+  const pipeline::CalibrationText text = TRY(pipeline::read_calibration_text(
+      flags.calibration, *model.tokenizer, pipeline::calibration_part_tokens(model.program)));
+  return pipeline::measure_importance(model, text, options);
+}
+
 base::Result<> run_convert(const ConvertFlags& flags) {
-  if (flags.model.ends_with(".json")) return import_graph(flags);
+  if (flags.model.ends_with(".json")) {
+    if (flags.calibration.empty()) return import_graph(flags);
+    return base::fail("--calibration is for a model, " + flags.model + " is a LangGraph graph");
+  }
   if (!flags.node_models.empty()) return base::fail("--model is for a LangGraph graph (.json)");
   Progress progress;
   std::vector<std::string> notes;
   builder::ConvertOptions options;
   options.threads = flags.threads;
+  options.importance = TRY(measure(flags));
+  if (!options.importance.source.empty()) {
+    notes.push_back("rounded for " + options.importance.source);
+  }
   options.on_progress = [&](double fraction) { progress.update("convert", fraction); };
   options.on_note = [&](const std::string& note) { notes.push_back(note); };
   TRY(builder::convert(flags.model, flags.output, flags.type, options));
@@ -105,13 +127,16 @@ void add_convert(CLI::App& app, Action& action) {
   command->add_option("--model", flags->node_models,
                       "NODE=FILE: a node of the graph that runs a model");
   command->add_option("--type", flags->type, "of the weights")->capture_default_str();
+  command->add_option("--calibration", flags->calibration,
+                      "text like what the model will read: rounding then favours the weights that "
+                      "matter there");
   command->add_option("--threads", flags->threads, "0: one per processor")
       ->check(CLI::Range(0, 1024));
   command->add_flag("--json", flags->json, "for machines");
   std::string names;
   for (const std::string& name : builder::type_mix_names()) names += " " + name;
   command->footer(
-      "Example: neuros convert Qwen3-0.6B -o qwen3.gguf --type q4_k_m\n"
+      "Example: neuros convert Qwen3-0.6B -o qwen3.gguf --type q4_k_m --calibration notes.txt\n"
       "         neuros convert graph.json -o pipeline.yaml --model agent=qwen3.gguf\n"
       "Types:" +
       names);
