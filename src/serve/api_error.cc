@@ -30,6 +30,11 @@ ApiError model_not_found(const std::string& id) {
           .param = "model"};
 }
 
+ApiError model_failed(std::string message) {
+  return {
+      .status = 503, .message = std::move(message), .type = "server_error", .code = "model_failed"};
+}
+
 ApiError unknown_url(const Request& request) {
   return {.status = 404,
           .message = "Unknown request URL: " + request.method + " " + request.path,

@@ -24,6 +24,8 @@ ApiError invalid_field(std::string param, std::string message);
 /// A field asks for something this server does not do: 400, code unsupported.
 ApiError unsupported_field(std::string param, std::string message);
 ApiError model_not_found(const std::string& id);
+/// What was asked of a model that failed at boot: 503, code model_failed.
+ApiError model_failed(std::string message);
 ApiError unknown_url(const Request& request);
 /// The request's process could not start or failed: 400, 429 (queue full), 503 (stopping) or 500.
 ApiError from_error(const base::Error& error);

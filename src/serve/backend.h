@@ -60,6 +60,8 @@ class ServedModel {
   virtual ~ServedModel() = default;
   virtual const ModelFacts& facts() const = 0;
   virtual ModelStats stats() const = 0;
+  /// Whether it answers, will, or why it never does. Requests wait for one that will.
+  virtual runtime::ModelBoot boot_state() const = 0;
 
   virtual std::vector<int32_t> encode(std::string_view text, text::EncodeOptions options) const = 0;
   virtual std::string decode(std::span<const int32_t> ids, bool show_special) const = 0;

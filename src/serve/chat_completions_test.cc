@@ -258,6 +258,15 @@ TEST_F(Chat, StoppingServerIs503) {
   EXPECT_NE(reply.header("Retry-After"), "");
 }
 
+TEST_F(Chat, AModelThatFailedAtBootIs503WithItsReason) {
+  restart({.boot = {.state = runtime::ModelState::kFailed, .error = "a.bin: gone"}});
+  const ApiReply reply = post(kPath, hello());
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_EQ(reply.error("code"), "model_failed");
+  EXPECT_THAT(reply.error("message"), HasSubstr("a.bin: gone"));
+  EXPECT_EQ(reply.header("Retry-After"), "") << "it will not be better soon";
+}
+
 TEST_F(Chat, ClientGoneCancels) {
   restart({.delay = std::chrono::milliseconds(20)});
   auto writer = std::make_shared<RecordingWriter>();

@@ -29,6 +29,26 @@ TEST_F(Endpoints, HealthAndReady) {
   EXPECT_EQ(get("/ready").status, 503);
 }
 
+TEST_F(Endpoints, AModelThatIsOnItsWayIsSaidSo) {
+  restart({.boot = {.state = runtime::ModelState::kBooting, .error = ""}});
+  EXPECT_EQ(get("/v1/models").json()["data"][0]["status"], "loading");
+  EXPECT_EQ(get("/health").json()["models"], (Json{{"booting", 1}, {"ready", 0}, {"failed", 0}}));
+  const Json model = get("/v1/residency").json()["models"][0];
+  EXPECT_EQ(model["state"], "booting");
+  EXPECT_EQ(model["resident_bytes"], 0);
+}
+
+TEST_F(Endpoints, AModelThatFailedSaysWhy) {
+  restart({.boot = {.state = runtime::ModelState::kFailed, .error = "a.bin: gone"}});
+  const Json listed = get("/v1/models").json()["data"][0];
+  EXPECT_EQ(listed["status"], "failed");
+  EXPECT_EQ(listed["error"], "a.bin: gone");
+  EXPECT_EQ(get("/ready").json()["models"]["failed"], 1);
+  const Json model = get("/v1/residency").json()["models"][0];
+  EXPECT_EQ(model["state"], "failed");
+  EXPECT_EQ(model["error"], "a.bin: gone");
+}
+
 TEST_F(Endpoints, ListsModels) {
   restart({.id = "org/model & co"});
   const Json list = get("/v1/models").json();

@@ -77,7 +77,7 @@ std::optional<ApiError> GenerationJob::submit() {
     const size_t choice = submitted_;
     auto started = options_.model->generate(options_.choices[choice].request,
                                             std::make_shared<Relay>(shared_from_this(), choice));
-    if (!started) return from_error(started.error());
+    if (!started) return error_of_model(started.error());
     progress_[choice].generation = *started;
     ++submitted_;
   }
@@ -122,7 +122,7 @@ void GenerationJob::choice_ended(size_t choice, pipeline::GenerationEnd end) {
   }
   usage_.completion_tokens += end.completion_tokens;
   if (end.reason == pipeline::FinishReason::kFailed) {
-    return fail(from_error({base::ErrorKind::kIo, "The model failed: " + end.error}));
+    return fail(error_of_model({base::ErrorKind::kIo, "The model failed: " + end.error}));
   }
   if (end.reason == pipeline::FinishReason::kCancelled) return fail(server_stopping());
   options_.answer->on_end(choice, end);
@@ -136,6 +136,11 @@ void GenerationJob::choice_ended(size_t choice, pipeline::GenerationEnd end) {
   options_.metrics->answer_done(model, seconds(total));
   if (options_.times) usage_.times = times(end.times, total);
   options_.answer->on_done(usage_);
+}
+
+ApiError GenerationJob::error_of_model(const base::Error& error) const {
+  const bool failed = options_.model->boot_state().state == runtime::ModelState::kFailed;
+  return failed ? model_failed(error.message) : from_error(error);
 }
 
 void GenerationJob::fail(const ApiError& error) {

@@ -90,6 +90,8 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
                     Time when);
   void choice_ended(size_t choice, pipeline::GenerationEnd end);
   void measure(Progress& progress, size_t tokens, Time when);
+  /// Of the model's own failure rather than the request's, where it never came up.
+  ApiError error_of_model(const base::Error& error) const;
   void fail(const ApiError& error);
   void cancel_all();
 

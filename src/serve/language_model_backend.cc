@@ -87,6 +87,8 @@ class ServedLanguageModel final : public ServedModel {
             .memory_peak_predicted = memory.peak_bytes()};
   }
 
+  runtime::ModelBoot boot_state() const override { return model_.boot_state(); }
+
   std::vector<int32_t> encode(std::string_view text, text::EncodeOptions options) const override {
     return model_.tokenizer().encode(text, options);
   }

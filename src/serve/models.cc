@@ -9,13 +9,29 @@
 namespace neuros::serve {
 namespace {
 
-Json model_json(const ModelFacts& facts) {
+/// In the words of other servers' lists of models.
+const char* status_of(runtime::ModelState state) {
+  switch (state) {
+    case runtime::ModelState::kBooting:
+      return "loading";
+    case runtime::ModelState::kReady:
+      return "loaded";
+    case runtime::ModelState::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
+Json model_json(const ServedModel& model) {
+  const ModelFacts& facts = model.facts();
+  const runtime::ModelBoot boot = model.boot_state();
   Json out;
   out["id"] = facts.id;
   out["object"] = "model";
   out["created"] = facts.created_unix_s;
   out["owned_by"] = "neuros";
-  out["status"] = "loaded";
+  out["status"] = status_of(boot.state);
+  if (!boot.error.empty()) out["error"] = boot.error;
   out["max_model_len"] = facts.context;
   out["context_length"] = facts.context;
   out["architecture"] = {{"name", facts.architecture},
@@ -57,7 +73,7 @@ Json route_json(const ServedRoute& route) {
 Json find_json(const Backend& backend, const std::string& id) {
   if (const auto pipeline = find_pipeline(backend, id)) return pipeline_json(pipeline->facts());
   if (const auto route = find_route(backend, id)) return route_json(*route);
-  if (const auto model = find_model(backend, id)) return model_json(model->facts());
+  if (const auto model = find_model(backend, id)) return model_json(*model);
   return nullptr;
 }
 
@@ -71,7 +87,7 @@ void list_models(Api& api, const Request&, WriterPtr writer) {
     body["data"].push_back(pipeline_json(pipeline->facts()));
   }
   for (const auto& route : api.backend.routes()) body["data"].push_back(route_json(*route));
-  for (const auto& model : api.backend.models()) body["data"].push_back(model_json(model->facts()));
+  for (const auto& model : api.backend.models()) body["data"].push_back(model_json(*model));
   writer->send(json_response(body));
 }
 

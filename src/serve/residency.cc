@@ -28,6 +28,13 @@ Json model_json(const FleetResidency::Model& model) {
   return out;
 }
 
+/// How the model came up.
+void add_boot(const runtime::ModelBoot& boot, Json& out) {
+  out["state"] = runtime::name(boot.state);
+  if (boot.state == runtime::ModelState::kReady) out["ready_after_seconds"] = boot.seconds;
+  if (boot.state == runtime::ModelState::kFailed) out["error"] = boot.error;
+}
+
 /// Where the keys and values of a model's sequences are.
 Json kv_json(const ModelStats& stats) {
   const auto bytes = [&](uint64_t pages) {
@@ -68,7 +75,10 @@ Json all_resident(const Backend& backend) {
   for (const auto& model : backend.models()) {
     Json entry;
     entry["id"] = model->facts().id;
-    entry["resident_bytes"] = model->facts().weight_bytes;
+    const runtime::ModelBoot boot = model->boot_state();
+    add_boot(boot, entry);
+    const bool is_there = boot.state == runtime::ModelState::kReady;
+    entry["resident_bytes"] = is_there ? model->facts().weight_bytes : 0;
     entry["kv"] = kv_json(model->stats());
     out["models"].push_back(std::move(entry));
   }
@@ -89,7 +99,9 @@ Json paged(const FleetResidency& residency, const Backend& backend) {
   for (const auto& model : residency.models) {
     out["models"].push_back(model_json(model));
     const auto served = find_model(backend, model.id);
-    if (served) out["models"].back()["kv"] = kv_json(served->stats());
+    if (!served) continue;
+    add_boot(served->boot_state(), out["models"].back());
+    out["models"].back()["kv"] = kv_json(served->stats());
   }
   out["transfers"] = Json::array();
   for (const auto& transfer : residency.transfers) {

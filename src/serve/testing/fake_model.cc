@@ -204,6 +204,9 @@ base::Result<uint64_t> FakeModel::generate(pipeline::GenerationRequest request,
                                            std::shared_ptr<pipeline::GenerationSink> sink) {
   std::unique_lock lock(mutex_);
   last_ = request;
+  if (options_.boot.state == runtime::ModelState::kFailed) {
+    return base::fail(options_.boot.error, base::ErrorKind::kIo);
+  }
   if (running_ >= options_.queue_max) {
     return base::fail("the queue is full", base::ErrorKind::kUnavailable);
   }

@@ -33,6 +33,7 @@ class FakeModel final : public ServedModel {
     std::string chat_template = "plain";  ///< with "</think>" in it: a thinking model
     bool opens_thinking = false;          ///< the rendered prompt ends with "<think>\n"
     bool on_caller = false;               ///< play() inside generate(), without a thread
+    runtime::ModelBoot boot{.state = runtime::ModelState::kReady, .error = ""};
   };
 
   explicit FakeModel(Options options);
@@ -40,6 +41,7 @@ class FakeModel final : public ServedModel {
 
   const ModelFacts& facts() const override { return facts_; }
   ModelStats stats() const override;
+  runtime::ModelBoot boot_state() const override { return options_.boot; }
   std::vector<int32_t> encode(std::string_view text, text::EncodeOptions options) const override;
   std::string decode(std::span<const int32_t> ids, bool show_special) const override;
   std::string piece_bytes(int32_t id, bool show_special) const override;
