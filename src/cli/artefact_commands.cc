@@ -1,7 +1,11 @@
 #include "cli/artefact_commands.h"
 
+#include "base/check.h"
+#include "builder/spec/boot_order.h"
 #include "builder/spec/pipeline_yaml.h"
 #include "cli/answers.h"
+#include "cli/boot_flags.h"
+#include "cli/boot_report.h"
 #include "cli/load_report.h"
 #include "cli/pipeline_run.h"
 #include "cli/plan_file_io.h"
@@ -22,6 +26,7 @@ using pipeline::Artefact;
 
 struct RunFlags {
   AnswerFlags answer;
+  BootFlags boot;
   std::string model;  ///< "": the stages, or without those the first
   bool verbose = false;
 };
@@ -30,11 +35,23 @@ struct PlanFlags {
   bool json = false, specification = false;
 };
 
+/// `asked` wins over the specification.
 base::Result<std::unique_ptr<pipeline::ModelFleet>> boot(const Artefact& artefact,
-                                                         int32_t queue_max) {
+                                                         const builder::PipelineSpec& spec,
+                                                         const BootFlags& asked, int32_t queue_max,
+                                                         BootReport& report) {
+  const auto graph = builder::StageGraph::create(spec);
+  CHECK(graph.has_value(), "parse_pipeline has checked the stages");
   pipeline::PreparedFleet prepared = TRY(artefact.prepare());
-  return pipeline::ModelFleet::boot(std::move(prepared),
-                                    {.queue_max = queue_max, .on_progress = show_load_progress()});
+  const sched::BootMode in_file = spec.memory.boot.value_or(sched::BootMode::kEager);
+  auto fleet = TRY(
+      pipeline::ModelFleet::boot(std::move(prepared), {.queue_max = queue_max,
+                                                       .on_progress = show_load_progress(),
+                                                       .boot = asked.mode.value_or(in_file),
+                                                       .order = builder::boot_order(spec, *graph),
+                                                       .on_model_boot = report.listener()}));
+  report.set_count(fleet->models().size());
+  return fleet;
 }
 
 base::Result<pipeline::LanguageModel*> find_model(const pipeline::ModelFleet& fleet,
@@ -55,7 +72,8 @@ std::string folder_of(const Artefact& artefact) {
 base::Result<> serve(const Artefact& artefact, const ServingFlags& flags) {
   builder::PipelineSpec spec =
       TRY(builder::parse_pipeline(artefact.specification(), artefact.path()));
-  auto fleet = TRY(boot(artefact, flags.queue));
+  BootReport report(BootReport::Scope::kAll);
+  auto fleet = TRY(boot(artefact, spec, flags.boot, flags.queue, report));
   if (spec.stages.empty() && spec.routes.empty()) return serve_fleet(*fleet, flags);
   const auto app = TRY(pipeline::PipelineApp::over(std::move(spec), std::move(fleet),
                                                    folder_of(artefact), flags.queue));
@@ -66,7 +84,8 @@ base::Result<> run(const Artefact& artefact, const RunFlags& flags) {
   builder::PipelineSpec spec =
       TRY(builder::parse_pipeline(artefact.specification(), artefact.path()));
   constexpr int32_t kQueue = 64;  // stages may run side by side
-  auto fleet = TRY(boot(artefact, kQueue));
+  BootReport report(flags.verbose ? BootReport::Scope::kAll : BootReport::Scope::kFailures);
+  auto fleet = TRY(boot(artefact, spec, flags.boot, kQueue, report));
   if (flags.model.empty() && !spec.stages.empty()) {
     const auto app = TRY(pipeline::PipelineApp::over(std::move(spec), std::move(fleet),
                                                      folder_of(artefact), kQueue));
@@ -96,6 +115,7 @@ void add_run(CLI::App& app, Action& action, const Artefact& artefact) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand("run", "one answer, or a chat when no prompt is given");
   flags->answer.declare(*command);
+  flags->boot.declare(*command);
   command->add_option("--model", flags->model,
                       "id of the one to ask; default: the pipeline, or without stages the first");
   command->add_flag("-v,--verbose", flags->verbose, "the stages of a pipeline and their times");

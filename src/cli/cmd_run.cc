@@ -1,4 +1,6 @@
 #include "cli/answers.h"
+#include "cli/boot_flags.h"
+#include "cli/boot_report.h"
 #include "cli/command.h"
 #include "cli/model_flags.h"
 #include "cli/pipeline_run.h"
@@ -15,6 +17,7 @@ namespace {
 struct RunFlags {
   ModelFlags model;
   AnswerFlags answer;
+  BootFlags boot;
   bool verbose = false, show_plan = false;
 };
 
@@ -25,7 +28,11 @@ base::Result<> run_stages(const RunFlags& flags) {
   }
   const std::string& path = flags.model.path;
   pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
+  BootReport report(flags.verbose ? BootReport::Scope::kAll : BootReport::Scope::kFailures);
+  options.boot = flags.boot.mode;
+  options.on_model_boot = report.listener();
   const auto app = TRY(pipeline::PipelineApp::open(path, std::move(options)));
+  report.set_count(app->fleet().models().size());
   return answer_by_stages(*app, flags.answer, flags.verbose);
 }
 
@@ -43,6 +50,7 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("run", "one answer, or a chat when no prompt is given");
   flags->model.declare(*command);
   flags->answer.declare(*command);
+  flags->boot.declare(*command);
   command->add_flag("-v,--verbose", flags->verbose, "the stages of a pipeline and their times");
   command->add_flag("--plan", flags->show_plan, "print the plan first");
   command->footer(

@@ -1,3 +1,4 @@
+#include "cli/boot_report.h"
 #include "cli/command.h"
 #include "cli/model_flags.h"
 #include "cli/serving.h"
@@ -30,20 +31,29 @@ pipeline::FleetModelOptions parse_model(const std::string& text) {
   return {.path = text.substr(equals + 1), .name = text.substr(0, equals)};
 }
 
-base::Result<std::unique_ptr<pipeline::ModelFleet>> open_fleet(const ServeFlags& flags) {
+base::Result<pipeline::ModelOptions> options_of(const ServeFlags& flags, const BootReport& report) {
+  pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
+  options.queue_max = flags.serving.queue;
+  options.trace = flags.trace;
+  options.boot = flags.serving.boot.mode;
+  options.on_model_boot = report.listener();
+  return options;
+}
+
+base::Result<std::unique_ptr<pipeline::ModelFleet>> open_fleet(const ServeFlags& flags,
+                                                               const BootReport& report) {
   std::vector<pipeline::FleetModelOptions> models;
   for (const std::string& text : flags.models) models.push_back(parse_model(text));
   if (!flags.name.empty()) {
     if (models.size() > 1) return base::fail("--name is for one model; use NAME=FILE");
     models.front().name = flags.name;
   }
-  pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
-  options.queue_max = flags.serving.queue;
-  options.trace = flags.trace;
+  pipeline::ModelOptions options = TRY(options_of(flags, report));
   return pipeline::ModelFleet::open(models, std::move(options));
 }
 
-base::Result<std::unique_ptr<pipeline::PipelineApp>> open_pipeline(const ServeFlags& flags) {
+base::Result<std::unique_ptr<pipeline::PipelineApp>> open_pipeline(const ServeFlags& flags,
+                                                                   const BootReport& report) {
   const std::string& path = flags.models.front();
   if (flags.models.size() > 1) {
     return base::fail(path + ": a pipeline is served alone; its models belong into its file");
@@ -51,9 +61,7 @@ base::Result<std::unique_ptr<pipeline::PipelineApp>> open_pipeline(const ServeFl
   if (!flags.name.empty()) {
     return base::fail("--name is for a model; the name of a pipeline is in its file");
   }
-  pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
-  options.queue_max = flags.serving.queue;
-  options.trace = flags.trace;
+  pipeline::ModelOptions options = TRY(options_of(flags, report));
   return pipeline::PipelineApp::open(path, std::move(options));
 }
 
@@ -62,11 +70,14 @@ bool names_pipeline(const ServeFlags& flags) {
 }
 
 base::Result<> run_serve(const ServeFlags& flags) {
+  BootReport report(BootReport::Scope::kAll);
   if (names_pipeline(flags)) {
-    const auto app = TRY(open_pipeline(flags));
+    const auto app = TRY(open_pipeline(flags, report));
+    report.set_count(app->fleet().models().size());
     return serve_pipeline(*app, flags.serving);
   }
-  const auto fleet = TRY(open_fleet(flags));
+  const auto fleet = TRY(open_fleet(flags, report));
+  report.set_count(fleet->models().size());
   return serve_fleet(*fleet, flags.serving);
 }
 

@@ -1,7 +1,6 @@
 #include "cli/serving.h"
 
 #include "base/function_ref.h"
-#include "cli/load_report.h"
 #include "cli/memory_report.h"
 #include "serve/fleet_backend.h"
 #include "serve/pipeline_backend.h"
@@ -25,13 +24,6 @@ void report_ids(const serve::Backend& backend, const std::string& url) {
   std::fflush(stdout);
 }
 
-void report_loading(const pipeline::ModelFleet& fleet) {
-  for (const auto& model : fleet.models()) {
-    tell_of_cache(model->load_report());
-    std::fprintf(stderr, "%s\n", load_report(model->load_report()).c_str());
-  }
-}
-
 void report_memory(const pipeline::ModelFleet& fleet) {
   const std::string line = memory_report(fleet.plan().memory, base::process_memory());
   std::fprintf(stderr, "%s, %s\n", line.c_str(), map_report(fleet.plan()).c_str());
@@ -44,7 +36,6 @@ base::Result<> serve_until_stopped(const ServingFlags& flags, const serve::Backe
   options.handle_signals = true;
   const auto server = TRY(serve::Server::create(backend, options));
   report_ids(backend, server->url());
-  report_loading(fleet);
   report_memory(fleet);
   server->run();
   drain();  // what still answers does so through the server
@@ -62,6 +53,7 @@ void ServingFlags::declare(CLI::App& app) {
   app.add_option("--queue", queue, "waiting requests before 429")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  boot.declare(app);
   app.add_option("--connections", server.connections_max, "open connections at most")
       ->capture_default_str();
 }
