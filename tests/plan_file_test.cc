@@ -242,10 +242,11 @@ std::vector<Wrong> wrong_work() {
   return {
       {"left to the next step",
        [](Fleet f) { f.models[0].values[0].region = plan::Region::kShared; },
-       "value hidden: in the memory that models take in turn, though step 0 leaves it to step 3"},
+       "value hidden: in the memory that models take in turn, though layer 0 reads "
+       "what an earlier step left there"},
       {"at once in turn", [](Fleet f) { query(f).offset = attended(f).offset; }, "shares memory"},
       {"beyond the region", [](Fleet f) { query(f).offset = f.models[0].memory.shared; }, "offset"},
-      {"small region", [](Fleet f) { f.models[0].memory.shared = 256; }, "offset 0"},
+      {"small region", [](Fleet f) { f.models[0].memory.shared = 256; }, "offset 4096"},
       {"region of all", [](Fleet f) { f.memory.shared += 256; }, "memory that models take in turn"},
       {"half a part", [](Fleet f) { f.models[0].memory.scratch += 64; }, "beyond whole 256"},
       {"half a region", [](Fleet f) { f.models[0].memory.shared += 64; }, "beyond whole 256"},

@@ -29,7 +29,7 @@ std::vector<ValuePlacement> unplaced(const plan::Plan& plan, Region of_steps) {
                       .bytes = value_bytes(value, plan.limits),
                       .first_op = lifetimes[i].first_op,
                       .last_op = lifetimes[i].last_op,
-                      .region = lifetimes[i].is_within_a_step() ? of_steps : Region::kOwn});
+                      .region = lifetimes[i].is_within_steps() ? of_steps : Region::kOwn});
   }
   return values;
 }

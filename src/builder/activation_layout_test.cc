@@ -90,7 +90,7 @@ TEST(ActivationLayout, SharesExactlyWhatNoStepLeavesToTheNext) {
     expect_sound(plan);
     const std::vector<plan::Lifetime> lifetimes = plan::lifetimes(plan.program);
     for (size_t value = 0; value < lifetimes.size(); ++value) {
-      const bool within = lifetimes[value].first_step == lifetimes[value].last_step;
+      const bool within = lifetimes[value].is_within_steps();
       EXPECT_EQ(plan.values[value].region, within ? Region::kShared : Region::kOwn);
       (within ? shared : own) += 1;
     }
@@ -115,24 +115,37 @@ TEST(ActivationLayout, GivesAModelAloneOneArenaOfItsOwn) {
   }
 }
 
-TEST(Lifetimes, AreCountedInOpsAndInSteps) {
+plan::Op op(ValueId in, ValueId out) {
+  plan::AttentionOp attention;
+  attention.in = in;
+  attention.out = out;
+  return attention;
+}
+
+TEST(Lifetimes, EndWithAStepWhereTheNextWritesBeforeItReads) {
   plan::Program program;
   program.values.resize(4);
-  const auto op = [](ValueId in, ValueId out) {
-    plan::AttentionOp attention;
-    attention.in = in;
-    attention.out = out;
-    return attention;
-  };
-  program.segments = {{.name = "a", .ops = {op(0, 1), op(1, 2)}}, {.name = "b", .ops = {op(2, 0)}}};
+  program.segments = {{.name = "a", .ops = {op(0, 1), op(1, 2)}},
+                      {.name = "b", .ops = {op(2, 1), op(1, 0)}}};
   const std::vector<plan::Lifetime> lifetimes = plan::lifetimes(program);
   EXPECT_EQ(lifetimes[1].first_op, 0);
-  EXPECT_EQ(lifetimes[1].last_op, 1);
-  EXPECT_TRUE(lifetimes[1].is_within_a_step());
-  EXPECT_EQ(lifetimes[2].first_step, 0);
-  EXPECT_EQ(lifetimes[2].last_step, 1);
-  EXPECT_FALSE(lifetimes[2].is_within_a_step());
-  EXPECT_FALSE(lifetimes[3].is_within_a_step()) << "nothing touches it";
+  EXPECT_EQ(lifetimes[1].last_op, 3);
+  EXPECT_TRUE(lifetimes[1].is_within_steps()) << "both steps make their own";
+  EXPECT_EQ(lifetimes[2].taken_over_by, 1);
+  EXPECT_EQ(lifetimes[0].taken_over_by, 0) << "nobody has written it";
+  EXPECT_GT(lifetimes[3].first_op, lifetimes[3].last_op) << "nothing touches it";
+}
+
+TEST(Lifetimes, OfWhatIsAddedToGoOn) {
+  plan::Program program;
+  program.values.resize(2);
+  plan::LinearResidualOp add;
+  add.in = 1;
+  add.residual = 0;
+  program.segments = {{.name = "a", .ops = {op(1, 0)}}, {.name = "b", .ops = {op(0, 1), add}}};
+  EXPECT_EQ(plan::lifetimes(program)[0].taken_over_by, 1);
+  program.segments[1].ops = {op(1, 1), add};
+  EXPECT_EQ(plan::lifetimes(program)[0].taken_over_by, 1) << "adding reads";
 }
 
 }  // namespace

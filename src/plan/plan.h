@@ -62,7 +62,7 @@ struct ValuePlacement {
   std::string name;
   int64_t offset = 0, bytes = 0;      ///< in its region; lifetimes that do not meet share
   int32_t first_op = 0, last_op = 0;  ///< lifetime, as op numbers counted over all segments
-  Region region = Region::kOwn;       ///< kShared: its lifetime lies within one segment
+  Region region = Region::kOwn;       ///< kShared: no step leaves it to the next
 };
 
 struct KvPlan {

@@ -132,11 +132,12 @@ Result<> check_weights(const Plan& plan) {
 }
 
 /// Between two steps any model of the device may have written to what they share.
-Result<> check_region(const ValuePlacement& placed, const Lifetime& lifetime) {
-  if (placed.region == Region::kOwn || lifetime.is_within_a_step()) return {};
-  return fail("in the memory that models take in turn, though step " +
-              std::to_string(lifetime.first_step) + " leaves it to step " +
-              std::to_string(lifetime.last_step));
+Result<> check_region(const Program& program, const ValuePlacement& placed,
+                      const Lifetime& lifetime) {
+  if (placed.region == Region::kOwn || lifetime.is_within_steps()) return {};
+  return fail("in the memory that models take in turn, though " +
+              program.segments[static_cast<size_t>(lifetime.taken_over_by)].name +
+              " reads what an earlier step left there");
 }
 
 Result<> check_value(const Plan& plan, const Value& value, const ValuePlacement& placed,
@@ -152,7 +153,7 @@ Result<> check_value(const Plan& plan, const Value& value, const ValuePlacement&
             placed.offset % kPlaceAlignment, 0));
   TRY(equal("first op", placed.first_op, lifetime.first_op));
   TRY(equal("last op", placed.last_op, lifetime.last_op));
-  return check_region(placed, lifetime);
+  return check_region(plan.program, placed, lifetime);
 }
 
 bool collide(const ValuePlacement& a, const ValuePlacement& b) {

@@ -38,8 +38,8 @@ class Executor {
   base::Result<> forward(const sched::Batch& batch);
 
   /// The same in parts: begin_pass(), then run_steps() until it came to steps(), then
-  /// finish_pass(). Passes of other executors may run between two parts but for the last two, and
-  /// write to what of the memory they share with this one.
+  /// finish_pass(). Passes of other executors may run in between, and leave nothing in the memory
+  /// that they share with this one; but not between the last step and finish_pass().
   base::Result<> begin_pass(const sched::Batch& batch);
   /// Runs the program's segments [first, end); returns where it stopped, which is after at least
   /// one of them, and where `go_on` says no. What was run is done when this returns. `ahead`: one
@@ -55,9 +55,9 @@ class Executor {
   void observe(PassObserver* observer);
 
   /// Logits of the last forward(), rows in the order of items and of positions inside one:
-  /// [vocabulary]. They may be overwritten, and are until the next pass of any executor that shares
-  /// memory with this one. Copied now where the
-  /// device has memory of its own and its ops give the greatest logits; an error is the device's.
+  /// [vocabulary]. They may be overwritten, and are by the next pass of this executor or of one
+  /// that shares memory with it. Copied now where the device has memory of its own and its ops give
+  /// the greatest logits; an error is the device's.
   base::Result<std::span<float>> logits(int32_t row);
   int32_t logit_rows() const { return static_cast<int32_t>(logit_rows_.size()); }
   size_t vocabulary() const { return vocabulary_; }
