@@ -36,7 +36,8 @@ sched::SchedulerLimits scheduler_limits(const plan::Plan& plan) {
           .pages = plan.kv.pages,
           .host_pages = plan.kv.host_pages,
           .page_tokens = plan.kv.page_tokens,
-          .queue = std::numeric_limits<int32_t>::max()};  // the mailbox refuses before
+          .queue = std::numeric_limits<int32_t>::max(),    // the mailbox refuses before
+          .decodes_differ = !plan.memory.arenas_on_host};  // CPUs ignore the kind of a row
 }
 
 base::Result<> check_workers(const plan::Plan& plan, device::Stream& stream) {

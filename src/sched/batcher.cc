@@ -41,16 +41,18 @@ void Batcher::plan_decodes(const Order& order) {
   const std::vector<Process*> candidates = running_;
   for (Process* process : candidates) {
     const bool suspended = !process->running;
-    if (suspended || process->remaining() != 1) continue;
-    if (secure(*process, process->size(), order) < process->size()) continue;
-    chunks_.push_back({process, process->computed, process->size()});
+    if (suspended || !decodes(*process)) continue;
+    if (process->remaining() > 1 && !reuse(*process, order)) continue;
+    const int32_t end = process->computed + 1;
+    if (secure(*process, end, order) < end) continue;
+    chunks_.push_back({process, process->computed, end});
   }
 }
 
 void Batcher::plan_prefills(const Order& order, int64_t now_us) {
   std::vector<Process*> candidates;
   std::ranges::copy_if(running_, std::back_inserter(candidates),
-                       [](const Process* process) { return process->remaining() > 1; });
+                       [&](const Process* process) { return !decodes(*process); });
   size_t next = 0;
   while (rows_left() > 0) {
     while (next < candidates.size() && !candidates[next]->running) ++next;
@@ -76,8 +78,17 @@ void Batcher::plan_chunk(Process& process, const Order& order) {
   if (end > process.computed) chunks_.push_back({&process, process.computed, end});
 }
 
+bool Batcher::decodes(const Process& process) const {
+  const bool again = limits_.decodes_differ && process.computed >= process.prompt_tokens;
+  return process.remaining() == 1 || again;
+}
+
 int32_t Batcher::chunk_end(const Process& process) const {
-  const int32_t end = std::min(process.size(), process.computed + rows_left());
+  const int32_t rows = decodes(process) ? 1 : rows_left();
+  int32_t end = std::min(process.size(), process.computed + rows);
+  if (limits_.decodes_differ && process.computed < process.prompt_tokens) {
+    end = std::min(end, process.prompt_tokens);
+  }
   if (process.owes_prompt_logits()) {
     // After a suspension: up to the first position still owed without logits, from there with.
     if (process.computed < process.owed_from) return std::min(end, process.owed_from);

@@ -38,6 +38,8 @@ class Batcher {
   void plan_decodes(const Order& order);
   void plan_prefills(const Order& order, int64_t now_us);
   void plan_chunk(Process& process, const Order& order);
+  /// Whether what it computes next is one token by itself.
+  bool decodes(const Process& process) const;
   int32_t chunk_end(const Process& process) const;
   /// Whose turn it is to come in, if there is room; null: nobody waits.
   Process* next_waiting(const Order& order, int64_t now_us) const;

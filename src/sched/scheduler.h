@@ -25,6 +25,9 @@ struct SchedulerLimits {
   int32_t host_pages = 0;    ///< slots of the host tier; 0: what leaves the device is forgotten
   int32_t page_tokens = 0;
   int32_t queue = 0;  ///< waiting processes before arrivals are refused
+  /// Whether a token has other bits as part of a prompt than as a decode step. A process whose
+  /// pages are gone then computes what it had generated as it did before, a step for each token.
+  bool decodes_differ = false;
   /// Who waited so long (in all) is rescued: it goes first. One at a time, one in each such time.
   int64_t wait_us_max = 10'000'000;
 };

@@ -337,6 +337,29 @@ TEST(Scheduler, TheYoungestOfTheLowestPriorityGivesItsPagesUp) {
   EXPECT_EQ(s.info(1)->cached_tokens, 0) << "recomputation is no reuse";
 }
 
+TEST(Scheduler, WhatWasGeneratedIsComputedAgainStepByStepWhereThatDiffers) {
+  SchedulerLimits limits = one_place();
+  limits.pages = 3;
+  limits.decodes_differ = true;
+  Scheduler s(limits);
+  s.arrive(urgent(arrival(1, counting(0, 6), 6), Priority::kLow), 0);
+  for (int i = 0; i < 4; ++i) step(s);
+  s.arrive(urgent(arrival(2, counting(20, 12), 1), Priority::kCritical), 0);
+  while (s.info(2)) step(s);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 0, 6})) << "nothing of it is left; the prompt";
+  const auto batch = s.next_batch(0);
+  ASSERT_TRUE(batch);
+  EXPECT_THAT(rows_of(*batch), ElementsAre(Row{1, 6, 1}));
+  EXPECT_TRUE(batch->items[0].decodes);
+  EXPECT_FALSE(batch->items[0].logits_last) << "its next token is known";
+  answer(s, *batch);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 7, 1}));
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 8, 1}));
+  EXPECT_EQ(s.info(1)->generated_tokens, 4);
+  EXPECT_THAT(step(s), ElementsAre(Row{1, 9, 1}));
+  EXPECT_EQ(s.info(1)->generated_tokens, 5);
+}
+
 TEST(Scheduler, AdmitsOnlyBesidesAPageForEachToGrowInto) {
   SchedulerLimits limits = small_limits();
   limits.pages = 4;

@@ -62,6 +62,7 @@ SchedulerLimits random_limits(Random& random) {
   limits.logit_rows = random.between(1, 8);
   limits.queue = random.between(2, 30);
   limits.wait_us_max = random.between(1, 60) * 1000;
+  limits.decodes_differ = random.one_in(2);
   return limits;
 }
 
@@ -69,6 +70,7 @@ SchedulerLimits random_limits(Random& random) {
 SchedulerLimits told(SchedulerLimits limits, SimulationBug bug) {
   if (bug == SimulationBug::kHostTierTooLarge) limits.host_pages += 2;
   if (bug == SimulationBug::kForgetfulTier) limits.host_pages = 0;
+  if (bug == SimulationBug::kAllIsPrompt) limits.decodes_differ = false;
   if (bug == SimulationBug::kNoRescue) limits.wait_us_max = int64_t{1} << 60;
   if (bug == SimulationBug::kEarlyRescue) limits.wait_us_max /= 2;
   return limits;
@@ -272,15 +274,16 @@ void Simulation::check_limits(const Batch& batch) {
 void Simulation::check_places(ProcessId newcomer) {
   const Client& client = here_.at(newcomer);
   if (newcomer == rescued_) return;
+  const int64_t admitted_us = scheduler_.info(newcomer)->admitted_us;
   for (const auto& [id, other] : here_) {
     if (id == newcomer || scheduler_.info(id)->admitted_us >= 0) continue;
     const bool older = id < newcomer;
     const bool as_urgent = other.arrival.priority >= client.arrival.priority;
     if (older && as_urgent) require(false, "was passed over", id);
     if (older) ++report_.overtaken;
-    if (id != rescued_) continue;
+    if (id != rescued_ || admitted_us < rescued_since_us_) continue;
     const bool may = client.arrival.priority == Priority::kCritical &&
-                     now_us_ < rescued_since_us_ + limits_.wait_us_max;
+                     admitted_us < rescued_since_us_ + limits_.wait_us_max;
     require(may, "was passed over and is rescued", id);
   }
 }
@@ -327,6 +330,10 @@ void Simulation::check_item(const BatchItem& item, const Client& client) {
   require(begin >= 0 && end <= client.size(), "tokens it does not have", item.id);
   require(std::equal(item.tokens.begin(), item.tokens.end(), client.tokens.begin() + begin),
           "tokens differ", item.id);
+  const bool generated = end > client.prompt_tokens();
+  require(item.decodes == (generated && item.tokens.size() == 1), "called what it is not", item.id);
+  require(item.decodes || !generated || !limits_.decodes_differ,
+          "computes as a prompt what it had generated", item.id);
   const auto pages = static_cast<size_t>((end + limits_.page_tokens - 1) / limits_.page_tokens);
   require(item.pages.size() == pages, "wrong number of pages", item.id);
   require(std::set(item.pages.begin(), item.pages.end()).size() == pages, "page twice", item.id);

@@ -21,6 +21,7 @@ enum class SimulationBug : uint8_t {
   kWrongSlot,          ///< comes from a slot beside its own
   kSharedSlot,         ///< two pages go to one slot
   kTornMove,           ///< a page comes without its last token
+  kAllIsPrompt,        ///< what was generated is computed again as part of the prompt
   kFailureIsSuccess,   ///< a batch that failed counts as done
   kNoPriorities,       ///< every process counts as low
   kTwistedPriorities,  ///< or low as critical and critical as low
@@ -45,6 +46,7 @@ struct SimulationReport {
 ///   each place of a page a hash of all tokens up to there, and compares; it carries out what moves
 ///   between pages and slots of the host tier, of which there are never more than the limit;
 /// - that as long as the host tier was never full, nothing is computed that was computed before;
+/// - that what was generated is not computed again as part of a prompt, where that would differ;
 /// - that after a batch that failed halfway nothing of it is used;
 /// - that each process is asked for each new token once, at the right position, and gets each
 ///   prompt logit once, in order; the next token is a hash of all tokens before it;

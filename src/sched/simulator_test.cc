@@ -83,6 +83,7 @@ INSTANTIATE_TEST_SUITE_P(
         Planted{SimulationBug::kSharedSlot, "SharedSlot", "page holds something else"},
         Planted{SimulationBug::kTornMove, "TornMove", "page holds something else"},
         Planted{SimulationBug::kFailureIsSuccess, "FailureIsSuccess", "holds something else"},
+        Planted{SimulationBug::kAllIsPrompt, "AllIsPrompt", "as a prompt what it had generated"},
         Planted{SimulationBug::kNoPriorities, "NoPriorities", "waits for lower priorities"},
         Planted{SimulationBug::kTwistedPriorities, "TwistedPriorities", "was passed over"},
         Planted{SimulationBug::kNoRescue, "NoRescue", "overdue and not rescued"},
