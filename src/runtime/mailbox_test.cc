@@ -108,5 +108,17 @@ TEST(LiveProcess, TimesAddUp) {
   EXPECT_EQ(times.queue_us + times.swap_us + times.prefill_us + times.decode_us, 60);
 }
 
+TEST(LiveProcess, AWaitThatWasUnderWayCountsFromItsBegin) {
+  LiveProcess process;
+  process.submitted = {10, 100};
+  process.started = {20, 130};  // the model had waited for 20 us before that
+  process.answering = {40, 130};
+  const ProcessTimes times = process.times({50, 130});
+  EXPECT_EQ(times.queue_us, 0);
+  EXPECT_EQ(times.swap_us, 10);
+  EXPECT_EQ(times.prefill_us, 20);
+  EXPECT_EQ(times.decode_us, 10);
+}
+
 }  // namespace
 }  // namespace neuros::runtime
