@@ -15,6 +15,7 @@
 #include "plan/plan_file.h"
 #include "runtime/executor.h"
 #include "runtime/weight_packing.h"
+#include "runtime/work_arena.h"
 #include "tiny_model.h"
 
 #include <cmath>
@@ -112,7 +113,9 @@ TEST(InputSquares, AreThoseThatKernelsAreGiven) {
   const plan::Plan plan = model.plan(ops, {.sequences = 8});
   const auto device = *device::open_cpu_device({.threads = 2, .memory_bytes = 256 << 20});
   const auto stream = *device->create_stream();
-  const auto arenas = *runtime::Arenas::reserve(plan.memory, *device);
+  const plan::Plan* const plans[] = {&plan};
+  const auto work = *runtime::WorkArena::reserve(plans, *device);
+  const auto arenas = *runtime::Arenas::reserve(plan.memory, *device, work.of(0));
   ASSERT_TRUE(
       runtime::pack_weights(plan, model.checkpoint(), ops, {*device, *stream, arenas.weights}, {}));
   runtime::Executor executor(plan, ops, *stream, arenas);

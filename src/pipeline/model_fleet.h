@@ -41,7 +41,8 @@ struct FleetWishes {
   std::vector<std::vector<int32_t>> together{};  ///< models that run at the same time, by index
   int64_t onload_us_max = 0;  ///< the longest that a request may wait for weights; 0: not asked
   int64_t pinned_bytes = 0, pageable_bytes = 0;  ///< host memory for weights; 0: what there is
-  /// Ids of models as they are to be ready; those it leaves out come after, as they were given.
+  /// Ids of models as they are to be ready; those it leaves out come after, as they were given. An
+  /// id of none says nothing: a program built of a model file has a specification of its own.
   std::vector<std::string> boot_order{};
 };
 

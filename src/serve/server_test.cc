@@ -131,7 +131,7 @@ TEST_F(ServerTest, KeepsConnectionsAliveAndPipelines) {
   start();
   Client client = this->client();
   client.send(kHealth);
-  EXPECT_THAT(client.read_until("\"ok\"}"), StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(client.read_until("}}"), StartsWith("HTTP/1.1 200 OK\r\n"));
   client.send(kHealth + post("/tokenize", R"({"content":"ab"})") + "\r\n" + kHealth);
   const std::string three = client.read_until("never", milliseconds(300));
   EXPECT_EQ(count_of(three, "HTTP/1.1 200 OK"), 3u);
@@ -146,9 +146,9 @@ TEST_F(ServerTest, HeadHasNoBody) {
   start();
   Client client = this->client();
   client.send("HEAD /health HTTP/1.1\r\n\r\n" + kHealth);
-  const std::string both = client.read_until("\"ok\"}");
-  EXPECT_EQ(count_of(both, "Content-Length: 15"), 2u);
-  EXPECT_EQ(count_of(both, "{"), 1u);
+  const std::string both = client.read_until("}}");
+  EXPECT_EQ(count_of(both, "Content-Length: "), 2u);
+  EXPECT_EQ(count_of(both, "\"ok\""), 1u);
 }
 
 TEST_F(ServerTest, StreamsInChunksAndPlainlyToHttp10) {
@@ -172,8 +172,8 @@ TEST_F(ServerTest, PipelinedRequestsWaitForAStream) {
   start({}, {.answer = [](const std::string&) { return "abc"; }, .delay = milliseconds(20)});
   Client client = this->client();
   client.send(kStream + kHealth);
-  const std::string both = client.read_until("\"ok\"}");
-  EXPECT_GT(both.find("\"ok\"}"), both.find("[DONE]"));
+  const std::string both = client.read_until("}}");
+  EXPECT_GT(both.find("\"ok\""), both.find("[DONE]"));
   EXPECT_EQ(model().cancelled(), 0);
 }
 
