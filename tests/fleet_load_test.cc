@@ -164,7 +164,7 @@ TEST(FleetLoad, AnswersInAThirdOfTheMemoryAsModelsDoAlone) {
   }
   pipeline::ModelOptions shared = options();
   shared.weight_cache = folder.file("packed");
-  shared.memory_bytes = 48 * kMib;
+  shared.memory_bytes = 46 * kMib;
   shared.kv_swap_bytes = 4 * kMib;
   // Packs, so that the peak of the next is that of serving.
   const auto first = in_own_process<Outcome>([&] { return serve(models, kModels, shared, 1); });
