@@ -354,13 +354,15 @@ TEST_F(FleetTest, CancelsWhileWeightsAreOnTheirWay) {
 }
 
 TEST_F(FleetTest, EndsWhileEverybodyWorks) {
-  ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
-  std::vector<std::shared_ptr<Greedy>> clients;
-  for (uint32_t i = 0; i < 30; ++i) clients.push_back(start(i % kModels, i));
-  fleet_.reset();
-  for (const auto& client : clients) {
-    const EndReason reason = client->wait().reason;
-    EXPECT_TRUE(reason == EndReason::kCancelled || reason == EndReason::kLength);
+  for (uint32_t requests = 0; requests < 40; ++requests) {
+    ASSERT_TRUE(boot(kFramesPerModel, runtime::WeightTier::kDisk));
+    std::vector<std::shared_ptr<Greedy>> clients;
+    for (uint32_t i = 0; i < requests; ++i) clients.push_back(start(i % kModels, i));
+    fleet_.reset();
+    for (const auto& client : clients) {
+      const EndReason reason = client->wait().reason;
+      EXPECT_TRUE(reason == EndReason::kCancelled || reason == EndReason::kLength);
+    }
   }
 }
 

@@ -103,6 +103,12 @@ void Dispatcher::end_all(EndReason reason, const std::string& error) {
   for (Ending& ending : endings) tell(std::move(ending));
 }
 
+void Dispatcher::shut_down() {
+  mailbox_.close();
+  take_mail();
+  end_all(EndReason::kCancelled, "");
+}
+
 void Dispatcher::note_start(const sched::Batch& batch, int64_t started_us) {
   for (const sched::BatchItem& item : batch.items) {
     LiveProcess& process = processes_.at(item.id);

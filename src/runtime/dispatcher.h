@@ -34,6 +34,9 @@ class Dispatcher {
   void finish_pass(const base::Result<>& computed, int64_t busy_us);
   /// Ends every process; a pass goes no further.
   void end_all(EndReason reason, const std::string& error);
+  /// Takes no more mail, and cancels what came until now: a process that was submitted is told of
+  /// its end, whenever that was.
+  void shut_down();
 
   /// Of late the processes waited so long for the model's weights.
   void add_swap(int64_t us) { swap_us_ += us; }

@@ -40,7 +40,8 @@ void FleetThread::work() {
       doorbell_.wait();
     }
   }
-  for (Member& member : members_) member.model.dispatcher->end_all(EndReason::kCancelled, "");
+  // One model was told to stop; mail for another may have come since that was looked at.
+  for (Member& member : members_) member.model.dispatcher->shut_down();
 }
 
 bool FleetThread::take_mail() {
