@@ -13,6 +13,7 @@
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/fragment_layout.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/residency.h"
 
 #include <algorithm>
 #include <bit>
@@ -21,52 +22,182 @@
 namespace neuros::kernels::cuda {
 namespace {
 
-template <typename T, int kHeadDim>
-__device__ void attend(const AttentionView& view, const DecodePlan& plan, const RowRange& row,
-                       const DecodeWork& work, std::byte* shared) {
-  using KvTile = Tile<T, kHeadDim, kSplitTile>;
-  const int32_t start = row.begin + work.split * row.split;
-  HeadPages pages = pages_of(view, work.sequence, work.kv_head);
-  pages.first = row.first;
-  pages.end = min(row.end, start + row.split);
-  const int tiles = (pages.end - start + kSplitTile - 1) / kSplitTile;
-  const auto tile = [&](int n) { return KvTile(shared + n % plan.stages * KvTile::kBytes); };
-  TileStream stream{tiles, plan.stages,
-                    [&](int n) { tile(n).load(view, pages, start + n * kSplitTile); }};
-  stream.start();
-  const int64_t head = int64_t{view.first_row[work.sequence]} * view.heads + work.first_head;
-  DecodeWarp<T, kHeadDim> warp(
-      RegisterQueries<T, kHeadDim>(view.q + head * kHeadDim, work.heads, query_scale(view)));
-  const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
-  stream.finish([&](int n) {
-    warp.add(tile(n), column, start + n * kSplitTile + column, pages.first, pages.end,
-             view.soft_cap);
-  });
-  auto& sums = *reinterpret_cast<WarpSums<kHeadDim>*>(shared);
-  static_assert(sizeof(sums) <= KvTile::kBytes);
-  sums.put(warp);
-  __syncthreads();
-  leave(view, plan, work, sums, row.splits == 1);
-}
+/// A split that a block works on, for some of the query heads of a KV head.
+struct Unit {
+  DecodeWork work;
+  HeadPages pages;
+  int32_t start = 0;  ///< its first position
+  int tiles = 0;      ///< none: there is no such unit
+  bool only = false;  ///< split of its row
+};
 
-/// Block (i, KV head and part of its heads, sequence): every gridDim.x-th split from i on.
+/// The units of this block, one after the other: every gridDim.x-th of all. First splits of all
+/// rows come first, so that the blocks end together although rows differ in length.
+class UnitWalk {
+ public:
+  __device__ __forceinline__ UnitWalk(const AttentionView& view, const DecodePlan& plan)
+      : view_(view), plan_(plan), next_(static_cast<int>(blockIdx.x)) {}
+
+  __device__ __forceinline__ Unit next() {
+    const int head_blocks = view_.kv_heads * plan_.head_blocks;
+    const int of_split = head_blocks * plan_.sequences;
+    while (next_ < of_split * plan_.splits) {
+      const int split = next_ / of_split, place = next_ % of_split;
+      next_ += static_cast<int>(gridDim.x);
+      const RowRange row(view_, place / head_blocks);
+      if (split < row.splits) return unit(row, split, place / head_blocks, place % head_blocks);
+    }
+    return {};
+  }
+
+ private:
+  __device__ __forceinline__ Unit unit(const RowRange& row, int split, int sequence,
+                                       int head_block) const {
+    const int kv_head = head_block / plan_.head_blocks;
+    const int in_group = head_block % plan_.head_blocks * kBlockHeads;
+    Unit unit{.work = {.sequence = sequence,
+                       .split = split,
+                       .kv_head = kv_head,
+                       .first_head = kv_head * view_.group + in_group,
+                       .heads = min(kBlockHeads, view_.group - in_group)},
+              .pages = pages_of(view_, sequence, kv_head),
+              .start = row.begin + split * row.split,
+              .only = row.splits == 1};
+    unit.pages.first = row.first;
+    unit.pages.end = min(row.end, unit.start + row.split);
+    unit.tiles = (unit.pages.end - unit.start + kSplitTile - 1) / kSplitTile;
+    return unit;
+  }
+
+  const AttentionView& view_;
+  const DecodePlan& plan_;
+  int next_;
+};
+
+/// Tiles of all units through the stages in turn: while the sums of one unit are written, the
+/// copies of the next one go on.
+template <typename T, int kHeadDim>
+class TileFeed {
+ public:
+  using KvTile = Tile<T, kHeadDim, kSplitTile>;
+
+  __device__ __forceinline__ TileFeed(const AttentionView& view, const DecodePlan& plan,
+                                      std::byte* shared)
+      : view_(view), stages_(plan.stages), walk_(view, plan), shared_(shared) {
+    unit_ = walk_.next();
+    for (int i = 0; i < stages_; ++i) load_next();
+  }
+
+  __device__ __forceinline__ std::byte* stage(int tile) const {
+    return shared_ + (tile & (stages_ - 1)) * KvTile::kBytes;
+  }
+  /// Starts the copies of the next tile, if there is one, into the stage of the oldest.
+  __device__ __forceinline__ void load_next() {
+    if (unit_.tiles > 0) {
+      KvTile(stage(loaded_++)).load(view_, unit_.pages, unit_.start + tile_ * kSplitTile);
+      if (++tile_ == unit_.tiles) {
+        unit_ = walk_.next();
+        tile_ = 0;
+      }
+    }
+    end_copy_group();
+  }
+  /// Until the oldest tile that was not waited for is there; by all threads.
+  __device__ __forceinline__ void wait() const {
+    if (stages_ == 1) {
+      wait_for_copies<0>();
+    } else {
+      wait_for_copies<1>();
+    }
+    __syncthreads();
+  }
+
+ private:
+  const AttentionView& view_;
+  const int stages_;
+  UnitWalk walk_;
+  std::byte* shared_;
+  Unit unit_;
+  int tile_ = 0, loaded_ = 0;
+};
+
+/// A unit's queries on their way from memory to operands in shared memory: asked for a unit ahead.
+template <int kHeadDim>
+class QueryFeed {
+  static constexpr int kSteps = kHeadDim / 16, kWarps = kTileThreads / 32;
+
+ public:
+  static constexpr int kBytes = kSteps * 32 * 16;
+
+  __device__ __forceinline__ void ask(const AttentionView& view, const Unit& unit) {
+    if (unit.tiles == 0) return;
+    const int64_t head =
+        int64_t{view.first_row[unit.work.sequence]} * view.heads + unit.work.first_head;
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int i = 0; i < kRounds; ++i) {
+      const int step = warp + kWarps * i;
+      pairs_[i] = {};
+      if (step >= kSteps || lane / 4 >= unit.work.heads) continue;
+      const float* at = view.q + head * kHeadDim + first_of_pairs<kHeadDim>(step);
+      pairs_[i] = {
+          {make_float2(__ldcg(at), __ldcg(at + 1)), make_float2(__ldcg(at + 8), __ldcg(at + 9))}};
+    }
+  }
+  /// A barrier follows.
+  template <typename T>
+  __device__ __forceinline__ void put(float scale, uint4* operands) const {
+#pragma unroll
+    for (int i = 0; i < kRounds; ++i) {
+      const int at = static_cast<int>(threadIdx.x) + kTileThreads * i;
+      if (at < kSteps * 32) operands[at] = as_words(query_operand<T>(pairs_[i], scale));
+    }
+  }
+
+ private:
+  static constexpr int kRounds = (kSteps + kWarps - 1) / kWarps;
+  QueryPairs pairs_[kRounds];
+};
+
+/// As many blocks as are on the chip at once. Shared memory: queries' operands, then tiles.
 template <typename T, int kHeadDim>
 __global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3)
     decode_kernel(AttentionView view, DecodePlan plan) {
+  using Sums = WarpSums<kHeadDim>;
+  using Feed = TileFeed<T, kHeadDim>;
+  static_assert(sizeof(Sums) <= Feed::KvTile::kBytes);
   extern __shared__ __align__(128) std::byte shared[];
+  auto* const operands = reinterpret_cast<uint4*>(shared);
+  const SharedQueries queries{operands + threadIdx.x % 32};
+  const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
   let_next_start();
   wait_for_previous();
-  const int kv_head = static_cast<int>(blockIdx.y) / plan.head_blocks;
-  const int in_group = static_cast<int>(blockIdx.y) % plan.head_blocks * kBlockHeads;
-  DecodeWork work{.sequence = static_cast<int>(blockIdx.z),
-                  .split = static_cast<int>(blockIdx.x),
-                  .kv_head = kv_head,
-                  .first_head = kv_head * view.group + in_group,
-                  .heads = min(kBlockHeads, view.group - in_group)};
-  const RowRange row(view, work.sequence);
-  for (; work.split < row.splits; work.split += static_cast<int>(gridDim.x)) {
-    attend<T, kHeadDim>(view, plan, row, work, shared);
+  UnitWalk walk(view, plan);
+  QueryFeed<kHeadDim> asked;
+  Unit unit = walk.next();
+  asked.ask(view, unit);
+  Feed feed(view, plan, shared + QueryFeed<kHeadDim>::kBytes);
+  for (int tile = 0; unit.tiles > 0;) {
+    asked.template put<T>(query_scale(view), operands);
+    const Unit next = walk.next();
+    asked.ask(view, next);
+    DecodeWarp<T, kHeadDim> warp(queries);
+    for (int n = 0; n < unit.tiles; ++n, ++tile) {
+      feed.wait();
+      const int32_t start = unit.start + n * kSplitTile + column;
+      warp.add(typename Feed::KvTile(feed.stage(tile)), column, start, unit.pages.first,
+               unit.pages.end, view.soft_cap);
+      __syncthreads();
+      if (n + 1 < unit.tiles) feed.load_next();
+    }
+    // The stage of the last tile has the sums before it has another tile.
+    auto& sums = *reinterpret_cast<Sums*>(feed.stage(tile - 1));
+    sums.put(warp);
     __syncthreads();
+    leave(view, plan, unit.work, sums, unit.only);
+    __syncthreads();
+    feed.load_next();
+    unit = next;
   }
 }
 
@@ -107,36 +238,30 @@ int32_t splits_max(int32_t visible) {
              : std::min((visible + kSplitTile - 1) / kSplitTile, kSplitsMax);
 }
 
-/// Blocks that share the splits of one row: few where there are many rows, so that not many find
-/// nothing to do where one row is much longer than the others.
-int32_t blocks_of_row(const AttentionRun& run, const DecodePlan& plan, const DeviceTraits& device) {
-  constexpr int kWaves = 4, kResident = 3;  // of blocks, and on a multiprocessor
-  const auto rows = static_cast<int32_t>(run.slices.size()) * run.view.kv_heads * plan.head_blocks;
-  return std::clamp(kWaves * kResident * device.multiprocessors / rows, 1, plan.splits);
-}
-
 template <typename T, int kHeadDim>
 bool launch_decode(const OpContext& context, const AttentionRun& run, DecodePlan plan) {
   constexpr int kTileBytes = Tile<T, kHeadDim, kSplitTile>::kBytes;
+  constexpr int kQueryBytes = QueryFeed<kHeadDim>::kBytes;
+  static Residency residency;
   const DeviceTraits device = device_traits();
   if (device.compute_capability < 80 && !std::is_same_v<T, __half>) return false;
-  if (kTileBytes > device.shared_bytes_max) return false;
+  if (kQueryBytes + kTileBytes > device.shared_bytes_max) return false;
   const AttentionView& view = run.view;
-  const bool one_tile = split_positions(visible_max(run.longest, view.window)) == kSplitTile;
-  plan.stages = one_tile || 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
-  allow_shared(decode_kernel<T, kHeadDim>, plan.stages * kTileBytes);
-  const auto sequences = static_cast<unsigned>(run.slices.size());
+  plan.stages = kQueryBytes + 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
+  const int shared = kQueryBytes + plan.stages * kTileBytes;
+  const auto* kernel = reinterpret_cast<const void*>(decode_kernel<T, kHeadDim>);
+  const int blocks = std::min(residency.blocks(kernel, kTileThreads, shared),
+                              view.kv_heads * plan.head_blocks * plan.sequences * plan.splits);
   launch(context,
-         {.grid = dim3(static_cast<unsigned>(blocks_of_row(run, plan, device)),
-                       static_cast<unsigned>(view.kv_heads * plan.head_blocks), sequences),
+         {.grid = dim3(static_cast<unsigned>(blocks)),
           .block = dim3(kTileThreads),
-          .shared_bytes = static_cast<size_t>(plan.stages * kTileBytes)},
+          .shared_bytes = static_cast<size_t>(shared)},
          decode_kernel<T, kHeadDim>, view, plan);
   if (plan.splits > 1) {
-    launch(
-        context,
-        {.grid = dim3(static_cast<unsigned>(view.heads), sequences), .block = dim3(kTileThreads)},
-        merge_kernel, view, plan);
+    launch(context,
+           {.grid = dim3(static_cast<unsigned>(view.heads), static_cast<unsigned>(plan.sequences)),
+            .block = dim3(kTileThreads)},
+           merge_kernel, view, plan);
   }
   return true;
 }
@@ -190,6 +315,7 @@ bool attention_decode(const OpContext& context, const AttentionRun& run,
                       std::span<std::byte> scratch) {
   const AttentionView& view = run.view;
   DecodePlan plan;
+  plan.sequences = static_cast<int32_t>(run.slices.size());
   plan.splits = splits_max(visible_max(run.longest, view.window));
   plan.head_blocks = (view.group + kBlockHeads - 1) / kBlockHeads;
   const int64_t first = largest_total_bytes(std::ssize(run.slices), view.heads, plan.splits);

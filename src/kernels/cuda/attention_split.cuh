@@ -26,6 +26,7 @@ __host__ __device__ constexpr int32_t split_positions(int32_t visible) {
 }
 
 struct DecodePlan {
+  int32_t sequences = 1;
   int32_t splits = 1;       ///< the most that a row has
   int32_t head_blocks = 1;  ///< of a KV head
   int32_t stages = 1;
@@ -49,49 +50,50 @@ struct RowRange {
   }
 };
 
-/// A lane's operand of eight heads' queries for 16 dimensions from 16 `step` on. `heads`: of the
-/// block that exist; element(i) is one of theirs, [head][kHeadDim].
-template <typename T, int kHeadDim, typename Element>
-__device__ __forceinline__ FragmentA query_operand(Element element, int heads, float scale,
-                                                   int step) {
+/// Two pairs of a query's neighbouring elements, eight apart: what a lane gives to an operand.
+struct QueryPairs {
+  float2 of_half[2];
+};
+/// Where a lane's pairs begin for 16 dimensions from 16 `step` on: an element of [head][kHeadDim].
+template <int kHeadDim>
+__device__ __forceinline__ int first_of_pairs(int step) {
   const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+  return g * kHeadDim + 16 * step + 2 * t;
+}
+/// A lane's operand of eight heads' queries.
+template <typename T>
+__device__ __forceinline__ FragmentA query_operand(const QueryPairs& pairs, float scale) {
   FragmentA out;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int at = g * kHeadDim + 16 * step + 8 * half + 2 * t;
-    const float x = g < heads ? element(at) * scale : 0.0f;
-    const float y = g < heads ? element(at + 1) * scale : 0.0f;
-    pack_in_two<T>(x, y, out.x[2 * half], out.x[2 * half + 1]);
+    const float2 pair = pairs.of_half[half];
+    pack_in_two<T>(pair.x * scale, pair.y * scale, out.x[2 * half], out.x[2 * half + 1]);
   }
   return out;
 }
 
-/// The operands of all dimensions, in registers.
-template <typename T, int kHeadDim>
-struct RegisterQueries {
-  FragmentA of_step[kHeadDim / 16];
+/// Operands of all dimensions in shared memory, [step][lane]; registers are for sums.
+struct SharedQueries {
+  const uint4* of_lane;
 
-  __device__ __forceinline__ RegisterQueries(const float* queries, int heads, float scale) {
-#pragma unroll
-    for (int step = 0; step < kHeadDim / 16; ++step) {
-      const auto element = [&](int i) { return __ldcg(queries + i); };
-      of_step[step] = query_operand<T, kHeadDim>(element, heads, scale, step);
-    }
-  }
   __device__ __forceinline__ FragmentA at(int step) const {
-    return of_step[step];
+    const uint4 words = of_lane[step * 32];
+    return {{words.x, words.y, words.z, words.w}};
   }
 };
+__device__ __forceinline__ uint4 as_words(const FragmentA& a) {
+  return make_uint4(a.x[0], a.x[1], a.x[2], a.x[3]);
+}
 
 /// A warp's part of a block's work: eight heads over its 16 positions of each tile.
-template <typename T, int kHeadDim, typename Queries = RegisterQueries<T, kHeadDim>>
+template <typename T, int kHeadDim>
 struct DecodeWarp {
   static constexpr int kSteps = kHeadDim / 16;
-  Queries q;
+  SharedQueries q;
   FragmentC out[2 * kSteps] = {};
   RunningSoftmax softmax;  ///< of head g
 
-  __device__ explicit DecodeWarp(const Queries& queries) : q(queries) {}
+  __device__ explicit DecodeWarp(SharedQueries queries) : q(queries) {}
 
   /// 16 positions from `start` on, `column` of the tile; visible are [first, end).
   __device__ void add(const Tile<T, kHeadDim, kSplitTile>& tile, int column, int32_t start,
@@ -146,8 +148,8 @@ struct WarpSums {
   float sums[kSplitWarps][kBlockHeads][kHeadDim];
   float2 largest_total[kSplitWarps][kBlockHeads];
 
-  template <typename T, typename Queries>
-  __device__ void put(const DecodeWarp<T, kHeadDim, Queries>& from) {
+  template <typename T>
+  __device__ void put(const DecodeWarp<T, kHeadDim>& from) {
     const int warp = static_cast<int>(threadIdx.x) / 32;
     const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
 #pragma unroll

@@ -74,25 +74,18 @@ __device__ __forceinline__ void enter_attention(const StepAttention& phase,
   view.window = phase.window;
 }
 
-/// RegisterQueries in shared memory: registers are for sums here.
-struct SharedQueries {
-  const uint4* of_lane;
-
-  __device__ __forceinline__ FragmentA at(int step) const {
-    const uint4 words = of_lane[step * kLanes];
-    return {{words.x, words.y, words.z, words.w}};
-  }
-};
 /// By the warps of the block, a step a warp; a barrier follows.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void share_queries(const AttentionView& view, int heads,
                                               StepAttentionShared& shared) {
   const int warp = thread_index() / kLanes, lane = thread_index() % kLanes;
   if (warp >= kHeadDim / 16) return;
-  const float* queries = shared.heads[0];
-  const auto element = [&](int i) { return queries[i]; };
-  const FragmentA a = query_operand<T, kHeadDim>(element, heads, query_scale(view), warp);
-  shared.queries[warp][lane] = make_uint4(a.x[0], a.x[1], a.x[2], a.x[3]);
+  QueryPairs pairs{};
+  if (lane / 4 < heads) {
+    const float* at = shared.heads[0] + first_of_pairs<kHeadDim>(warp);
+    pairs = {{make_float2(at[0], at[1]), make_float2(at[8], at[9])}};
+  }
+  shared.queries[warp][lane] = as_words(query_operand<T>(pairs, query_scale(view)));
 }
 
 /// What a block does for one unit of an attention phase, as far as it depends on the row's place.
@@ -310,8 +303,7 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
   if (place.is_newest && newest < kSplitTile) add_newest(tile, newest, shared);
   share_queries<T, kHeadDim>(view, place.work.heads, shared);
   StepThreads::sync();
-  DecodeWarp<T, kHeadDim, SharedQueries> warp(
-      SharedQueries{shared.queries[0] + thread_index() % kLanes});
+  DecodeWarp<T, kHeadDim> warp(SharedQueries{shared.queries[0] + thread_index() % kLanes});
   const int column = kGranule * (thread_index() / 32);
 #pragma unroll 1
   for (int n = 0; n < place.tiles; ++n) {
