@@ -4,6 +4,7 @@
 #include "kernels/cuda/activation_pieces.h"
 #include "kernels/cuda/choice_values.h"
 #include "kernels/cuda/decode_parameters.h"
+#include "kernels/cuda/decode_shape.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/prepare.h"
 
@@ -147,8 +148,14 @@ void in_batches(const OpContext& context, const ActivationSource& source,
 }  // namespace
 
 bool prepares_itself(DType dtype, const ActivationSource& source) {
-  if (activation_kind(dtype) == ActivationKind::kF32 || source.tokens > kTileTokens) return false;
-  return source.tokens * source.cols <= (source.tokens == 1 ? kOwnColumnsMax : kOwnColumnsMax / 2);
+  const ActivationKind kind = activation_kind(dtype);
+  if (kind == ActivationKind::kF32 || source.tokens > kTileTokens) return false;
+  const int64_t most = source.tokens == 1 ? kOwnColumnsMax : kOwnColumnsMax / 2;
+  if (source.tokens * source.cols > most) return false;
+  const DeviceTraits device = device_traits();
+  return own_shared(Blocks::kLean, kind, chunk_bytes_of(dtype), device.compute_capability >= 80,
+                    static_cast<int>(source.tokens), padded_columns(kind, source.cols))
+      .fits(device.shared_bytes_max);
 }
 
 void decode_tasks(const OpContext& context, const ActivationSource& source,

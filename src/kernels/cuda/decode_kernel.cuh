@@ -24,6 +24,7 @@
 
 #include "kernels/cuda/decode_chunks.cuh"
 #include "kernels/cuda/decode_many.cuh"
+#include "kernels/cuda/decode_shape.h"
 #include "kernels/cuda/decode_task.cuh"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/half_preparation.cuh"
@@ -36,9 +37,6 @@
 #include <type_traits>
 
 namespace neuros::kernels::cuda {
-
-/// Up to so many columns takes_small_blocks().
-inline constexpr int kSmallBlockColumns = 8192;
 
 /// A panel of a task for a group of tokens.
 struct DecodeUnit {
@@ -94,21 +92,6 @@ class ChunkWalk {
   int index_ = 0;
   const std::byte* panel_ = nullptr;
 };
-
-/// Shared memory of a block, in bytes: rings, sums of the warps, prepared activations.
-struct DecodeShared {
-  int ring_bytes, sums, values, scales, end;
-};
-template <typename Chunk, int kTiles, int kWarps>
-constexpr DecodeShared decode_shared(bool asynchronous, int64_t value_bytes, int64_t scale_bytes) {
-  DecodeShared shared{};
-  shared.ring_bytes = ring_slots(Chunk::kBytes, asynchronous) * Chunk::kBytes;
-  shared.sums = kWarps * shared.ring_bytes;
-  shared.values = shared.sums + kGroupsMax * kTiles * 4 * kLanes * static_cast<int>(sizeof(float));
-  shared.scales = shared.values + static_cast<int>(value_bytes);
-  shared.end = shared.scales + static_cast<int>(scale_bytes);
-  return shared;
-}
 
 /// Adds the groups' sums of a panel.
 template <ActivationKind kKind, int kTiles, int kThreads>
@@ -179,17 +162,12 @@ __device__ __forceinline__ GroupActivations group_activations(const DecodeParame
   return {x, min(p.tokens - group * kTokens, kTokens), p.columns};
 }
 
-/// Blocks of a multiprocessor: small ones overlap the ends of their panels, and the end of a kernel
-/// and the start of the next.
-constexpr int resident_blocks(int warps) {
-  return warps == kBlockWarps ? 1 : 2;
-}
-
 /// One tile of tokens, prepared by the block itself, or four, prepared by another kernel where
 /// there is no decode_many_kernel.
-template <typename Chunk, int kTiles, bool kPrepares, int kWarps>
-__global__ void __launch_bounds__(kWarps* kLanes, resident_blocks(kWarps))
+template <typename Chunk, int kTiles, bool kPrepares, Blocks kBlocks>
+__global__ void __launch_bounds__(shape_of(kBlocks).warps* kLanes, shape_of(kBlocks).resident)
     decode_kernel(const __grid_constant__ DecodeParameters p) {
+  constexpr int kWarps = shape_of(kBlocks).warps;
   extern __shared__ uint4 dynamic_shared[];
   auto* const shared = reinterpret_cast<std::byte*>(dynamic_shared);
 #if __CUDA_ARCH__ >= 800
@@ -197,14 +175,16 @@ __global__ void __launch_bounds__(kWarps* kLanes, resident_blocks(kWarps))
 #else
   constexpr bool kAsynchronous = false;
 #endif
-  const DecodeShared place = decode_shared<Chunk, kTiles, kWarps>(
-      kAsynchronous, kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0, 0);
+  const DecodeShared place =
+      decode_shared(kBlocks, kTiles, Chunk::kBytes, kAsynchronous,
+                    kPrepares ? own_value_bytes(Chunk::kKind, p.tokens, p.columns) : 0, 0);
   const int warp = threadIdx.x / kLanes;
   const int of_warp = (p.column_groups + kWarps - 1) / kWarps;
   const int first_group = min(warp * of_warp, p.column_groups);
   const int end_group = min(first_group + of_warp, p.column_groups);
   const auto first_chunk = [&](int group) { return group * p.chunks / p.column_groups; };
-  WeightRing<Chunk::kBytes, ChunkWalk<Chunk>> ring(
+  constexpr int kSlots = ring_slots(kBlocks, Chunk::kBytes, kAsynchronous);
+  WeightRing<Chunk::kBytes, ChunkWalk<Chunk>, kSlots> ring(
       shared + warp * place.ring_bytes,
       ChunkWalk<Chunk>(p, first_chunk(first_group), first_chunk(end_group)));
   let_next_start();
@@ -238,39 +218,45 @@ __global__ void __launch_bounds__(kWarps* kLanes, resident_blocks(kWarps))
   }
 }
 
-template <typename Chunk, int kTiles, bool kPrepares, int kWarps>
-void launch_kernel(const OpContext& context, DecodeParameters p) {
+/// Shared memory of a launch's blocks.
+template <typename Chunk, int kTiles, bool kPrepares>
+DecodeShared shared_of(const DecodeParameters& p, Blocks blocks) {
+  return decode_shared(blocks, kTiles, Chunk::kBytes, device_traits().compute_capability >= 80,
+                       kPrepares ? own_value_bytes(Chunk::kKind, p.tokens, p.columns) : 0,
+                       kPrepares ? own_scale_bytes(Chunk::kKind, p.tokens, p.columns) : 0);
+}
+
+template <typename Chunk, int kTiles, bool kPrepares, Blocks kBlocks>
+void launch_shape(const OpContext& context, DecodeParameters p) {
   static Residency residency;
-  constexpr auto kKernel = decode_kernel<Chunk, kTiles, kPrepares, kWarps>;
-  constexpr int kThreads = kWarps * kLanes;
+  constexpr auto kKernel = decode_kernel<Chunk, kTiles, kPrepares, kBlocks>;
+  constexpr int kThreads = shape_of(kBlocks).warps * kLanes;
   p.groups = (p.tokens + kTiles * kTileTokens - 1) / (kTiles * kTileTokens);
   p.chunks = static_cast<int>((p.panel_bytes + Chunk::kBytes - 1) / Chunk::kBytes);
   p.column_groups = column_groups(p.columns);
-  const DecodeShared shared = decode_shared<Chunk, kTiles, kWarps>(
-      device_traits().compute_capability >= 80,
-      kPrepares ? own_value_bytes<Chunk::kKind>(p.tokens, p.columns) : 0,
-      kPrepares ? own_scale_bytes<Chunk::kKind>(p.tokens, p.columns) : 0);
-  const int resident =
-      residency.blocks(reinterpret_cast<const void*>(kKernel), kThreads, shared.end);
+  const int shared = shared_of<Chunk, kTiles, kPrepares>(p, kBlocks).end;
+  const int resident = residency.blocks(reinterpret_cast<const void*>(kKernel), kThreads, shared);
   const int blocks = std::min(resident, p.panels * p.groups);
   launch(context,
-         {dim3(static_cast<unsigned>(blocks)), dim3(kThreads), static_cast<size_t>(shared.end)},
+         {dim3(static_cast<unsigned>(blocks)), dim3(kThreads), static_cast<size_t>(shared)},
          kKernel, p);
 }
 
-/// Whether blocks that prepare for themselves have 8 warps instead of 16. Quantised rows of few
-/// columns, whose panels end often; 16-bit floats stream faster through one large block.
-template <typename Chunk>
-bool takes_small_blocks(const DecodeParameters& p) {
-  return Chunk::kKind == ActivationKind::kQ8 && p.columns <= kSmallBlockColumns;
+template <typename Chunk, int kTiles, bool kPrepares, Blocks kBest>
+void launch_kernel(const OpContext& context, const DecodeParameters& p) {
+  if (shared_of<Chunk, kTiles, kPrepares>(p, kBest).fits(device_traits().shared_bytes_max)) {
+    return launch_shape<Chunk, kTiles, kPrepares, kBest>(context, p);
+  }
+  launch_shape<Chunk, kTiles, kPrepares, Blocks::kLean>(context, p);
 }
 
+/// Blocks that prepare for themselves.
 template <typename Chunk>
 void launch_own(const OpContext& context, const DecodeParameters& p) {
-  if (takes_small_blocks<Chunk>(p)) {
-    return launch_kernel<Chunk, 1, true, kBlockWarps / 2>(context, p);
+  if (p.columns > kNarrowColumns) {
+    return launch_kernel<Chunk, 1, true, own_blocks(Chunk::kKind, false)>(context, p);
   }
-  launch_kernel<Chunk, 1, true, kBlockWarps>(context, p);
+  launch_kernel<Chunk, 1, true, own_blocks(Chunk::kKind, true)>(context, p);
 }
 
 template <typename Many>
@@ -280,7 +266,7 @@ void launch_chunks(const OpContext& context, DecodeParameters p,
   if (prepared == nullptr) return launch_own<Chunk>(context, p);
   p.prepared = *prepared;
   if (prepared->piece_bytes != 0) return launch_many<Many>(context, p, tile_panels);
-  launch_kernel<Chunk, 4, false, kBlockWarps>(context, p);
+  launch_kernel<Chunk, 4, false, Blocks::kLarge>(context, p);
 }
 
 template <base::DType kType>

@@ -1,10 +1,13 @@
 #include "kernels/cuda/device_traits.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
 namespace neuros::kernels::cuda {
 namespace {
+
+constexpr int kSharedOfSmallCards = 99 << 10;  ///< sm_86, sm_89
 
 int attribute(cudaDeviceAttr which, int device) {
   int value = 0;
@@ -23,8 +26,9 @@ DeviceTraits device_traits() {
                                  attribute(cudaDevAttrComputeCapabilityMinor, device);
   const char* path = std::getenv("NEUROS_CUDA_PATH");
   const bool generic = path != nullptr && std::string_view(path) == "generic";
+  const int shared = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   return {.compute_capability = compute_capability,
-          .shared_bytes_max = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+          .shared_bytes_max = generic ? std::min(shared, kSharedOfSmallCards) : shared,
           .multiprocessors = attribute(cudaDevAttrMultiProcessorCount, device),
           .wgmma = compute_capability == 90 && !generic};
 }

@@ -10,7 +10,7 @@ namespace neuros::kernels::cuda {
 
 struct DeviceTraits {
   int compute_capability = 0;  ///< 90
-  int shared_bytes_max = 0;    ///< of one block
+  int shared_bytes_max = 0;    ///< of one block; of a small card if NEUROS_CUDA_PATH is "generic"
   int multiprocessors = 0;
   bool wgmma = false;  ///< Hopper's matrix instructions; not if NEUROS_CUDA_PATH is "generic"
 };

@@ -6,18 +6,6 @@
 
 namespace neuros::kernels::cuda {
 
-/// Bytes of activations that a block prepares for itself; tiles have room for what is there.
-template <ActivationKind kKind>
-__host__ __device__ constexpr int64_t own_value_bytes(int tokens, int64_t columns) {
-  return tokens * columns * (kKind == ActivationKind::kQ8 ? 1 : 2);
-}
-template <ActivationKind kKind>
-__host__ __device__ constexpr int64_t own_scale_bytes(int tokens, int64_t columns) {
-  if (kKind == ActivationKind::kF16) return round_up(tokens * 4, 16);
-  if (kKind != ActivationKind::kQ8) return 0;
-  return (tokens + 1) / 2 * (columns / kChunkColumns) * kPairFloats * 4;
-}
-
 /// Prepares a few tokens in a block. The norm's weights depend on no kernel: they are loaded before
 /// the wait for x. kAligned: rows and weights surely lie on boundaries of 16 bytes.
 template <ActivationKind kKind, typename Threads = WholeBlock, bool kAligned = false>

@@ -7,15 +7,13 @@
 
 #include "kernels/cuda/activation_pieces.h"
 #include "kernels/cuda/async_copy.cuh"
+#include "kernels/cuda/decode_shape.h"
 #include "kernels/cuda/linear.h"
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 namespace neuros::kernels::cuda {
-
-inline constexpr int kBlockThreads = 512;
-inline constexpr int kBlockWarps = kBlockThreads / kLanes;
 
 /// How the threads that prepare meet, where they are the whole block.
 struct WholeBlock {

@@ -12,27 +12,10 @@
 
 namespace neuros::kernels::cuda {
 
-/// Bytes that a warp keeps on their way. 16 warps of a multiprocessor then have 72 KB; 4.3 TB/s at
-/// a latency of 0.8 us are 26 KB for each of 132 multiprocessors.
-inline constexpr int kBytesOnTheirWay = 4480;
-
-/// Slots of a ring. Copies that are not asynchronous need but one.
-constexpr int ring_slots(int chunk_bytes, bool asynchronous) {
-  return asynchronous ? 1 + (kBytesOnTheirWay + chunk_bytes - 1) / chunk_bytes : 1;
-}
-
-#if __CUDA_ARCH__ >= 800
-template <int kChunkBytes>
-inline constexpr int kRingSlots = ring_slots(kChunkBytes, true);
-#else
-template <int kChunkBytes>
-inline constexpr int kRingSlots = ring_slots(kChunkBytes, false);
-#endif
-
 /// `Walk` gives the chunks in order, kAtOnce to a slot, each of another panel: chunk(i) returns
 /// where one lies, or null where there is none, with its bytes; offset(at) where byte `at` of one
 /// lies from there, 16 bytes together; advance() goes on to the next slot's.
-template <int kChunkBytes, typename Walk, int kSlots = kRingSlots<kChunkBytes>, int kAtOnce = 1>
+template <int kChunkBytes, typename Walk, int kSlots, int kAtOnce = 1>
 class WeightRing {
  public:
   __device__ WeightRing(std::byte* slots, Walk walk) : slots_(slots), walk_(walk) {}
