@@ -47,6 +47,8 @@ class Buffer {
 class Stream {
  public:
   virtual ~Stream() = default;
+  /// Makes the stream's device that of the calling thread: before the thread runs ops on it.
+  virtual void bind_thread() {}
   /// Returns when all work is done; the first error of any of it, which then stays.
   virtual base::Result<> synchronize() = 0;
   /// Copies between host and device memory, either way. Host memory stays as it is until the work

@@ -85,6 +85,7 @@ base::Result<> Executor::forward(const sched::Batch& batch) {
 }
 
 base::Result<> Executor::pass(const sched::Batch& batch) {
+  context_.stream.bind_thread();
   lay_out(batch);
   mark();
   kv_swap_.carry_out(batch.moves);
@@ -103,6 +104,7 @@ base::Result<> Executor::pass(const sched::Batch& batch) {
 }
 
 base::Result<> Executor::begin_pass(const sched::Batch& batch) {
+  context_.stream.bind_thread();
   watched_ = false;
   lay_out(batch);
   kv_swap_.carry_out(batch.moves);
@@ -113,6 +115,7 @@ base::Result<> Executor::begin_pass(const sched::Batch& batch) {
 base::Result<int32_t> Executor::run_steps(int32_t first, int32_t end, bool ahead,
                                           base::FunctionRef<bool()> go_on) {
   CHECK(first >= 0 && first < end && end <= steps());
+  context_.stream.bind_thread();
   int32_t step = first;
   do {
     device::Event& done = *step_done_[static_cast<size_t>(step % 2)];
@@ -135,6 +138,7 @@ void Executor::run_step(int32_t step) {
 }
 
 base::Result<> Executor::finish_pass() {
+  context_.stream.bind_thread();
   run_top_logits(context_);
   copy_logits();
   return context_.stream.synchronize();

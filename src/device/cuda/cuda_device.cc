@@ -20,7 +20,7 @@ std::string mib(size_t bytes) {
 class CudaDevice final : public Device {
  public:
   CudaDevice(CudaDeviceInfo info, size_t memory_bytes)
-      : info_(std::move(info)), memory_bytes_(memory_bytes) {}
+      : info_(std::move(info)), memory_bytes_(memory_bytes), pinned_(info_.index) {}
 
   std::string name() const override { return "cuda:" + std::to_string(info_.index); }
   std::string kind() const override {
@@ -80,9 +80,12 @@ class CudaDevice final : public Device {
   /// Pinned memory goes back another way than the device's.
   class PinnedMemory final : public Device {
    public:
+    /// `device`: whose context it belongs to.
+    explicit PinnedMemory(int device) : device_(device) {}
     std::string name() const override { return "pinned host memory"; }
     size_t memory_bytes() const override { return SIZE_MAX; }
     base::Result<Buffer> reserve(size_t bytes, const std::string& what) override {
+      TRY(cuda_result(cudaSetDevice(device_), name()));
       void* address = nullptr;
       TRY(cuda_result(cudaHostAlloc(&address, bytes, cudaHostAllocDefault),
                       "pinned host memory: " + what + ": " + mib(bytes)));
@@ -95,10 +98,14 @@ class CudaDevice final : public Device {
 
    protected:
     void release(std::byte* data, size_t /*bytes*/) override { cudaFreeHost(data); }
+
+   private:
+    int device_;
   };
 
   tl::unexpected<base::Error> out_of_memory(size_t bytes, const std::string& what) const {
     size_t free = 0, total = 0;
+    cudaSetDevice(info_.index);
     cudaMemGetInfo(&free, &total);
     return base::fail(name() + ": " + what + ": asked for " + mib(bytes) + ", of the budget of " +
                           mib(memory_bytes_) + " " + mib(memory_bytes_ - reserved_) +

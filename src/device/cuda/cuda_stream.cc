@@ -33,6 +33,7 @@ base::Result<> CudaStream::synchronize() {
 }
 
 void CudaStream::copy(std::byte* to, const std::byte* from, size_t bytes) {
+  bind_thread();  // memory of a frame pool can only be copied to from a thread of its device
   note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_));
 }
 

@@ -16,6 +16,7 @@ class CudaStream final : public Stream {
   static base::Result<std::unique_ptr<Stream>> create(int device, StreamOptions options);
   ~CudaStream() override;
 
+  void bind_thread() override { note(cudaSetDevice(device_)); }
   base::Result<> synchronize() override;
   void copy(std::byte* to, const std::byte* from, size_t bytes) override;
   void run_recorded(uint64_t key, base::FunctionRef<void()> work) override;
