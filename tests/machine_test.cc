@@ -143,7 +143,7 @@ TEST(Machine, EachModelOfAFleetCountsOnWhatAllNeed) {
       options);
   ASSERT_TRUE(fleet.has_value()) << fleet.error().message;
   for (const plan::Plan& model : fleet->models) {
-    EXPECT_EQ(model.machine.host_bytes, fleet->memory.peak_bytes());
+    EXPECT_EQ(model.machine.host_bytes, fleet->peak_bytes());
     EXPECT_GT(model.machine.host_bytes, model.memory.peak_bytes());
   }
 }

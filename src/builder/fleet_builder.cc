@@ -287,22 +287,19 @@ void FleetBuilder::add_frames(const Agreement& agreement, plan::FleetPlan& fleet
                           " of weights, models are there " + kind);
 }
 
-/// Models that share a machine count on what all of them need of its memory.
+}  // namespace
+
 void count_on_shared(plan::FleetPlan& fleet) {
-  int64_t pinned = fleet.memory.host + fleet.memory.kv_host + plan::kUploadBytes;
-  for (const plan::Plan& model : fleet.models) {
-    if (fleet.pages()) pinned += model.memory.weights;  // their home while they are not there
-  }
+  const int64_t pinned = fleet.memory.host + fleet.memory.kv_host + plan::kUploadBytes +
+                         fleet.home_bytes(plan::Home::kPinned);
   for (plan::Plan& model : fleet.models) {
     plan::MachineFacts& machine = model.machine;
-    if (machine.host_bytes > 0) machine.host_bytes = fleet.memory.peak_bytes();
+    if (machine.host_bytes > 0) machine.host_bytes = fleet.peak_bytes();
     if (!machine.gpu) continue;
     machine.gpu->memory_bytes = fleet.device_bytes();
     machine.gpu->pinned_bytes = pinned;
   }
 }
-
-}  // namespace
 
 base::Result<plan::FleetPlan> make_fleet_plan(std::vector<FleetModelRequest> models,
                                               const kernels::OpTable& ops,

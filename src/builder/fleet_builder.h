@@ -54,4 +54,8 @@ base::Result<plan::FleetPlan> make_fleet_plan(std::vector<FleetModelRequest> mod
                                               const kernels::OpTable& ops,
                                               const FleetRequest& request);
 
+/// Makes every model's plan count on what all of them need of the machine. Again wherever a home
+/// has changed.
+void count_on_shared(plan::FleetPlan& fleet);
+
 }  // namespace neuros::builder

@@ -29,7 +29,7 @@ void print_times(const pipeline::GenerationEnd& end) {
 }
 
 void print_json(const pipeline::Answer& answer, const pipeline::LanguageModel& model,
-                const plan::MemoryPlan& memory) {
+                const plan::FleetPlan& fleet) {
   const pipeline::GenerationEnd& end = answer.end;
   const nlohmann::ordered_json json{
       {"text", answer.text},
@@ -41,7 +41,7 @@ void print_json(const pipeline::Answer& answer, const pipeline::LanguageModel& m
        per_second(end.prompt_tokens - end.cached_tokens, end.times.prefill_us)},
       {"tokens_per_s", per_second(end.completion_tokens - 1, end.times.decode_us)},
       {"load", load_report_json(model.load_report())},
-      {"memory_bytes", memory_report_json(memory, base::process_memory())}};
+      {"memory_bytes", memory_report_json(fleet, base::process_memory())}};
   std::cout << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
@@ -65,7 +65,7 @@ class Session {
     const pipeline::Answer answer = raw_ ? TRY(complete(model_, prompt, options_, on_piece))
                                          : TRY(chat_->say(prompt, on_piece));
     if (flags_.json) {
-      print_json(answer, model_, fleet_.memory);
+      print_json(answer, model_, fleet_);
     } else {
       std::printf("\n");
       if (!flags_.quiet) print_times(answer.end);
@@ -118,7 +118,7 @@ base::Result<> answer_user(pipeline::LanguageModel& model, const plan::FleetPlan
   Session session(model, fleet, flags);
   TRY(flags.prompt.empty() ? session.converse() : session.one_answer(flags.prompt));
   if (flags.json || flags.quiet) return {};
-  const std::string report = memory_report(fleet.memory, base::process_memory());
+  const std::string report = memory_report(fleet, base::process_memory());
   std::fprintf(stderr, "[%s]\n[%s, %s]\n", load_report(model.load_report()).c_str(), report.c_str(),
                map_report(fleet).c_str());
   return {};

@@ -90,7 +90,7 @@ void print(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
               flags.request.generated_tokens, roofs.decode_tokens_per_s(),
               100.0 * result.best_decode() / roofs.decode_tokens_per_s());
   std::printf("%s\n%s\n", load_report_with_roof(measured.load).c_str(),
-              memory_report(plan.memory, measured.memory).c_str());
+              memory_report(plan::fleet_of_one(plan), measured.memory).c_str());
 }
 
 void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& roofs,
@@ -113,7 +113,7 @@ void print_json(const BenchFlags& flags, const plan::Plan& plan, const Roofs& ro
       {"decode_bytes", roofs.cost.decode_bytes},
       {"prefill_flops", roofs.cost.prefill_flops},
       {"load", load_report_json(measured.load)},
-      {"memory_bytes", memory_report_json(plan.memory, measured.memory)}};
+      {"memory_bytes", memory_report_json(plan::fleet_of_one(plan), measured.memory)}};
   std::cout << json.dump(2) << "\n";
 }
 

@@ -15,12 +15,12 @@ double mib(int64_t bytes) {
 
 }  // namespace
 
-std::string memory_report(const plan::MemoryPlan& predicted, const base::ProcessMemory& measured) {
+std::string memory_report(const plan::FleetPlan& fleet, const base::ProcessMemory& measured) {
   char line[200];
   std::snprintf(
       line, sizeof line,
       "memory: predicted %.1f MiB, resident %.1f MiB; predicted peak %.1f MiB, peak %.1f MiB",
-      mib(predicted.steady_bytes()), mib(measured.resident), mib(predicted.peak_bytes()),
+      mib(fleet.steady_bytes()), mib(measured.resident), mib(fleet.peak_bytes()),
       mib(measured.peak));
   return line;
 }
@@ -29,11 +29,11 @@ std::string map_report(const plan::FleetPlan& fleet) {
   return "map " + plan::map_hash_text(plan::map_hash(fleet));
 }
 
-nlohmann::ordered_json memory_report_json(const plan::MemoryPlan& predicted,
+nlohmann::ordered_json memory_report_json(const plan::FleetPlan& fleet,
                                           const base::ProcessMemory& measured) {
-  return {{"predicted", predicted.steady_bytes()},
+  return {{"predicted", fleet.steady_bytes()},
           {"resident", measured.resident},
-          {"predicted_peak", predicted.peak_bytes()},
+          {"predicted_peak", fleet.peak_bytes()},
           {"peak", measured.peak}};
 }
 

@@ -25,7 +25,7 @@ void report_ids(const serve::Backend& backend, const std::string& url) {
 }
 
 void report_memory(const pipeline::ModelFleet& fleet) {
-  const std::string line = memory_report(fleet.plan().memory, base::process_memory());
+  const std::string line = memory_report(fleet.plan(), base::process_memory());
   std::fprintf(stderr, "%s, %s\n", line.c_str(), map_report(fleet.plan()).c_str());
 }
 

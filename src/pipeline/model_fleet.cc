@@ -127,6 +127,7 @@ base::Result<plan::FleetPlan> make_plan(const OpenedFleet& opened, const ModelOp
                                     .onload_us_max = wishes.onload_us_max,
                                     .rates = machine.onload}));
   choose_homes(models, wishes, fleet);
+  builder::count_on_shared(fleet);
   for (size_t name = 0; name < opened.ids.size(); ++name) {
     fleet.allocations[opened.shared.of_name[name]].names.push_back(opened.ids[name]);
   }

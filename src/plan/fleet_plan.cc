@@ -87,6 +87,16 @@ int64_t FleetPlan::frames_of(const Plan& model) const {
   return sum;
 }
 
+int64_t FleetPlan::home_bytes(Home home) const {
+  if (!pages()) return 0;
+  int64_t sum = 0;
+  for (size_t i = 0; i < models.size(); ++i) {
+    if (allocations[i].home != home) continue;
+    for (const SegmentPlacement& segment : models[i].segments) sum += segment.bytes;
+  }
+  return sum;
+}
+
 FleetPlan fleet_of_one(Plan plan) {
   FleetPlan fleet{.budget_bytes = plan.memory.arena_bytes(), .memory = plan.memory};
   fleet.allocations.push_back({.id = plan.program.name, .priority = "medium"});
@@ -104,6 +114,10 @@ std::string describe(const FleetPlan& fleet) {
     text += "weights    " + mib(fleet.frames * fleet.frame_bytes) + " in " +
             std::to_string(fleet.frames) + " frames of" + mib(fleet.frame_bytes) +
             ", which layers share\n";
+  }
+  if (const int64_t home = fleet.home_bytes(); home > 0) {
+    text += "home       " + mib(home) + " of weights wait in the host's memory, of" +
+            mib(fleet.peak_bytes()) + " that the process takes there at most\n";
   }
   if (fleet.memory.shared > 0) {
     text += "work       " + mib(fleet.memory.shared) +
@@ -127,6 +141,7 @@ std::string describe_json(const FleetPlan& fleet) {
       {"frame_bytes", fleet.frame_bytes},
       {"frames", fleet.frames},
       {"shared_bytes", fleet.memory.shared},
+      {"home_bytes", fleet.home_bytes()},
       {"residency", std::string(kResidencyNames[static_cast<size_t>(fleet.residency)])},
       {"map_hash", map_hash_text(map_hash(fleet))},
       {"reasons", fleet.reasons},

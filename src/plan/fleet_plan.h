@@ -59,6 +59,13 @@ struct FleetPlan {
   bool pages() const { return frames > 0; }
   /// What boot reserves on the device: everything there ever is.
   int64_t device_bytes() const { return memory.arena_bytes(); }
+  /// Weights that wait in the host's memory, as copies of what is on the device: of all models, or
+  /// of those whose home is `home`.
+  int64_t home_bytes() const { return home_bytes(Home::kPinned) + home_bytes(Home::kPageable); }
+  int64_t home_bytes(Home home) const;
+  /// Of the process on the host, at rest and at most.
+  int64_t steady_bytes() const { return memory.steady_bytes() + home_bytes(); }
+  int64_t peak_bytes() const { return memory.peak_bytes() + home_bytes(); }
   /// Frames that the weights of a model take when all of them are there.
   int64_t frames_of(const Plan& model) const;
 };
