@@ -36,25 +36,26 @@ struct Unit {
 class UnitWalk {
  public:
   __device__ __forceinline__ UnitWalk(const AttentionView& view, const DecodePlan& plan)
-      : view_(view), plan_(plan), next_(static_cast<int>(blockIdx.x)) {}
+      : view_(view), plan_(plan), place_(static_cast<int>(blockIdx.x)) {}
 
   __device__ __forceinline__ Unit next() {
     const int head_blocks = view_.kv_heads * plan_.head_blocks;
     const int of_split = head_blocks * plan_.sequences;
-    while (next_ < of_split * plan_.splits) {
-      const int split = next_ / of_split, place = next_ % of_split;
-      next_ += static_cast<int>(gridDim.x);
-      const RowRange row(view_, place / head_blocks);
-      if (split < row.splits) return unit(row, split, place / head_blocks, place % head_blocks);
+    while (true) {
+      for (; place_ >= of_split; place_ -= of_split) ++split_;
+      if (split_ >= plan_.splits) return {};
+      const int sequence = place_ / head_blocks, head_block = place_ - sequence * head_blocks;
+      place_ += static_cast<int>(gridDim.x);
+      const RowRange row(view_, sequence);
+      if (split_ < row.splits) return unit(row, split_, sequence, head_block);
     }
-    return {};
   }
 
  private:
   __device__ __forceinline__ Unit unit(const RowRange& row, int split, int sequence,
                                        int head_block) const {
-    const int kv_head = head_block / plan_.head_blocks;
-    const int in_group = head_block % plan_.head_blocks * kBlockHeads;
+    const int kv_head = plan_.head_blocks == 1 ? head_block : head_block / plan_.head_blocks;
+    const int in_group = (head_block - kv_head * plan_.head_blocks) * kBlockHeads;
     Unit unit{.work = {.sequence = sequence,
                        .split = split,
                        .kv_head = kv_head,
@@ -71,7 +72,8 @@ class UnitWalk {
 
   const AttentionView& view_;
   const DecodePlan& plan_;
-  int next_;
+  int place_;  ///< of the next one, counted from the first of split_
+  int split_ = 0;
 };
 
 /// Tiles of all units through the stages in turn: while the sums of one unit are written, the

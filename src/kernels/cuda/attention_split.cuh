@@ -193,7 +193,7 @@ struct DecodeWork {
 template <int kHeadDim>
 __device__ void leave(const AttentionView& view, const DecodePlan& plan, const DecodeWork& work,
                       const WarpSums<kHeadDim>& warps, bool only) {
-#pragma unroll 1
+#pragma unroll 4
   for (int h = 0; h < work.heads; ++h) {
     const auto by = warps.head(h);
     const int64_t head = work.first_head + h;
