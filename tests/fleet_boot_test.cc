@@ -315,6 +315,7 @@ void FleetBootTest::check_only_second_failed(BootMode mode, size_t frames,
                                                  .client = std::make_shared<Greedy>()});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, boot.error);
+  EXPECT_EQ(refused.error().kind, base::ErrorKind::kBroken);
   for (const size_t model : {0, 2, 3}) answer(model);
   fleet_.reset();
 }

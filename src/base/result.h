@@ -17,6 +17,7 @@ enum class ErrorKind {
   kOutOfMemory,   ///< a budget or an allocation did not suffice
   kIo,            ///< the operating system refused
   kUnavailable,   ///< full or stopping; trying again later may succeed
+  kBroken,        ///< it failed before and stays so, whoever asks and however often
   kCancelled,     ///< the caller went away
 };
 

@@ -186,7 +186,7 @@ void Member::set_boot_state(ModelBoot boot) {
 base::Result<> Member::check_booted() const {
   const ModelBoot boot = boot_state();
   if (boot.state != ModelState::kFailed) return {};
-  return base::fail(boot.error, base::ErrorKind::kIo);
+  return base::fail(boot.error, base::ErrorKind::kBroken);
 }
 
 base::Result<> Member::check(const ProcessSpec& spec) const {

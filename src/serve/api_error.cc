@@ -49,6 +49,8 @@ ApiError from_error(const base::Error& error) {
               .type = "rate_limit_error",
               .code = "queue_full",
               .retry_after_s = 1};
+    case base::ErrorKind::kBroken:
+      return model_failed(error.message);
     case base::ErrorKind::kInvalid:
     case base::ErrorKind::kNotFound:
       return {.message = error.message};

@@ -192,6 +192,10 @@ TEST_F(PipelinesTest, ErrorsHaveTheirStatusAndTheirStage) {
   EXPECT_THAT(reply.error("message"), HasSubstr("stage say: no luck"));
   serve_failure(base::ErrorKind::kInvalid, true);
   EXPECT_EQ(post("/v1/chat/completions", chat()).status, 400);
+  serve_failure(base::ErrorKind::kBroken, true);
+  reply = post("/v1/chat/completions", chat());
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_EQ(reply.error("code"), "model_failed");
 }
 
 TEST_F(PipelinesTest, AStreamThatCannotStartHasAStatus) {
