@@ -22,6 +22,7 @@
 #include <elf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace neuros {
 namespace {
@@ -176,6 +177,25 @@ TEST_F(ArtefactTest, WhatDoesNotFitIsPagedFromTheArtefactItself) {
     EXPECT_EQ(answers(*fleet), expected);
     EXPECT_EQ(folder_.entries(), before) << "nothing is packed or copied";
     EXPECT_THAT(fleet->models()[0]->load_report().path, HasSubstr("app"));
+  }
+}
+
+TEST_F(ArtefactTest, WritesATraceOfWhatRanAndWhatCame) {
+  const auto whole = pipeline::plan_fleet(models_, options());
+  ASSERT_TRUE(whole.has_value());
+  const auto little = static_cast<size_t>(whole->device_bytes()) - (size_t{1} << 20);
+  ASSERT_TRUE(build("app", ArtefactWeights::kInside, little).has_value());
+  pipeline::BootOptions traced;
+  traced.trace = path("trace.json");
+  auto fleet = boot(path("app"), traced);
+  ASSERT_TRUE(fleet);
+  answers(*fleet);
+  fleet.reset();
+  const auto trace = nlohmann::json::parse(read(path("trace.json")), nullptr, false);
+  ASSERT_FALSE(trace.is_discarded());
+  const std::string text = trace.dump();
+  for (const char* what : {"\"a weights\"", "\"b weights\"", "\"decode\"", "\"load "}) {
+    EXPECT_THAT(text, HasSubstr(what));
   }
 }
 

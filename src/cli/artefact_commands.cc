@@ -35,21 +35,20 @@ struct PlanFlags {
   bool json = false, specification = false;
 };
 
-/// `asked` wins over the specification.
+/// `asked` wins over the specification. `options`: what both do not say.
 base::Result<std::unique_ptr<pipeline::ModelFleet>> boot(const Artefact& artefact,
                                                          const builder::PipelineSpec& spec,
-                                                         const BootFlags& asked, int32_t queue_max,
+                                                         const BootFlags& asked,
+                                                         pipeline::BootOptions options,
                                                          BootReport& report) {
   const auto graph = builder::StageGraph::create(spec);
   CHECK(graph.has_value(), "parse_pipeline has checked the stages");
   pipeline::PreparedFleet prepared = TRY(artefact.prepare());
-  const sched::BootMode in_file = spec.memory.boot.value_or(sched::BootMode::kEager);
-  auto fleet = TRY(
-      pipeline::ModelFleet::boot(std::move(prepared), {.queue_max = queue_max,
-                                                       .on_progress = show_load_progress(),
-                                                       .boot = asked.mode.value_or(in_file),
-                                                       .order = builder::boot_order(spec, *graph),
-                                                       .on_model_boot = report.listener()}));
+  options.on_progress = show_load_progress();
+  options.boot = asked.mode.value_or(spec.memory.boot.value_or(sched::BootMode::kEager));
+  options.order = builder::boot_order(spec, *graph);
+  options.on_model_boot = report.listener();
+  auto fleet = TRY(pipeline::ModelFleet::boot(std::move(prepared), options));
   report.set_count(fleet->models().size());
   return fleet;
 }
@@ -73,7 +72,10 @@ base::Result<> serve(const Artefact& artefact, const ServingFlags& flags) {
   builder::PipelineSpec spec =
       TRY(builder::parse_pipeline(artefact.specification(), artefact.path()));
   BootReport report(BootReport::Scope::kAll);
-  auto fleet = TRY(boot(artefact, spec, flags.boot, flags.queue, report));
+  pipeline::BootOptions options;
+  options.queue_max = flags.queue;
+  options.trace = flags.trace;
+  auto fleet = TRY(boot(artefact, spec, flags.boot, options, report));
   if (spec.stages.empty() && spec.routes.empty()) return serve_fleet(*fleet, flags);
   const auto app = TRY(pipeline::PipelineApp::over(std::move(spec), std::move(fleet),
                                                    folder_of(artefact), flags.queue));
@@ -85,7 +87,9 @@ base::Result<> run(const Artefact& artefact, const RunFlags& flags) {
       TRY(builder::parse_pipeline(artefact.specification(), artefact.path()));
   constexpr int32_t kQueue = 64;  // stages may run side by side
   BootReport report(flags.verbose ? BootReport::Scope::kAll : BootReport::Scope::kFailures);
-  auto fleet = TRY(boot(artefact, spec, flags.boot, kQueue, report));
+  pipeline::BootOptions options;
+  options.queue_max = kQueue;
+  auto fleet = TRY(boot(artefact, spec, flags.boot, options, report));
   if (flags.model.empty() && !spec.stages.empty()) {
     const auto app = TRY(pipeline::PipelineApp::over(std::move(spec), std::move(fleet),
                                                      folder_of(artefact), kQueue));

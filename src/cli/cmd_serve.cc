@@ -20,7 +20,6 @@ struct ServeFlags {
   std::vector<std::string> models;  ///< FILE or NAME=FILE
   ServingFlags serving;
   std::string name;
-  std::string trace;
 };
 
 /// "NAME=FILE" names a model; a file whose name has a "=" can be given as ./FILE or named.
@@ -34,7 +33,7 @@ pipeline::FleetModelOptions parse_model(const std::string& text) {
 base::Result<pipeline::ModelOptions> options_of(const ServeFlags& flags, const BootReport& report) {
   pipeline::ModelOptions options = TRY(flags.model.resolve_with_progress());
   options.queue_max = flags.serving.queue;
-  options.trace = flags.trace;
+  options.trace = flags.serving.trace;
   options.boot = flags.serving.boot.mode;
   options.on_model_boot = report.listener();
   return options;
@@ -94,8 +93,6 @@ void add_serve(CLI::App& app, Action& action) {
   flags->model.declare_options(*command);
   flags->serving.declare(*command);
   command->add_option("--name", flags->name, "id of the model in the API");
-  command->add_option("--trace", flags->trace,
-                      "file for a trace of passes and weights on their way, for Perfetto");
   command->callback([flags, &action] { action = [flags] { return run_serve(*flags); }; });
 }
 

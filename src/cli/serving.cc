@@ -56,6 +56,8 @@ void ServingFlags::declare(CLI::App& app) {
   boot.declare(app);
   app.add_option("--connections", server.connections_max, "open connections at most")
       ->capture_default_str();
+  app.add_option("--trace", trace,
+                 "file for a trace of passes and weights on their way, for Perfetto");
 }
 
 base::Result<> serve_fleet(pipeline::ModelFleet& fleet, const ServingFlags& flags) {

@@ -7,6 +7,7 @@
 #include "serve/server.h"
 
 #include <cstdint>
+#include <string>
 
 namespace CLI {
 class App;
@@ -19,6 +20,7 @@ struct ServingFlags {
   serve::ServerOptions server;
   int32_t queue = 256;  ///< requests that wait, of each model
   BootFlags boot;
+  std::string trace;
 
   void declare(CLI::App& app);
 };

@@ -201,6 +201,8 @@ struct ModelFleet::State {
   std::vector<int32_t> expected;  ///< how often each model of the fleet is; guarded by mutex
 
   void open_doors(std::vector<OpenedModel> opened);
+  /// Writes what the fleet does to a file; "": no.
+  base::Result<> watch(const std::string& file, runtime::FleetOptions& options);
   /// The fleet's own indices from names, and back.
   void tell_of_boot(const std::vector<std::string>& order, const OnModelBoot& on_model_boot,
                     runtime::FleetOptions& options) const;
@@ -221,10 +223,7 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::open(
   const TargetMachine machine = TRY(target_machine(options, *state->device));
   state->plan = TRY(make_plan(opened, options, machine));
   runtime::FleetOptions boot_options = fleet_options(state->plan, options);
-  if (!options.trace.empty()) {
-    state->trace = TRY(runtime::FleetTrace::create(options.trace, state->plan));
-    boot_options.observer = state->trace.get();
-  }
+  TRY(state->watch(options.trace, boot_options));
   state->ids = std::move(opened.ids);
   state->planned_as = std::move(opened.shared.of_name);
   state->tell_of_boot(wishes.boot_order, options.on_model_boot, boot_options);
@@ -254,6 +253,7 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::boot(PreparedFleet prepare
   boot_options.load.on_progress = options.on_progress;
   boot_options.boot = options.boot;
   state->plan = std::move(prepared.plan);
+  TRY(state->watch(options.trace, boot_options));
   state->tell_of_boot(options.order, options.on_model_boot, boot_options);
   return start(std::move(state), std::move(opened), std::move(members), std::move(boot_options));
 }
@@ -266,6 +266,13 @@ base::Result<std::unique_ptr<ModelFleet>> ModelFleet::start(
   state->open_doors(std::move(opened));
   base::release_free_heap();
   return std::unique_ptr<ModelFleet>(new ModelFleet(std::move(state)));
+}
+
+base::Result<> ModelFleet::State::watch(const std::string& file, runtime::FleetOptions& options) {
+  if (file.empty()) return {};
+  trace = TRY(runtime::FleetTrace::create(file, plan));
+  options.observer = trace.get();
+  return {};
 }
 
 void ModelFleet::State::tell_of_boot(const std::vector<std::string>& order,

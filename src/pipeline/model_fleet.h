@@ -72,6 +72,7 @@ struct BootOptions {
   sched::BootMode boot = sched::BootMode::kEager;
   std::vector<std::string> order{};  ///< as FleetWishes::boot_order
   OnModelBoot on_model_boot{};
+  std::string trace{};  ///< as ModelOptions::trace
 };
 
 class ModelFleet {
