@@ -159,7 +159,7 @@ base::Result<uint64_t> LanguageModel::generate(GenerationRequest request,
   spec.client =
       std::make_shared<Generation>(std::move(request), state_->tokenizer, std::move(sink));
   auto submitted = state_->engine.submit(std::move(spec));
-  if (!submitted && boot_state().state == runtime::ModelState::kFailed) {
+  if (!submitted && submitted.error().kind == base::ErrorKind::kBroken) {
     return tl::unexpected(
         base::with_context(std::move(submitted).error(), "model " + id() + " failed at boot"));
   }

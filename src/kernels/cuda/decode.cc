@@ -153,8 +153,10 @@ bool prepares_itself(DType dtype, const ActivationSource& source) {
   const int64_t most = source.tokens == 1 ? kOwnColumnsMax : kOwnColumnsMax / 2;
   if (source.tokens * source.cols > most) return false;
   const DeviceTraits device = device_traits();
-  return own_shared(Blocks::kLean, kind, chunk_bytes_of(dtype), device.compute_capability >= 80,
-                    static_cast<int>(source.tokens), padded_columns(kind, source.cols))
+  const OwnActivations own =
+      own_activations(kind, static_cast<int>(source.tokens), padded_columns(kind, source.cols));
+  return decode_shared(Blocks::kLean, 1, chunk_bytes_of(dtype), device.compute_capability >= 80,
+                       own)
       .fits(device.shared_bytes_max);
 }
 

@@ -162,6 +162,12 @@ __device__ __forceinline__ GroupActivations group_activations(const DecodeParame
   return {x, min(p.tokens - group * kTokens, kTokens), p.columns};
 }
 
+/// What a block prepares of a launch's tokens.
+template <typename Chunk, bool kPrepares>
+__host__ __device__ __forceinline__ OwnActivations own_activations(const DecodeParameters& p) {
+  return kPrepares ? own_activations(Chunk::kKind, p.tokens, p.columns) : OwnActivations{};
+}
+
 /// One tile of tokens, prepared by the block itself, or four, prepared by another kernel where
 /// there is no decode_many_kernel.
 template <typename Chunk, int kTiles, bool kPrepares, Blocks kBlocks>
@@ -175,9 +181,8 @@ __global__ void __launch_bounds__(shape_of(kBlocks).warps* kLanes, shape_of(kBlo
 #else
   constexpr bool kAsynchronous = false;
 #endif
-  const DecodeShared place =
-      decode_shared(kBlocks, kTiles, Chunk::kBytes, kAsynchronous,
-                    kPrepares ? own_value_bytes(Chunk::kKind, p.tokens, p.columns) : 0, 0);
+  const DecodeShared place = decode_shared(kBlocks, kTiles, Chunk::kBytes, kAsynchronous,
+                                           own_activations<Chunk, kPrepares>(p));
   const int warp = threadIdx.x / kLanes;
   const int of_warp = (p.column_groups + kWarps - 1) / kWarps;
   const int first_group = min(warp * of_warp, p.column_groups);
@@ -222,8 +227,7 @@ __global__ void __launch_bounds__(shape_of(kBlocks).warps* kLanes, shape_of(kBlo
 template <typename Chunk, int kTiles, bool kPrepares>
 DecodeShared shared_of(const DecodeParameters& p, Blocks blocks) {
   return decode_shared(blocks, kTiles, Chunk::kBytes, device_traits().compute_capability >= 80,
-                       kPrepares ? own_value_bytes(Chunk::kKind, p.tokens, p.columns) : 0,
-                       kPrepares ? own_scale_bytes(Chunk::kKind, p.tokens, p.columns) : 0);
+                       own_activations<Chunk, kPrepares>(p));
 }
 
 template <typename Chunk, int kTiles, bool kPrepares, Blocks kBlocks>
@@ -254,9 +258,9 @@ void launch_kernel(const OpContext& context, const DecodeParameters& p) {
 template <typename Chunk>
 void launch_own(const OpContext& context, const DecodeParameters& p) {
   if (p.columns > kNarrowColumns) {
-    return launch_kernel<Chunk, 1, true, own_blocks(Chunk::kKind, false)>(context, p);
+    return launch_kernel<Chunk, 1, true, own_blocks(Chunk::kKind, kOwnColumnsMax)>(context, p);
   }
-  launch_kernel<Chunk, 1, true, own_blocks(Chunk::kKind, true)>(context, p);
+  launch_kernel<Chunk, 1, true, own_blocks(Chunk::kKind, kNarrowColumns)>(context, p);
 }
 
 template <typename Many>

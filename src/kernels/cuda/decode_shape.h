@@ -50,13 +50,16 @@ constexpr int ring_slots(Blocks blocks, int chunk_bytes, bool asynchronous) {
 }
 
 /// Bytes of activations that a block prepares for itself; tiles have room for what is there.
-constexpr int64_t own_value_bytes(ActivationKind kind, int tokens, int64_t columns) {
-  return tokens * columns * (kind == ActivationKind::kQ8 ? 1 : 2);
-}
-constexpr int64_t own_scale_bytes(ActivationKind kind, int tokens, int64_t columns) {
-  if (kind == ActivationKind::kF16) return round_up(tokens * 4, 16);
-  if (kind != ActivationKind::kQ8) return 0;
-  return (tokens + 1) / 2 * (columns / kChunkColumns) * kPairFloats * 4;
+struct OwnActivations {
+  int64_t values = 0, scales = 0;
+};
+constexpr OwnActivations own_activations(ActivationKind kind, int tokens, int64_t columns) {
+  if (kind != ActivationKind::kQ8) {
+    const bool has_scales = kind == ActivationKind::kF16;
+    return {.values = tokens * columns * 2, .scales = has_scales ? round_up(tokens * 4, 16) : 0};
+  }
+  const int64_t pairs = (tokens + 1) / 2 * (columns / kChunkColumns);
+  return {.values = tokens * columns, .scales = pairs * kPairFloats * 4};
 }
 
 /// Shared memory of a block, in bytes: rings, sums of the warps, activations it prepares.
@@ -69,30 +72,24 @@ struct DecodeShared {
 };
 /// `tiles`: of tokens, whose sums a block keeps.
 constexpr DecodeShared decode_shared(Blocks blocks, int tiles, int chunk_bytes, bool asynchronous,
-                                     int64_t value_bytes, int64_t scale_bytes) {
+                                     OwnActivations own = {}) {
   DecodeShared shared{};
   shared.ring_bytes = ring_slots(blocks, chunk_bytes, asynchronous) * chunk_bytes;
   shared.sums = shape_of(blocks).warps * shared.ring_bytes;
   shared.values = shared.sums + kGroupsMax * tiles * 4 * kLanes * static_cast<int>(sizeof(float));
-  shared.scales = shared.values + static_cast<int>(value_bytes);
-  shared.end = shared.scales + static_cast<int>(scale_bytes);
+  shared.scales = shared.values + static_cast<int>(own.values);
+  shared.end = shared.scales + static_cast<int>(own.scales);
   return shared;
-}
-
-/// A block that prepares the activations of a tile itself.
-constexpr DecodeShared own_shared(Blocks blocks, ActivationKind kind, int chunk_bytes,
-                                  bool asynchronous, int tokens, int64_t columns) {
-  return decode_shared(blocks, 1, chunk_bytes, asynchronous, own_value_bytes(kind, tokens, columns),
-                       own_scale_bytes(kind, tokens, columns));
 }
 
 /// Up to so many columns a row is narrow: its panels end often.
 inline constexpr int kNarrowColumns = 8192;
 
-/// The best ones where blocks prepare their activations. Quantised rows that are narrow go to small
-/// blocks; 16-bit floats stream faster through large ones.
-constexpr Blocks own_blocks(ActivationKind kind, bool is_narrow) {
-  return is_narrow && kind == ActivationKind::kQ8 ? Blocks::kSmall : Blocks::kLarge;
+/// The best ones where blocks prepare rows of so many columns. Quantised rows that are narrow go to
+/// small blocks; 16-bit floats stream faster through large ones.
+constexpr Blocks own_blocks(ActivationKind kind, int64_t columns) {
+  const bool is_small = kind == ActivationKind::kQ8 && columns <= kNarrowColumns;
+  return is_small ? Blocks::kSmall : Blocks::kLarge;
 }
 
 /// Bytes of a chunk of a panel, of types that matrix instructions multiply.

@@ -32,8 +32,8 @@ std::vector<base::DType> decode_types() {
 
 bool own_fits(Blocks blocks, base::DType dtype, const Card& card, int tokens, int64_t cols) {
   const ActivationKind kind = activation_kind(dtype);
-  return own_shared(blocks, kind, chunk_bytes_of(dtype), card.asynchronous, tokens,
-                    padded_columns(kind, cols))
+  return decode_shared(blocks, 1, chunk_bytes_of(dtype), card.asynchronous,
+                       own_activations(kind, tokens, padded_columns(kind, cols)))
       .fits(card.shared_bytes);
 }
 
@@ -41,7 +41,7 @@ bool own_fits(Blocks blocks, base::DType dtype, const Card& card, int tokens, in
 TEST(DecodeShape, LeanBlocksFitEveryCard) {
   for (const Card& card : {kTuring, kAmpere, kAda, kHopper}) {
     for (const base::DType dtype : decode_types()) {
-      EXPECT_TRUE(decode_shared(Blocks::kLean, 4, chunk_bytes_of(dtype), card.asynchronous, 0, 0)
+      EXPECT_TRUE(decode_shared(Blocks::kLean, 4, chunk_bytes_of(dtype), card.asynchronous)
                       .fits(card.shared_bytes))
           << card.name << " " << base::name(dtype);
     }
@@ -63,8 +63,8 @@ TEST(DecodeShape, LeanBlocksPrepareTheRowsOfUsualModels) {
 TEST(DecodeShape, HopperTakesTheBest) {
   for (const base::DType dtype : decode_types()) {
     const ActivationKind kind = activation_kind(dtype);
-    EXPECT_TRUE(own_fits(own_blocks(kind, true), dtype, kHopper, 1, kNarrowColumns));
-    EXPECT_TRUE(own_fits(own_blocks(kind, false), dtype, kHopper, 1, kOwnColumnsMax));
+    EXPECT_TRUE(own_fits(own_blocks(kind, kNarrowColumns), dtype, kHopper, 1, kNarrowColumns));
+    EXPECT_TRUE(own_fits(own_blocks(kind, kOwnColumnsMax), dtype, kHopper, 1, kOwnColumnsMax));
   }
 }
 

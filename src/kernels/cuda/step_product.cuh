@@ -235,7 +235,7 @@ __device__ __forceinline__ void run_product(const StepProduct& product, uint32_t
   const StepRow row{product.x, product.x_words < 0 ? nullptr : words + product.x_words};
   constexpr ActivationKind kKind = ActivationKind::kQ8;
   const int columns = static_cast<int>(padded_columns(kKind, product.cols));
-  const auto value_bytes = static_cast<int>(own_value_bytes(kKind, 1, columns));
+  const auto value_bytes = static_cast<int>(own_activations(kKind, 1, columns).values);
   const PreparedActivations out{area, reinterpret_cast<float*>(area + value_bytes), 1, 1};
   constexpr int kFewColumns = 2 * 4 * kBlockThreads;
   if (columns <= kFewColumns) {
