@@ -90,11 +90,9 @@ constexpr double kUnit = 0x1p-11;  // roundoff of f16
 /// Both results are rounded to f16, so that they may be neighbours, two units of themselves apart.
 /// A GPU rounds the weights, too: each is off by at most a unit of itself, so that a mean of values
 /// of size 1 is off by at most a few units, and by one of its own size where one weight is most of
-/// all. A score is a sum of f32 that grows with the queries, and what it is off by moves a weight
-/// by that part of itself.
-double tolerance(const OpTable& table, const Shape& shape, double reference) {
-  const double score = 0x1p-20 * static_cast<double>(shape.size);
-  const double rounding = 1e-4 + score + 2.1 * kUnit * std::fabs(reference);
+/// all.
+double tolerance(const OpTable& table, double reference) {
+  const double rounding = 1e-4 + 2.1 * kUnit * std::fabs(reference);
   return table.name == "cuda" ? rounding + kUnit * (2 + std::fabs(reference)) : rounding;
 }
 
@@ -108,8 +106,7 @@ void expect_agreement(const OpTable& table, const Batch& batch) {
       ASSERT_TRUE(out.is_untouched(i)) << "row " << row << ", column " << column;
       continue;
     }
-    ASSERT_NEAR(out[i], reference[i],
-                tolerance(table, batch.shape, static_cast<double>(reference[i])))
+    ASSERT_NEAR(out[i], reference[i], tolerance(table, static_cast<double>(reference[i])))
         << "row " << row << " of " << batch.starts.back() << ", column " << column << ", head_dim "
         << batch.shape.head_dim << ", gap " << batch.shape.gap;
   }

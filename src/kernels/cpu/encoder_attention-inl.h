@@ -56,6 +56,33 @@ HWY_INLINE void load_tile(const EncoderAttentionArgs& args, int64_t column, int3
              state.values);
 }
 
+/// score_page() over a tile, summed eight dimensions at a time: scores of large queries are sums of
+/// thousands, and what each addition rounds away moves the weights of keys that are nearly alike.
+template <int N>
+HWY_INLINE void score_encoder_tile(const float* const* queries, const PageTile& tile,
+                                   int32_t head_dim, float* const* scores) {
+  constexpr int32_t kPart = 8;
+  const hn::ScalableTag<float> d;
+  const int32_t lanes = static_cast<int32_t>(hn::Lanes(d));
+  HWY_ALIGN float sums[N][kEncoderKeys];
+  const float* part_queries[N];
+  float* part_scores[N];
+  NEUROS_UNROLL for (int n = 0; n < N; ++n) part_scores[n] = sums[n];
+  for (int32_t from = 0; from < head_dim; from += kPart) {
+    NEUROS_UNROLL for (int n = 0; n < N; ++n) part_queries[n] = queries[n] + from;
+    const PageTile part{tile.keys + int64_t{from} * kEncoderKeys, tile.values};
+    const int32_t dims = head_dim - from < kPart ? head_dim - from : kPart;
+    score_page<N>(part_queries, part, dims, kEncoderKeys, from == 0 ? scores : part_scores);
+    if (from == 0) continue;
+    NEUROS_UNROLL for (int n = 0; n < N; ++n) {
+      for (int32_t t = 0; t < kEncoderKeys; t += lanes) {
+        const auto sum = hn::Add(hn::LoadU(d, scores[n] + t), hn::Load(d, sums[n] + t));
+        hn::StoreU(sum, d, scores[n] + t);
+      }
+    }
+  }
+}
+
 /// N queries from `first` on, over a tile of `count` keys.
 template <int N>
 HWY_INLINE void encoder_step(const AttentionArgs& args, const EncoderState& state, int32_t first,
@@ -71,7 +98,7 @@ HWY_INLINE void encoder_step(const AttentionArgs& args, const EncoderState& stat
     scores[n] = state.scores + (first + n) * kEncoderKeys;
     outs[n] = state.out + int64_t{first + n} * head_dim;
   }
-  score_page<N>(queries, tile, head_dim, kEncoderKeys, scores);
+  score_encoder_tile<N>(queries, tile, head_dim, scores);
   NEUROS_UNROLL for (int n = 0; n < N; ++n) {
     factors[n] = weigh(args, 0, count, scores[n], state.maxima[first + n], state.sums[first + n]);
   }
