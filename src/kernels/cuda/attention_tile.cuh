@@ -60,15 +60,30 @@ struct Tile {
 
   __device__ explicit Tile(std::byte* at) : keys(reinterpret_cast<T*>(at)), values(keys + kKeys) {}
 
-  /// Starts the copies of positions [start, start + kPositions), by kTileThreads whole warps.
+  /// Starts the copies of positions [start, start + kPositions), by whole warps.
+  template <int kThreads = kTileThreads>
   __device__ void load(const AttentionView& view, const HeadPages& from, int32_t start) const {
-    load_keys(view, from, start);
-    load_values(view, from, start);
+    const auto copy = [](T* to, const std::byte* at, bool exists) { copy_16(to, at, exists); };
+    visit_keys<kThreads>(view, from, start, copy);
+    visit_values<kThreads>(view, from, start, copy);
+  }
+  /// Brings what load() would copy to the second-level cache.
+  template <int kThreads = kTileThreads>
+  __device__ void prefetch(const AttentionView& view, const HeadPages& from, int32_t start) const {
+    const auto bring = [](T* /*to*/, const std::byte* at, bool exists) {
+      if (exists && reinterpret_cast<uintptr_t>(at) % 128 == 0) prefetch_line(at);
+    };
+    visit_keys<kThreads>(view, from, start, bring);
+    visit_values<kThreads>(view, from, start, bring);
   }
 
-  /// A thread has 8 positions of every kRows-th dimension.
-  __device__ void load_keys(const AttentionView& view, const HeadPages& from, int32_t start) const {
-    constexpr int kChunks = kPositions / 8, kRows = kTileThreads / kChunks;
+  /// Calls use(place in the tile, place in memory, whether it is there) for 16 bytes at a time.
+
+  /// Keys: a thread has 8 positions of every kRows-th dimension.
+  template <int kThreads, typename Use>
+  __device__ void visit_keys(const AttentionView& view, const HeadPages& from, int32_t start,
+                             Use use) const {
+    constexpr int kChunks = kPositions / 8, kRows = kThreads / kChunks;
     static_assert(kHeadDim % kRows == 0);
     const int row = static_cast<int>(threadIdx.x) / kChunks;
     const int column = 8 * (static_cast<int>(threadIdx.x) % kChunks);
@@ -80,15 +95,16 @@ struct Tile {
     T* to = keys + row * kKeyStride + column;
 #pragma unroll
     for (int round = 0; round < kHeadDim / kRows; ++round) {
-      copy_16(to + round * kRows * kKeyStride, key, exists);
+      use(to + round * kRows * kKeyStride, key, exists);
       key += step;
     }
   }
 
-  /// A warp has a granule, or half of one: one run of bytes.
-  __device__ void load_values(const AttentionView& view, const HeadPages& from,
-                              int32_t start) const {
-    constexpr int kParts = kTileThreads / 32 / (kPositions / kGranule);
+  /// Values: a warp has a granule, or part of one: one run of bytes.
+  template <int kThreads, typename Use>
+  __device__ void visit_values(const AttentionView& view, const HeadPages& from, int32_t start,
+                               Use use) const {
+    constexpr int kParts = kThreads / 32 / (kPositions / kGranule);
     constexpr int kRowChunks = kHeadDim / 8, kChunks = kGranule * kRowChunks / kParts;
     static_assert(kChunks % 32 == 0);
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
@@ -102,7 +118,7 @@ struct Tile {
       const int chunk = first_chunk + 32 * round;
       const int row = granule + chunk / kRowChunks;
       const bool exists = start + row < from.end && start + row >= from.first;
-      copy_16(values + row * kValueStride + 8 * (chunk % kRowChunks), value + 16 * chunk, exists);
+      use(values + row * kValueStride + 8 * (chunk % kRowChunks), value + 16 * chunk, exists);
     }
   }
 

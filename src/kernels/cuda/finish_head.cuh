@@ -13,8 +13,8 @@ inline constexpr int kHeadDimMax = 256;
 
 /// RMS norm's factor of a head, from the sum of its squares.
 __device__ __forceinline__ float head_norm_factor(float squares, const HeadsView& view) {
-  const float mean = squares / static_cast<float>(view.head_dim);
-  return 1.0f / sqrtf(mean + view.epsilon);
+  const float mean = __fdividef(squares, static_cast<float>(view.head_dim));
+  return rsqrtf(__fadd_rn(mean, view.epsilon));
 }
 
 /// Rotates pair `pair` of `pairs` of a head by {cosine, sine}.

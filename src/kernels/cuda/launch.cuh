@@ -62,6 +62,7 @@ __device__ __forceinline__ void let_next_start() {
 __device__ __forceinline__ int thread_index() {
   int index;
   asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
+  __builtin_assume(index >= 0 && index < 1024);  // divisions by powers of two are shifts
   return index;
 }
 #endif

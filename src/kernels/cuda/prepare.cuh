@@ -106,6 +106,17 @@ struct RowFactors {
   float scale = 1.0f;  ///< power of two; kF16 only
 };
 
+/// The sum of what the warps have, as a tree: no long chain of additions.
+template <int kFirst = 0, int kCount = kBlockWarps>
+__device__ __forceinline__ float sum_of_warps(const float (&of_warp)[kBlockWarps]) {
+  if constexpr (kCount == 1) {
+    return of_warp[kFirst];
+  } else {
+    return __fadd_rn(sum_of_warps<kFirst, kCount / 2>(of_warp),
+                     sum_of_warps<kFirst + kCount / 2, kCount / 2>(of_warp));
+  }
+}
+
 /// Sum (x) and maximum (y) over the 512, of whom each thread has kCount, 512 / kCount apart.
 template <typename Threads, int kCount>
 __device__ __forceinline__ float2 reduce_threads(const float2 (&own)[kCount]) {
@@ -128,13 +139,13 @@ __device__ __forceinline__ float2 reduce_threads(const float2 (&own)[kCount]) {
     if (threadIdx.x % kLanes == 0) of_warp[warp] = of_lanes[i];
   }
   Threads::sync();
-  float2 all = of_warp[0];
+  float sums[kBlockWarps], largest = of_warp[0].y;
 #pragma unroll
-  for (int warp = 1; warp < kBlockWarps; ++warp) {
-    all.x = __fadd_rn(all.x, of_warp[warp].x);
-    all.y = fmaxf(all.y, of_warp[warp].y);
+  for (int warp = 0; warp < kBlockWarps; ++warp) {
+    sums[warp] = of_warp[warp].x;
+    largest = fmaxf(largest, of_warp[warp].y);
   }
-  return all;
+  return make_float2(sum_of_warps(sums), largest);
 }
 template <typename Threads>
 __device__ __forceinline__ float2 reduce_block(float sum, float largest) {
@@ -170,10 +181,10 @@ __device__ __forceinline__ void measure(const RowPart<kFours>& x, const RowPart<
   }
 }
 
-/// RMSNorm's factor of a row, from the sum of its squares.
+/// RMSNorm's factor of a row, from the sum of its squares: within 4 units in the last place.
 __device__ __forceinline__ float norm_factor(float squares, const SourceRows& source) {
-  const float mean = __fdiv_rn(squares, static_cast<float>(source.cols));
-  return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, source.epsilon)));
+  const float mean = __fdividef(squares, static_cast<float>(source.cols));
+  return rsqrtf(__fadd_rn(mean, source.epsilon));
 }
 
 /// All threads call it, with their part of the row's first columns and of the norm's weights there.

@@ -121,16 +121,21 @@ struct SplitPlace {
 };
 
 /// Starts the copies of the tile that this block's first unit begins with, before the phase: all
-/// but the newest position is there.
+/// but the newest position is there. By all threads.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void start_first_tile(const StepAttentionShared& shared, int head_blocks,
                                                  std::byte* at) {
   const AttentionView& view = shared.view;
   const RowRange row(view, 0);
   const int unit = static_cast<int>(blockIdx.x);
-  if (unit < view.kv_heads * head_blocks * row.splits && thread_index() < kTileThreads) {
+  if (unit < view.kv_heads * head_blocks * row.splits) {
     const SplitPlace place(view, head_blocks, row, unit);
-    Tile<T, kHeadDim, kSplitTile>(at).load(view, place.pages(view, row), place.start);
+    const HeadPages pages = place.pages(view, row);
+    const Tile<T, kHeadDim, kSplitTile> tile(at);
+    tile.template load<kBlockThreads>(view, pages, place.start);
+    if (place.tiles > 1) {
+      tile.template prefetch<kBlockThreads>(view, pages, place.start + kSplitTile);
+    }
   }
   end_copy_group();
 }
@@ -293,7 +298,7 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
   const bool attends = thread_index() < kTileThreads;
   const HeadPages pages = place.pages(view, row);
   const KvTile tile(at);
-  if (attends && !is_started) tile.load(view, pages, place.start);
+  if (!is_started) tile.template load<kBlockThreads>(view, pages, place.start);
   end_copy_group();
   finish_heads<T, kHeadDim>(shared.heads_view, run.phase, run.words, place, shared);
   __threadfence_block();
@@ -309,7 +314,7 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
   for (int n = 0; n < place.tiles; ++n) {
     const int32_t start = place.start + n * kSplitTile;
     if (n > 0) {
-      if (attends) tile.load(view, pages, start);
+      tile.template load<kBlockThreads>(view, pages, start);
       end_copy_group();
       wait_for_copies<0>();
       StepThreads::sync();

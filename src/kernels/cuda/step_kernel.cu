@@ -34,9 +34,10 @@ struct StepBlock {
   StepRings rings;
   uint32_t* words;          ///< of this launch
   uint64_t launch_number;   ///< phases number theirs from here on
-  float* sums;              ///< of a batch of units
-  std::byte* area;          ///< prepared activations
-  std::byte* tile;          ///< of keys and values
+  // Offsets in shared memory: pointers that are read would lose that they are of shared memory.
+  int sums;                 ///< of a batch of units
+  int area;                 ///< prepared activations
+  int tile;                 ///< of keys and values
   int head_blocks, splits;  ///< of StepHeads
   std::byte* split_sums;    ///< of StepHeads
 };
@@ -110,22 +111,17 @@ __device__ __forceinline__ void attend(int index) {
                              .head_blocks = block.head_blocks,
                              .splits = block.splits,
                              .split_sums = block.split_sums};
-  attend_units<T, kHeadDim>(run, block.tile, block.attention);
+  attend_units<T, kHeadDim>(run, shared_bytes() + block.tile, block.attention);
 }
 
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void start_tile() {
   StepBlock& block = step_block();
-  start_first_tile<T, kHeadDim>(block.attention, block.head_blocks, block.tile);
+  start_first_tile<T, kHeadDim>(block.attention, block.head_blocks,
+                                shared_bytes() + block.tile);
 }
 
-/// Returns where the warp's ring has come to.
-__device__ __forceinline__ SlotPlace multiply(int index, SlotPlace place) {
-  StepBlock& block = step_block();
-  RingReader ring(block.rings, place);
-  run_product(block.phases[index % 3].product, block.words, ring, block.area, block.sums);
-  return ring.place();
-}
+constexpr int kFetchingWarp = kStepWarps - 1;
 
 /// Brings the data of a phase to shared memory; by one warp.
 __device__ __forceinline__ void fetch_phase(const StepLaunch& launch, int index) {
@@ -137,10 +133,38 @@ __device__ __forceinline__ void fetch_phase(const StepLaunch& launch, int index)
       reinterpret_cast<const uint4*>(&launch.phases[index])[lane];
 }
 
+__device__ __forceinline__ bool is_attention(const StepLaunch& launch, int index) {
+  return index < launch.phase_count && launch.phases[index].kind() == StepKind::kAttention;
+}
+
 /// Sets the views of phase `index` if it is attention; by one thread.
 __device__ __forceinline__ void enter_if_attention(const StepLaunch& launch, int index) {
-  if (index >= launch.phase_count || launch.phases[index].kind() != StepKind::kAttention) return;
+  if (!is_attention(launch, index)) return;
   enter_attention(launch.phases[index].attention, step_block().attention);
+}
+
+/// What the phases after product `index` need before they begin. There is no attention between this
+/// phase and the one after the next.
+__device__ __forceinline__ void start_next(const StepLaunch& launch, int index) {
+  if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, index + 1);
+  if (thread_index() == 0) enter_if_attention(launch, index + 2);
+  if (!is_attention(launch, index + 1)) return;
+  with_heads(launch.heads,
+             [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+               start_tile<T, kHeadDim>();
+             });
+}
+
+/// Returns where the warp's ring has come to.
+__device__ __forceinline__ SlotPlace multiply(const StepLaunch& launch, int index,
+                                              SlotPlace in_ring) {
+  StepBlock& block = step_block();
+  RingReader ring(block.rings, in_ring);
+  const ProductPlace place{shared_bytes() + block.area,
+                           reinterpret_cast<float*>(shared_bytes() + block.sums)};
+  run_product(block.phases[index % 3].product, block.words, ring, place,
+              [&] { start_next(launch, index); });
+  return ring.place();
 }
 
 /// By all threads; a barrier follows.
@@ -156,8 +180,8 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
   block.rings = rings;
   block.words = words;
   block.launch_number = uint64_t{launches} << 8;
-  block.sums = reinterpret_cast<float*>(shared_bytes() + place.sums);
-  block.area = shared_bytes() + place.area;
+  block.sums = place.sums;
+  block.area = place.area;
   block.tile = block.area + launch.tile_offset;
   block.head_blocks = launch.heads.head_blocks;
   block.splits = launch.heads.splits;
@@ -166,26 +190,18 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
 
 /// No barrier stands between phases. When a thread comes to one, all are done with what the phase
 /// before had prepared (multiply_units()), and with the one before that altogether.
-__device__ __forceinline__ void run_phases(const StepLaunch& launch, SlotPlace place) {
-  constexpr int kFetchingWarp = kStepWarps - 1;
+__device__ __forceinline__ void run_phases(const StepLaunch& launch, SlotPlace in_ring) {
   for (int i = 0; i < launch.phase_count; ++i) {
-    if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
-    if (launch.phases[i].kind() == StepKind::kAttention) {
-      with_heads(launch.heads,
-                 [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-                   attend<T, kHeadDim>(i);
-                 });
-      StepThreads::sync();  // blocks without a unit have none yet
+    if (step_block().phases[i % 3].kind() != StepKind::kAttention) {
+      in_ring = multiply(launch, i, in_ring);
       continue;
     }
-    if (thread_index() == 0) enter_if_attention(launch, i + 2);
-    if (i + 1 < launch.phase_count && launch.phases[i + 1].kind() == StepKind::kAttention) {
-      with_heads(launch.heads,
-                 [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-                   start_tile<T, kHeadDim>();
-                 });
-    }
-    place = multiply(i, place);
+    if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
+    with_heads(launch.heads,
+               [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+                 attend<T, kHeadDim>(i);
+               });
+    StepThreads::sync();  // blocks without a unit have none yet
   }
 }
 

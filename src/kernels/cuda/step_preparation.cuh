@@ -26,32 +26,36 @@ class StepPreparation {
     source.prefetch_norm(kColumns);
   }
 
-  /// All threads, which are done with what lay at `out`; ends with a barrier. `columns`: padded.
-  __device__ __forceinline__ void run(const PreparedActivations& out, int columns) const {
-    Part x;
-    load_part(row_, 0, source_.cols, thread_, x);
+  /// All threads, which are done with what lay at `out`; ends with a barrier. `asked`: the row's
+  /// first columns; `columns`: padded.
+  template <int kAsked>
+  __device__ __forceinline__ void run(const AskedPart<kAsked>& asked,
+                                      const PreparedActivations& out, int columns) const {
+    const Part x = await_part<kFours>(row_, 0, thread_, asked);
     const RowFactors factors{.norm = normed_ ? norm_of(x) : 1.0f};
     store(out, 0, columns, x, weight_, factors);
 #pragma unroll 1
     for (int first = kColumns; first < columns; first += kColumns) {
       Part weight{};
       if (normed_) weight.template load<true>(source_.norm_weight, first, source_.cols, thread_);
-      load_part(row_, first, source_.cols, thread_, x);
-      store(out, first, columns, x, weight, factors);
+      store(out, first, columns, part_at(first), weight, factors);
     }
     Threads::sync();
   }
 
  private:
+  __device__ __forceinline__ Part part_at(int first) const {
+    return await_part<kFours>(row_, first, thread_,
+                              ask_part<kFours>(row_, first, source_.cols, thread_));
+  }
+
   /// The order of the additions is row_factors()'s.
   __device__ __forceinline__ float norm_of(const Part& x) const {
     float squares = 0.0f, none = 0.0f;
     measure<kKind>(x, weight_, true, squares, none);
 #pragma unroll 1
     for (int first = kColumns; first < source_.cols; first += kColumns) {
-      Part next;
-      load_part(row_, first, source_.cols, thread_, next);
-      measure<kKind>(next, weight_, true, squares, none);
+      measure<kKind>(part_at(first), weight_, true, squares, none);
     }
     return norm_factor(sum_of_block(squares), source_);
   }
@@ -65,13 +69,7 @@ class StepPreparation {
     }
     if (thread_ % kLanes == 0) of_warp[thread_ / kLanes] = sum;
     Threads::sync();
-    float of_all[kBlockWarps];
-#pragma unroll
-    for (int i = 0; i < kBlockWarps; ++i) of_all[i] = of_warp[i];
-    sum = of_all[0];
-#pragma unroll
-    for (int i = 1; i < kBlockWarps; ++i) sum = __fadd_rn(sum, of_all[i]);
-    return sum;
+    return sum_of_warps(of_warp);
   }
 
   __device__ __forceinline__ void store(const PreparedActivations& out, int first, int columns,

@@ -150,9 +150,9 @@ class RowResult {
     if (task.y_words >= 0) put_word(words_ + task.y_words + row_, y);
     task.y[row_] = y;
   }
+  /// All threads of the warp call it.
   __device__ __forceinline__ float residual() const {
-    if (!writes()) return 0.0f;
-    return await_word(words_ + product_->residual_words + row_, residual_);
+    return await_word(words_ + product_->residual_words + row_, writes() ? residual_ : ~0u);
   }
 
   const StepProduct* product_;
@@ -212,39 +212,46 @@ __device__ __forceinline__ void multiply_units(const StepProduct& product, const
   }
 }
 
-/// Prepares the row in `area`.
-template <int kFours>
-__device__ __forceinline__ void prepare_row(const StepProduct& product, const StepRow& row,
-                                            const PreparedActivations& out, int columns) {
+/// Where a product finds its row and leaves its sums, in shared memory.
+struct ProductPlace {
+  std::byte* area;
+  float* sums;
+};
+
+/// Prepares the row in the area and multiplies; `words`: the launch's. `start_next` is called in
+/// between, and a barrier comes after it: what makes the next phases ready does so there, where it
+/// holds up nobody who waits for this row.
+template <typename StartNext>
+__device__ __forceinline__ void run_product(const StepProduct& product, uint32_t* words,
+                                            RingReader& ring, ProductPlace place,
+                                            StartNext start_next) {
+  const PhaseUnits phase(product);
+  if (phase.units == 0) {  // it reads nothing: nobody waits for it before writing again
+    start_next();
+    return StepThreads::sync();
+  }
+  const StepRow row{product.x, product.x_words < 0 ? nullptr : words + product.x_words};
+  const auto asked = ask_part<kPartFours>(row, 0, product.cols, thread_index());
+  const RowResult result(product, words, phase, 0, min(batch_units(product), phase.units));
   const SourceRows source{.x = product.x,
                           .norm_weight = product.norm_weight,
                           .rows = nullptr,
                           .epsilon = product.epsilon,
                           .cols = product.cols};
-  StepPreparation<StepThreads, kFours>(row, source).run(out, columns);
-}
-
-/// Prepares the row in `area` and multiplies; `words`: the launch's.
-__device__ __forceinline__ void run_product(const StepProduct& product, uint32_t* words,
-                                            RingReader& ring, std::byte* area, float* sums) {
-  const PhaseUnits phase(product);
-  if (phase.units == 0) {  // it reads nothing: nobody waits for it before writing again
-    return StepThreads::sync();
-  }
-  const RowResult result(product, words, phase, 0, min(batch_units(product), phase.units));
-  const StepRow row{product.x, product.x_words < 0 ? nullptr : words + product.x_words};
   constexpr ActivationKind kKind = ActivationKind::kQ8;
   const int columns = static_cast<int>(padded_columns(kKind, product.cols));
   const auto value_bytes = static_cast<int>(own_activations(kKind, 1, columns).values);
-  const PreparedActivations out{area, reinterpret_cast<float*>(area + value_bytes), 1, 1};
-  constexpr int kFewColumns = 2 * 4 * kBlockThreads;
-  if (columns <= kFewColumns) {
-    prepare_row<2>(product, row, out, columns);
+  const PreparedActivations out{place.area, reinterpret_cast<float*>(place.area + value_bytes), 1,
+                                1};
+  constexpr int kFew = 2;
+  if (columns <= kFew * 4 * kBlockThreads) {
+    StepPreparation<StepThreads, kFew>(row, source).run(asked, out, columns);
   } else {
-    prepare_row<4>(product, row, out, columns);
+    StepPreparation<StepThreads, kPartFours>(row, source).run(asked, out, columns);
   }
+  start_next();
   multiply_units(product, phase, words, result, ring,
-                 SingleActivations{out.values, out.scales, columns}, sums);
+                 SingleActivations{out.values, out.scales, columns}, place.sums);
 }
 
 #endif

@@ -49,44 +49,84 @@ __device__ __forceinline__ uint4 ask_words(const uint32_t* at) {
   return words;
 }
 __device__ __forceinline__ bool are_there(uint4 words) {
-  return words.x != 0 && words.y != 0 && words.z != 0 && words.w != 0;
+  return min(min(words.x, words.y), min(words.z, words.w)) != 0;  // no branches
 }
 
-/// An element that was asked for before; asks again while it is missing.
+/// An element that was asked for before; asks again while it is missing. The lanes of a warp call it
+/// together and leave it together; one that needs nothing gives a word that is not zero.
 __device__ __forceinline__ float await_word(const uint32_t* at, uint32_t word) {
-  while (word == 0) word = ask_word(at);
+  while (__any_sync(0xffffffffu, word == 0)) {
+    if (word == 0) word = ask_word(at);
+  }
   return from_word(word);
 }
 
-/// A thread's part of a row, zeros behind its end. Rows lie on boundaries of 16 bytes and have
-/// multiples of four columns.
+/// A thread's part of a row from `first` on, as it was asked for: zeros behind the row's end.
 template <int kFours>
-__device__ __forceinline__ void load_part(const StepRow& row, int first, int cols, int thread,
-                                          RowPart<kFours>& part) {
-  using Part = RowPart<kFours>;
-  if (row.words == nullptr) return part.template load<true>(row.plain, first, cols, thread);
+struct AskedPart {
   uint4 words[kFours];
+};
+/// Rows lie on boundaries of 16 bytes and have multiples of four columns.
+template <int kFours>
+__device__ __forceinline__ AskedPart<kFours> ask_part(const StepRow& row, int first, int cols,
+                                                      int thread) {
+  using Part = RowPart<kFours>;
+  AskedPart<kFours> asked;
 #pragma unroll
-  for (int i = 0; i < kFours; ++i) {
-    words[i] = make_uint4(~0u, ~0u, ~0u, ~0u);
-    if (Part::column(first, i, thread) < cols)
-      words[i] = ask_words(row.words + Part::column(first, i, thread));
-  }
-  bool all;
-  do {
-    all = true;
+  for (int i = 0; i < kFours; ++i) asked.words[i] = make_uint4(~0u, ~0u, ~0u, ~0u);
+  if (row.words != nullptr) {
+    const uint32_t* const words = row.words + Part::column(first, 0, thread);
 #pragma unroll
     for (int i = 0; i < kFours; ++i) {
-      if (are_there(words[i])) continue;
-      words[i] = ask_words(row.words + Part::column(first, i, thread));
-      all = false;
+      if (Part::column(first, i, thread) < cols) {
+        asked.words[i] = ask_words(words + Part::column(0, i, 0));
+      }
     }
-  } while (!all);
+    return asked;
+  }
+#pragma unroll
+  for (int i = 0; i < kFours; ++i) {
+    const int column = Part::column(first, i, thread);
+    if (column >= cols) continue;
+    const float4 x = __ldcg(reinterpret_cast<const float4*>(row.plain + column));
+    asked.words[i] = make_uint4(to_word(x.x), to_word(x.y), to_word(x.z), to_word(x.w));
+  }
+  return asked;
+}
+
+/// The part when it is there. The lanes of a warp leave it together: apart they would execute apart
+/// all that follows, up to the next barrier.
+template <int kFours, int kAsked>
+__device__ __forceinline__ RowPart<kFours> await_part(const StepRow& row, int first, int thread,
+                                                      const AskedPart<kAsked>& asked) {
+  static_assert(kFours <= kAsked);
+  using Part = RowPart<kFours>;
+  uint4 words[kFours];
+#pragma unroll
+  for (int i = 0; i < kFours; ++i) words[i] = asked.words[i];
+  bool there[kFours];
+  const auto are_all_there = [&] {
+    bool all = true;
+#pragma unroll
+    for (int i = 0; i < kFours; ++i) {
+      there[i] = are_there(words[i]);
+      all &= there[i];
+    }
+    return all;
+  };
+  while (!__all_sync(0xffffffffu, are_all_there())) {
+#pragma unroll
+    for (int i = 0; i < kFours; ++i) {
+      if (!there[i]) words[i] = ask_words(row.words + Part::column(first, i, thread));
+    }
+  }
+  Part part;
 #pragma unroll
   for (int i = 0; i < kFours; ++i) {
     part.four[i] = {{from_word(words[i].x), from_word(words[i].y), from_word(words[i].z),
                      from_word(words[i].w)}};
   }
+  return part;
 }
 
 }  // namespace neuros::kernels::cuda
