@@ -41,8 +41,9 @@ __device__ __forceinline__ float sum_of_partials(const float (&partials)[kPartia
                      __fadd_rn(partials[2][i], partials[3][i]));
 }
 
+/// To 1e-6 or so: an exact quotient takes some 40 instructions more.
 __device__ __forceinline__ float silu(float value) {
-  return value / (1.0f + expf(-value));
+  return __fdividef(value, 1.0f + __expf(-value));
 }
 
 /// Prepared activations of a group of up to kTiles tiles, from its first token on.

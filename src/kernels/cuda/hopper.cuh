@@ -101,6 +101,21 @@ __device__ __forceinline__ void bulk_copy(uint32_t to, const std::byte* from, ui
       "l"(from), "r"(bytes), "r"(barrier)
       : "memory");
 }
+/// How lines are kept in L2 that nobody will read again.
+__device__ __forceinline__ uint64_t evict_first_policy() {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
+/// bulk_copy() of what lies in L2 by `policy` from then on.
+__device__ __forceinline__ void bulk_copy(uint32_t to, const std::byte* from, uint32_t bytes,
+                                          uint32_t barrier, uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1], %2, [%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
+      : "memory");
+}
 /// The same to each block of a cluster that `blocks` has a bit for: to the same place in its shared
 /// memory, counted by its barrier at the same place.
 __device__ __forceinline__ void bulk_copy_to_blocks(uint32_t to, const std::byte* from,

@@ -168,26 +168,38 @@ class SingleBlockChunk {
     shrink_ = __uint_as_float(static_cast<uint32_t>(127 - shift_of(t)) << 23);
   }
 
+  /// Where a lane finds what it needs of the first chunk's activations: the codes that it gives,
+  /// columns 4 t .. + 3 and the same + 16 of its step, and its step's scales.
+  struct Place {
+    const std::byte* codes;
+    const float* scales;
+  };
+  static __device__ __forceinline__ Place place(const SingleActivations& x) {
+    const int lane = thread_index() % kLanes, g = lane / 4, t = lane % 4;
+    const int part = g % 2 < kParts ? g % 2 : 0;
+    return {x.values + part * kTokenCodeBytes + t * 32 + g / 2 * 8,
+            x.scales + (kPieces<kFormat> == 1 ? 2 : 4) * t};
+  }
+
   /// What a lane needs of a chunk's activations.
   struct Activations {
     uint2 own;  ///< codes that it gives
     float dx[kParts], dx_sum[kParts][kPieces<kFormat>];
   };
-  __device__ __forceinline__ Activations activations(const SingleActivations& x, int chunk) const {
-    const int lane = thread_index() % kLanes, t = lane % 4;
+  __device__ __forceinline__ Activations activations(const Place& x, int chunk) const {
     Activations out;
-    out.own = own_codes(x, chunk, lane / 4, t);
+    out.own = *reinterpret_cast<const uint2*>(x.codes + chunk * kParts * kTokenCodeBytes);
+    const int t = thread_index() % 4;
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
       const float* scales = x.scales + (chunk * kParts + part) * kPairFloats;
-      out.dx[part] = scales[2 * t];
+      out.dx[part] = kPieces<kFormat> == 1 ? scales[0] : scales[-2 * t];
       if constexpr (Codes::kIsShifted) out.dx[part] = __fmul_rn(out.dx[part], shrink_);
 #pragma unroll
       for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
         out.dx_sum[part][piece] = 0.0f;
         if constexpr (Chunk::kNeedsSums) {
-          out.dx_sum[part][piece] =
-              kPieces<kFormat> == 1 ? scales[8 + 2 * t] : scales[16 + 4 * t + 2 * piece];
+          out.dx_sum[part][piece] = kPieces<kFormat> == 1 ? scales[8] : scales[16 + 2 * piece];
         }
       }
     }
@@ -213,29 +225,24 @@ class SingleBlockChunk {
   }
 
   /// The lane's rows, added over the lanes that share them: even ones for row g, odd ones for
-  /// g + 8.
-  static __device__ __forceinline__ void leave(const float (&acc)[4], float* of_rows) {
+  /// g + 8. `of_lane`: row_of_lane() of the item's sums.
+  static __device__ __forceinline__ int row_of_lane() {
+    const int lane = thread_index() % kLanes;
+    return lane / 4 + lane % 2 * 8;
+  }
+  static __device__ __forceinline__ void leave(const float (&acc)[4], float* of_lane) {
     const int lane = thread_index() % kLanes;
     const bool is_odd = lane % 2 == 1;
     float sum = is_odd ? acc[1] : acc[0];
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, is_odd ? acc[0] : acc[1], 1));
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
-    if (lane % 4 < 2) of_rows[lane / 4 + lane % 2 * 8] = sum;
+    if (lane % 4 < 2) *of_lane = sum;
   }
 
  private:
   static __device__ __forceinline__ int shift_of(int step) {
     if constexpr (!Codes::kIsShifted) return 0;
     return kFormat.low_bits == 4 ? step % 2 * 4 : 2 * step;
-  }
-
-  /// The codes that this lane gives: columns 4 t .. + 3 and the same + 16 of its step.
-  static __device__ __forceinline__ uint2 own_codes(const SingleActivations& x, int chunk, int g,
-                                                    int t) {
-    const int part = g % 2;
-    if (part >= kParts) return make_uint2(0, 0);
-    return *reinterpret_cast<const uint2*>(x.values + (chunk * kParts + part) * kTokenCodeBytes +
-                                           t * 32 + g / 2 * 8);
   }
 
   template <int kChunks>

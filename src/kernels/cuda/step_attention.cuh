@@ -21,73 +21,6 @@ struct StepBatch {
   int32_t pages[kStepPagesMax];
 };
 
-/// Shared memory of the phase beside the tile.
-struct StepAttentionShared {
-  StepBatch batch;
-  HeadsView heads_view;  ///< of the current phase, as `view`
-  AttentionView view;
-  uint4 queries[kStepHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
-  float heads[kBlockHeads][kStepHeadDimMax];
-  float new_key[kStepHeadDimMax], new_value[kStepHeadDimMax];
-  float2 totals[kBlockHeads][kSplitsMax];  ///< of all splits: largest score, sum of powers
-};
-
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-
-/// By all threads at the start of a launch; a barrier follows. Views lie in shared memory: what a
-/// thread keeps for itself and has no registers for would come from far, with the first-level cache
-/// as small as shared memory leaves it.
-__device__ __forceinline__ void init_attention(const StepHeads& common,
-                                               StepAttentionShared& shared) {
-  if (common.attention.head_dim == 0) return;  // there is no attention
-  const int32_t position = common.heads.positions[0];
-  StepBatch& batch = shared.batch;
-  if (thread_index() == 0) {
-    batch.zero = 0;
-    batch.position = position;
-    shared.view = common.attention;
-    shared.view.first_row = shared.view.page_start = &batch.zero;
-    shared.view.first_position = &batch.position;
-    shared.view.pages = batch.pages;
-    shared.heads_view = common.heads;
-    shared.heads_view.positions = &batch.position;
-    shared.heads_view.sequence_of_row = shared.heads_view.page_start = &batch.zero;
-    shared.heads_view.pages = batch.pages;
-  }
-  const int32_t* pages = common.heads.pages + common.heads.page_start[0];
-  for (int i = thread_index(); i <= position / common.heads.page_tokens; i += kBlockThreads) {
-    batch.pages[i] = pages[i];
-  }
-}
-
-/// Makes the views those of a phase. By one thread, when the attention before is over; a barrier
-/// follows.
-__device__ __forceinline__ void enter_attention(const StepAttention& phase,
-                                                StepAttentionShared& shared) {
-  HeadsView& heads = shared.heads_view;
-  heads.q_norm = phase.q_norm;
-  heads.k_norm = phase.k_norm;
-  heads.layer = phase.layer;
-  AttentionView& view = shared.view;
-  view.out = phase.out;
-  view.layer = phase.layer;
-  view.window = phase.window;
-}
-
-/// By the warps of the block, a step a warp; a barrier follows.
-template <typename T, int kHeadDim>
-__device__ __forceinline__ void share_queries(const AttentionView& view, int heads,
-                                              StepAttentionShared& shared) {
-  const int warp = thread_index() / kLanes, lane = thread_index() % kLanes;
-  if (warp >= kHeadDim / 16) return;
-  QueryPairs pairs{};
-  if (lane / 4 < heads) {
-    const float* at = shared.heads[0] + first_of_pairs<kHeadDim>(warp);
-    pairs = {{make_float2(at[0], at[1]), make_float2(at[8], at[9])}};
-  }
-  shared.queries[warp][lane] = as_words(query_operand<T>(pairs, query_scale(view)));
-}
-
 /// What a block does for one unit of an attention phase, as far as it depends on the row's place.
 struct SplitPlace {
   DecodeWork work;
@@ -95,6 +28,7 @@ struct SplitPlace {
   int tiles;
   bool is_newest;  ///< it has the row's own position
 
+  SplitPlace() = default;
   __device__ __forceinline__ SplitPlace(const AttentionView& view, int head_blocks,
                                         const RowRange& row, int unit) {
     const int all = view.kv_heads * head_blocks;
@@ -120,16 +54,90 @@ struct SplitPlace {
   }
 };
 
+/// Shared memory of the phase beside the tile.
+struct StepAttentionShared {
+  StepBatch batch;
+  HeadsView heads_view;  ///< of the current phase, as `view`
+  AttentionView view;
+  int32_t window;  ///< that the two below are for; negative: they are not set
+  RowRange row;
+  SplitPlace first;  ///< this block's first unit, of a phase that has one for it
+  uint4 queries[kStepHeadDimMax / 16][kLanes];  ///< operands, SharedQueries
+  float heads[kBlockHeads][kStepHeadDimMax];
+  float new_key[kStepHeadDimMax], new_value[kStepHeadDimMax];
+  float2 totals[kBlockHeads][kSplitsMax];  ///< of all splits: largest score, sum of powers
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+/// By all threads at the start of a launch; a barrier follows. Views lie in shared memory: what a
+/// thread keeps for itself and has no registers for would come from far, with the first-level cache
+/// as small as shared memory leaves it.
+__device__ __forceinline__ void init_attention(const StepHeads& common,
+                                               StepAttentionShared& shared) {
+  if (common.attention.head_dim == 0) return;  // there is no attention
+  const int32_t position = common.heads.positions[0];
+  StepBatch& batch = shared.batch;
+  if (thread_index() == 0) {
+    shared.window = -1;
+    batch.zero = 0;
+    batch.position = position;
+    shared.view = common.attention;
+    shared.view.first_row = shared.view.page_start = &batch.zero;
+    shared.view.first_position = &batch.position;
+    shared.view.pages = batch.pages;
+    shared.heads_view = common.heads;
+    shared.heads_view.positions = &batch.position;
+    shared.heads_view.sequence_of_row = shared.heads_view.page_start = &batch.zero;
+    shared.heads_view.pages = batch.pages;
+  }
+  const int32_t* pages = common.heads.pages + common.heads.page_start[0];
+  for (int i = thread_index(); i <= position / common.heads.page_tokens; i += kBlockThreads) {
+    batch.pages[i] = pages[i];
+  }
+}
+
+/// Makes the views those of a phase, and what follows from its window. By one thread, when the
+/// attention before is over; a barrier follows.
+__device__ __forceinline__ void enter_attention(const StepAttention& phase, int head_blocks,
+                                                StepAttentionShared& shared) {
+  HeadsView& heads = shared.heads_view;
+  heads.q_norm = phase.q_norm;
+  heads.k_norm = phase.k_norm;
+  heads.layer = phase.layer;
+  AttentionView& view = shared.view;
+  view.out = phase.out;
+  view.layer = phase.layer;
+  view.window = phase.window;
+  if (shared.window == phase.window) return;
+  shared.window = phase.window;
+  shared.row = RowRange(view, 0);
+  shared.first = SplitPlace(view, head_blocks, shared.row, static_cast<int>(blockIdx.x));
+}
+
+/// The operands of a head, or zeros for one that is not there; by warp `head`.
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void share_query(const AttentionView& view, int head, bool exists,
+                                            StepAttentionShared& shared) {
+  const int lane = thread_index() % kLanes, step = lane / 4, t = lane % 4;
+  if (step >= kHeadDim / 16) return;
+  QueryPairs pairs{};
+  if (exists) {
+    const float* at = shared.heads[0] + head * kHeadDim + 16 * step + 2 * t;
+    pairs = {{make_float2(at[0], at[1]), make_float2(at[8], at[9])}};
+  }
+  shared.queries[step][4 * head + t] = as_words(query_operand<T>(pairs, query_scale(view)));
+}
+
 /// Starts the copies of the tile that this block's first unit begins with, before the phase: all
 /// but the newest position is there. By all threads.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void start_first_tile(const StepAttentionShared& shared, int head_blocks,
                                                  std::byte* at) {
   const AttentionView& view = shared.view;
-  const RowRange row(view, 0);
-  const int unit = static_cast<int>(blockIdx.x);
-  if (unit < view.kv_heads * head_blocks * row.splits) {
-    const SplitPlace place(view, head_blocks, row, unit);
+  const RowRange& row = shared.row;
+  if (static_cast<int>(blockIdx.x) < view.kv_heads * head_blocks * row.splits) {
+    const SplitPlace& place = shared.first;
     const HeadPages pages = place.pages(view, row);
     const Tile<T, kHeadDim, kSplitTile> tile(at);
     tile.template load<kBlockThreads>(view, pages, place.start);
@@ -183,8 +191,8 @@ __device__ __forceinline__ void finish_words(const HeadsView& view, const uint32
   __syncwarp();
 }
 
-/// Heads of the unit to shared memory, key and value where they are the newest, and these to their
-/// page; a head a warp.
+/// Operands of the unit's heads to shared memory, key and value where they are the newest, and
+/// these to their page; a head a warp.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void finish_heads(const HeadsView& view, const StepAttention& phase,
                                              const uint32_t* words, const SplitPlace& place,
@@ -192,9 +200,12 @@ __device__ __forceinline__ void finish_heads(const HeadsView& view, const StepAt
   const int warp = thread_index() / kLanes;
   const int lane = thread_index() % kLanes;
   const DecodeWork& work = place.work;
-  if (warp < work.heads) {
-    const uint32_t* q = words + phase.q_words + (work.first_head + warp) * kHeadDim;
-    finish_words<kHeadDim>(view, q, view.q_norm, shared.heads[0] + warp * kHeadDim);
+  if (warp < kBlockHeads) {
+    if (warp < work.heads) {
+      const uint32_t* q = words + phase.q_words + (work.first_head + warp) * kHeadDim;
+      finish_words<kHeadDim>(view, q, view.q_norm, shared.heads[0] + warp * kHeadDim);
+    }
+    share_query<T, kHeadDim>(shared.view, warp, warp < work.heads, shared);
   } else if (place.is_newest && warp == kBlockHeads) {
     const uint32_t* k = words + phase.k_words + work.kv_head * kHeadDim;
     finish_words<kHeadDim>(view, k, view.k_norm, shared.new_key);
@@ -305,9 +316,10 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
   wait_for_copies<0>();
   StepThreads::sync();
   const int32_t newest = row.end - 1 - place.start;
-  if (place.is_newest && newest < kSplitTile) add_newest(tile, newest, shared);
-  share_queries<T, kHeadDim>(view, place.work.heads, shared);
-  StepThreads::sync();
+  if (place.is_newest && newest < kSplitTile) {
+    add_newest(tile, newest, shared);
+    StepThreads::sync();
+  }
   DecodeWarp<T, kHeadDim> warp(SharedQueries{shared.queries[0] + thread_index() % kLanes});
   const int column = kGranule * (thread_index() / 32);
 #pragma unroll 1
@@ -341,7 +353,8 @@ __device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const D
   auto* const parts = reinterpret_cast<float2*>(at);
   const int all = work.heads * kPairs;
   const int first = work.split * all / splits, count = (work.split + 1) * all / splits - first;
-  for (int i = thread_index(); i < work.heads * splits; i += kBlockThreads) {
+  // By the last threads, whom the loop below leaves without work.
+  for (int i = kBlockThreads - 1 - thread_index(); i < work.heads * splits; i += kBlockThreads) {
     const int h = i / splits, split = i % splits;
     const std::byte* from = run.sums(work.first_head + h, split, kHeadDim);
     shared.totals[h][split] = await_pair(from + 16 * kPairs, run.number);
@@ -371,17 +384,19 @@ template <typename T, int kHeadDim>
 __device__ __forceinline__ void attend_units(const StepAttentionRun& run, std::byte* tile,
                                              StepAttentionShared& shared) {
   const AttentionView& view = shared.view;
-  const RowRange row(view, 0);
+  const RowRange& row = shared.row;
   const int units = view.kv_heads * run.head_blocks * row.splits;
   const int first = static_cast<int>(blockIdx.x), step = static_cast<int>(gridDim.x);
   for (int unit = first; unit < units; unit += step) {
-    const SplitPlace place(view, run.head_blocks, row, unit);
+    const SplitPlace place =
+        unit == first ? shared.first : SplitPlace(view, run.head_blocks, row, unit);
     attend_split<T, kHeadDim>(run, row, place, unit == first, tile, shared);
     StepThreads::sync();
   }
   if (row.splits == 1) return;
   for (int unit = first; unit < units; unit += step) {
-    const SplitPlace place(view, run.head_blocks, row, unit);
+    const SplitPlace place =
+        unit == first ? shared.first : SplitPlace(view, run.head_blocks, row, unit);
     merge_slice<kHeadDim>(run, place.work, row.splits, tile, shared);
     StepThreads::sync();
   }

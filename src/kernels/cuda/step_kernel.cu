@@ -2,10 +2,11 @@
 /// and waits in each for the elements it needs, wherever they come from.
 ///
 /// Bound. Weights: bytes over an H200's 4.2 TB/s. While a phase's elements come through L2 and are
-/// prepared, rings fill: 110 to 160 KB on each of 132 multiprocessors, 4 to 5 us. As measured
-/// (bench/RESULTS.md), what lies between the products of two phases takes longer than that, some
-/// 8 us: an element's way through a busy L2 is 0.7 to 1 us of it, the rest are chains of
-/// instructions with four warps on each scheduler.
+/// prepared, rings fill, 110 to 160 KB on each of 132 multiprocessors, and 20 MB of L2 for them: 8
+/// to 9 us. As measured (bench/RESULTS.md), 4 us lie between the products of two phases, 9 where
+/// attention does: an element's way through a busy L2 is 0.4 to 1.4 us of it, the rest are chains
+/// of instructions that are fetched anew each time. So they count one by one, and lanes that part
+/// in such a chain execute the rest of it apart.
 
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
@@ -19,21 +20,22 @@
 namespace neuros::kernels::cuda {
 namespace {
 
-/// 16 warps that multiply, and a warpgroup that feeds them.
+/// 16 warps that multiply, and a warpgroup that sees to their weights.
 constexpr int kStepThreads = kBlockThreads + 128;
-static_assert(kRingsOfFeeder * 4 == kStepWarps);
-/// The registers of 640 threads x 96, dealt again: 512 x 104 + 128 x 64. There are no others: more
-/// than a block started with it never gets.
-constexpr int kMultiplyRegisters = 104;
-constexpr int kFeedRegisters = 64;
+static_assert((kFeedingWarps + 1) * kLanes == 128);
+/// The registers of 640 threads x 96, dealt again. There are no others: more than a block started
+/// with it never gets.
+constexpr int kMultiplyRegisters = 112;
+constexpr int kFeedRegisters = 32;
+static_assert(kStepWarps * kMultiplyRegisters + 4 * kFeedRegisters <= 20 * 96);
 
 /// What the threads that multiply have in common, at the start of shared memory.
 struct StepBlock {
   StepPhase phases[3];  ///< number i at i % 3: the current one and its neighbours
   StepAttentionShared attention;
   StepRings rings;
-  uint32_t* words;          ///< of this launch
-  uint64_t launch_number;   ///< phases number theirs from here on
+  uint32_t* words;         ///< of this launch
+  uint64_t launch_number;  ///< phases number theirs from here on
   // Offsets in shared memory: pointers that are read would lose that they are of shared memory.
   int sums;                 ///< of a batch of units
   int area;                 ///< prepared activations
@@ -44,11 +46,12 @@ struct StepBlock {
 
 /// Shared memory, offsets in bytes: rings after the block's data.
 struct StepShared {
-  int barriers, sums, area, end;
+  int barriers, queues, sums, area, end;
 
   __host__ __device__ constexpr StepShared(int slot_bytes, int slots, int area_bytes) {
     barriers = kRingsOffset + kStepWarps * slots * slot_bytes;
-    sums = barriers + kStepWarps * kStepSlotsMax * 16;
+    queues = barriers + kStepWarps * kStepSlotsMax * 16;
+    sums = queues + kQueueBytes;
     area =
         static_cast<int>(round_up(sums + 2 * kBatchFloats * static_cast<int>(sizeof(float)), 128));
     end = area + area_bytes;
@@ -117,8 +120,7 @@ __device__ __forceinline__ void attend(int index) {
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void start_tile() {
   StepBlock& block = step_block();
-  start_first_tile<T, kHeadDim>(block.attention, block.head_blocks,
-                                shared_bytes() + block.tile);
+  start_first_tile<T, kHeadDim>(block.attention, block.head_blocks, shared_bytes() + block.tile);
 }
 
 constexpr int kFetchingWarp = kStepWarps - 1;
@@ -140,7 +142,7 @@ __device__ __forceinline__ bool is_attention(const StepLaunch& launch, int index
 /// Sets the views of phase `index` if it is attention; by one thread.
 __device__ __forceinline__ void enter_if_attention(const StepLaunch& launch, int index) {
   if (!is_attention(launch, index)) return;
-  enter_attention(launch.phases[index].attention, step_block().attention);
+  enter_attention(launch.phases[index].attention, launch.heads.head_blocks, step_block().attention);
 }
 
 /// What the phases after product `index` need before they begin. There is no attention between this
@@ -149,10 +151,9 @@ __device__ __forceinline__ void start_next(const StepLaunch& launch, int index) 
   if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, index + 1);
   if (thread_index() == 0) enter_if_attention(launch, index + 2);
   if (!is_attention(launch, index + 1)) return;
-  with_heads(launch.heads,
-             [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
-               start_tile<T, kHeadDim>();
-             });
+  with_heads(launch.heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
+    start_tile<T, kHeadDim>();
+  });
 }
 
 /// Returns where the warp's ring has come to.
@@ -214,12 +215,14 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   const uint32_t start = hopper::shared_address(shared_bytes());
   const StepRings rings{start + kRingsOffset, start + static_cast<uint32_t>(place.barriers),
                         launch.slot_bytes, launch.slots};
-  init_rings(rings);
+  auto& queues = *reinterpret_cast<RunQueues*>(shared_bytes() + place.queues);
+  init_rings(rings, queues);
   __syncthreads();
   if (thread_index() >= kBlockThreads) {
     hopper::give_registers_back<kFeedRegisters>();
-    feed_rings(launch, rings, static_cast<int>(thread_index() - kBlockThreads) / kLanes);
-    return;
+    const int feeder = (thread_index() - kBlockThreads) / kLanes;
+    if (feeder == kFeedingWarps) return give_runs(launch, queues);
+    return feed_rings(queues, rings, feeder);
   }
   hopper::take_registers<kMultiplyRegisters>();
   wait_for_previous();

@@ -21,19 +21,20 @@ class StepPreparation {
         source_(source),
         thread_(thread_index()),
         normed_(source.norm_weight != nullptr) {
-    if (!normed_) return;
-    weight_.template load<true>(source.norm_weight, 0, source.cols, thread_);
     source.prefetch_norm(kColumns);
   }
 
-  /// All threads, which are done with what lay at `out`; ends with a barrier. `asked`: the row's
-  /// first columns; `columns`: padded.
+  /// All threads, which are done with what lay at `out`; ends with a barrier. `weight` of the norm
+  /// and `asked` are the row's first columns'; `columns`: padded.
   template <int kAsked>
-  __device__ __forceinline__ void run(const AskedPart<kAsked>& asked,
+  __device__ __forceinline__ void run(const RowPart<kAsked>& weight, const AskedPart<kAsked>& asked,
                                       const PreparedActivations& out, int columns) const {
     const Part x = await_part<kFours>(row_, 0, thread_, asked);
+    Part first_weight;
+#pragma unroll
+    for (int i = 0; i < kFours; ++i) first_weight.four[i] = weight.four[i];
     const RowFactors factors{.norm = normed_ ? norm_of(x) : 1.0f};
-    store(out, 0, columns, x, weight_, factors);
+    store(out, 0, columns, x, first_weight, factors);
 #pragma unroll 1
     for (int first = kColumns; first < columns; first += kColumns) {
       Part weight{};
@@ -52,10 +53,11 @@ class StepPreparation {
   /// The order of the additions is row_factors()'s.
   __device__ __forceinline__ float norm_of(const Part& x) const {
     float squares = 0.0f, none = 0.0f;
-    measure<kKind>(x, weight_, true, squares, none);
+    measure<kKind>(x, x, true, squares, none);
 #pragma unroll 1
     for (int first = kColumns; first < source_.cols; first += kColumns) {
-      measure<kKind>(part_at(first), weight_, true, squares, none);
+      const Part next = part_at(first);
+      measure<kKind>(next, next, true, squares, none);
     }
     return norm_factor(sum_of_block(squares), source_);
   }
@@ -87,7 +89,6 @@ class StepPreparation {
   const SourceRows& source_;
   int thread_;
   bool normed_;
-  Part weight_{};
 };
 
 }  // namespace neuros::kernels::cuda

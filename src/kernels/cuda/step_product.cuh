@@ -34,27 +34,58 @@ __device__ __forceinline__ float* item_sums(const ItemRange& range, const PhaseU
   return sums + place * kItemFloats;
 }
 
+/// Adds a chunk of this warp's ring.
+template <typename Chunk>
+__device__ __forceinline__ void multiply_chunk(RingReader& ring, const Chunk& multiplier,
+                                               const typename Chunk::Activations& x,
+                                               float (&acc)[1][4]) {
+  const std::byte* const weights[1]{ring.take()};
+  const typename Chunk::Activations of_chunk[1]{x};
+  multiplier.multiply(weights, of_chunk, acc);
+  ring.release();
+}
+
+/// Items of one chunk each, all of the same columns.
+template <typename Chunk>
+__device__ __forceinline__ void multiply_chunk_items(RingReader& ring, int first, int end,
+                                                     int group, const SingleActivations& x,
+                                                     float* sums) {
+  const Chunk multiplier;
+  const typename Chunk::Activations of_chunk = multiplier.activations(Chunk::place(x), group);
+  float* of_item = sums + first * kItemFloats + Chunk::row_of_lane();
+#pragma unroll 1
+  for (int i = first; i < end; i += kStepWarps) {
+    float acc[1][4] = {};
+    multiply_chunk(ring, multiplier, of_chunk, acc);
+    Chunk::leave(acc[0], of_item);
+    of_item += kStepWarps * kItemFloats;
+  }
+}
+
 template <typename Chunk>
 __device__ __forceinline__ void multiply_items(RingReader& ring, const ItemRange& range,
                                                const PhaseUnits& phase, const SingleActivations& x,
                                                float* sums) {
   const int warp = thread_index() / kLanes;
+  const int first = range.first + ((warp - range.first) & (kStepWarps - 1));
+  const int groups = 1 << phase.log_groups;
+  if (range.chunks == groups) {
+    return multiply_chunk_items<Chunk>(ring, first, range.end, warp & (groups - 1), x,
+                                       sums - (range.first_unit * groups) * kItemFloats);
+  }
   const Chunk multiplier;
+  const typename Chunk::Place place = Chunk::place(x);
   const bool is_rotated = rotates(range.chunks, phase.log_groups);
 #pragma unroll 1
-  for (int i = range.first + ((warp - range.first) & (kStepWarps - 1)); i < range.end;
-       i += kStepWarps) {
+  for (int i = first; i < range.end; i += kStepWarps) {
     const StepItem item = item_at(phase, i, is_rotated);
     const ChunkRange chunks(range.chunks, item.group, phase.log_groups);
     float acc[1][4] = {};
 #pragma unroll 1
     for (int chunk = chunks.first; chunk < chunks.end; ++chunk) {
-      const typename Chunk::Activations of_chunk[1]{multiplier.activations(x, chunk)};
-      const std::byte* const weights[1]{ring.take()};
-      multiplier.multiply(weights, of_chunk, acc);
-      ring.release();
+      multiply_chunk(ring, multiplier, multiplier.activations(place, chunk), acc);
     }
-    Chunk::leave(acc[0], item_sums(range, phase, item, sums));
+    Chunk::leave(acc[0], item_sums(range, phase, item, sums) + Chunk::row_of_lane());
   }
 }
 
@@ -90,51 +121,56 @@ __device__ __forceinline__ void multiply_items(RingReader& ring, base::DType dty
 }
 
 /// One result row of a batch: four neighbouring threads, of which each adds a quarter of its
-/// groups.
+/// groups. It is kept during the products of the batch: no more than three registers of its own.
 class RowResult {
  public:
   /// What the row needs beside its sums is asked for before they are there. `words`: the launch's.
   __device__ __forceinline__ RowResult(const StepProduct& product, uint32_t* words,
                                        const PhaseUnits& phase, int first_unit, int units)
       : product_(&product), words_(words) {
-    const int in_batch = thread_index() / 4;
-    const int passes = product.gated ? 2 : 1;
-    unit_ = in_batch / kPanelRows * passes;
-    in_panel_ = in_batch % kPanelRows;
-    if (unit_ >= units) return;
-    const PhaseUnits::Place place = phase.place(product, first_unit + unit_);
+    if (unit() >= units) return;
+    const PhaseUnits::Place place = phase.place(product, first_unit + unit());
     task_ = product.gated ? 1 : place.task;
-    row_ = place.panel * kPanelRows + in_panel_;
-    exists_ = row_ < product.tasks[task_].rows;
-    if (!exists_ || thread_index() % 4 != 0) return;
-    if (product.tasks[task_].bias != nullptr) bias_ = product.tasks[task_].bias[row_];
+    const int row = place.panel * kPanelRows + in_panel();
+    if (row >= product.tasks[task_].rows) return;
+    row_ = row;
+    if (!is_first()) return;
+    if (product.tasks[task_].bias != nullptr) bias_ = product.tasks[task_].bias[row];
     if (product.residual_words >= 0) {
-      residual_ = ask_word(words + product.residual_words + row_);
+      residual_ = ask_word(words + product.residual_words + row);
     } else if (product.residual != nullptr) {
-      residual_ = to_word(__ldcg(product.residual + row_));
+      residual_ = to_word(__ldcg(product.residual + row));
     }
   }
 
   /// All threads of the warp call it.
   __device__ __forceinline__ void finish(const float* sums, int groups) const {
     if (product_->gated) {
-      const float gate = sum(sums, unit_, groups);
-      const float up = sum(sums, unit_ + 1, groups);
+      const float gate = sum(sums, unit(), groups);
+      const float up = sum(sums, unit() + 1, groups);
       write(__fmul_rn(silu(gate), up));
       return;
     }
-    float y = sum(sums, unit_, groups);
+    float y = sum(sums, unit(), groups);
     if (product_->tasks[task_].bias != nullptr) y = __fadd_rn(y, bias_);
     if (product_->residual != nullptr) y = __fadd_rn(y, residual());
     write(y);
   }
 
  private:
+  __device__ __forceinline__ int in_panel() const { return thread_index() / 4 % kPanelRows; }
+  __device__ __forceinline__ int unit() const {
+    return thread_index() / 4 / kPanelRows * (product_->gated ? 2 : 1);
+  }
+  __device__ __forceinline__ bool exists() const { return row_ >= 0; }
+  __device__ __forceinline__ bool is_first() const { return thread_index() % 4 == 0; }
+  __device__ __forceinline__ bool writes() const { return exists() && is_first(); }
+
   /// In the order of sum_of_groups().
   __device__ __forceinline__ float sum(const float* sums, int unit, int groups) const {
     float sum = 0.0f;
-    if (exists_) {
-      const float* of_row = sums + unit * groups * kItemFloats + in_panel_;
+    if (exists()) {
+      const float* of_row = sums + unit * groups * kItemFloats + in_panel();
       const int quarter = thread_index() % 4;
       sum = groups == 16 ? sum_of_quarter(of_row, kItemFloats, 16, quarter)
                          : sum_of_quarter(of_row, kItemFloats, groups, quarter);
@@ -143,7 +179,6 @@ class RowResult {
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
     return sum;
   }
-  __device__ __forceinline__ bool writes() const { return exists_ && thread_index() % 4 == 0; }
   __device__ __forceinline__ void write(float y) const {
     if (!writes()) return;
     const StepTask& task = product_->tasks[task_];
@@ -157,9 +192,8 @@ class RowResult {
 
   const StepProduct* product_;
   uint32_t* words_;
-  int unit_, in_panel_;
-  int task_ = 0, row_ = 0;
-  bool exists_ = false;
+  int task_ : 4 = 0;
+  int row_ : 28 = -1;
   float bias_ = 0.0f;
   uint32_t residual_ = 0;
 };
@@ -231,6 +265,10 @@ __device__ __forceinline__ void run_product(const StepProduct& product, uint32_t
     return StepThreads::sync();
   }
   const StepRow row{product.x, product.x_words < 0 ? nullptr : words + product.x_words};
+  WidePart weight{};  // before the row: its registers would wait for those of the row's elements
+  if (product.norm_weight != nullptr) {
+    weight.load<true>(product.norm_weight, 0, product.cols, thread_index());
+  }
   const auto asked = ask_part<kPartFours>(row, 0, product.cols, thread_index());
   const RowResult result(product, words, phase, 0, min(batch_units(product), phase.units));
   const SourceRows source{.x = product.x,
@@ -245,9 +283,9 @@ __device__ __forceinline__ void run_product(const StepProduct& product, uint32_t
                                 1};
   constexpr int kFew = 2;
   if (columns <= kFew * 4 * kBlockThreads) {
-    StepPreparation<StepThreads, kFew>(row, source).run(asked, out, columns);
+    StepPreparation<StepThreads, kFew>(row, source).run(weight, asked, out, columns);
   } else {
-    StepPreparation<StepThreads, kPartFours>(row, source).run(asked, out, columns);
+    StepPreparation<StepThreads, kPartFours>(row, source).run(weight, asked, out, columns);
   }
   start_next();
   multiply_units(product, phase, words, result, ring,

@@ -3,8 +3,9 @@
 /// How the weights of a step get to the warps that multiply: each has a ring of slots in shared
 /// memory, a chunk a slot, and one lane of the feeding warps that keeps it full. Feeding warps wait
 /// for nothing but free slots: weights depend on nothing, so that while the other warps wait at the
-/// end of a phase, the first chunks of the next ones are on their way. Only few instructions of the
-/// warps that multiply are about the rings, as all that runs between two phases is fetched anew.
+/// end of a phase, the first chunks of the next ones are on their way. Where they lie another warp
+/// works out ahead, for all rings at once. Only few instructions of the warps that multiply are
+/// about the rings, as all that runs between two phases is fetched anew.
 ///
 /// Work of a phase. A unit is a panel of 16 rows; blocks take panels in turn, and of gated phases
 /// the gate's panel and then up's. Units come apart in items, one for each group of columns
@@ -21,8 +22,11 @@ namespace neuros::kernels::cuda {
 
 inline constexpr int kStepWarps = kBlockWarps;  ///< that multiply
 inline constexpr int kStepSlotsMax = 16;
-/// Rings that one feeding warp fills, each by a lane: copies are issued lane by lane.
-inline constexpr int kRingsOfFeeder = 4;
+/// Warps whose lanes feed a ring each.
+inline constexpr int kFeedingWarps = 3;
+/// Runs that a ring's queue has room for, and bytes of the queues of a block.
+inline constexpr int kQueueDepth = 4;
+inline constexpr int kQueueBytes = kStepWarps * (kQueueDepth * 32 + 12);
 
 /// The threads that multiply, without the feeding warps.
 struct StepThreads {
@@ -44,7 +48,7 @@ __device__ __forceinline__ std::byte* shared_bytes() {
   return reinterpret_cast<std::byte*>(dynamic_shared);
 }
 
-/// Where rings lie in shared memory, as 32-bit addresses.
+/// Where rings lie in shared memory: 32-bit addresses.
 struct StepRings {
   uint32_t slots;     ///< [warp][slot]
   uint32_t barriers;  ///< [warp][slot]{full, empty}
@@ -120,103 +124,204 @@ struct ChunkRange {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/// All chunks that one warp will multiply, in its order, from the first phase to the last. Within a
-/// task whose groups are of equal length the next item is one addition away.
-class ChunkSource {
+/// Items of a warp that have their length and their distances in common: from the last chunk of one
+/// to the first one of the item after the next it is `stride` bytes.
+struct ItemRun {
+  const std::byte* at = nullptr;     ///< the first item; null: there are no more
+  const std::byte* other = nullptr;  ///< the second one
+  int stride = 0;
+  int chunk_bytes = 0;
+  int chunks = 0;  ///< of an item
+  int items = 0;
+
+  /// To the next chunk, from one with which `left` of its item are left. Returns how many are left
+  /// with that; 0: there is none.
+  __device__ __forceinline__ int advance(int left) {
+    if (left > 1) {
+      at += chunk_bytes;
+      return left - 1;
+    }
+    if (--items == 0) return 0;
+    const std::byte* const behind = at + stride;
+    at = other;
+    other = behind;
+    return chunks;
+  }
+};
+
+/// All items that one warp will multiply, in its order, from the first phase to the last.
+class RunSource {
  public:
-  __device__ __forceinline__ ChunkSource(const StepLaunch& launch, int warp)
+  __device__ __forceinline__ RunSource(const StepLaunch& launch, int warp)
       : launch_(launch), warp_(warp) {
     next_phase();
-    find_item();
   }
 
-  __device__ __forceinline__ bool done() const { return phase_ >= launch_.phase_count; }
-  __device__ __forceinline__ const std::byte* at() const { return at_; }
-  __device__ __forceinline__ int bytes() const { return chunk_bytes_; }
-  __device__ __forceinline__ void advance() {
-    at_ += chunk_bytes_;
-    left_ -= chunk_bytes_;
-    if (left_ > 0) return;
-    index_ += kStepWarps;
-    if (run_left_ > 0) {
-      --run_left_;
-      at_ = other_item_;
-      left_ = item_bytes_;
-      other_item_ = item_ + stride_;
-      item_ = at_;
-    } else {
-      find_item();
-    }
-  }
-
- private:
-  /// From index_ on, the first item that has chunks.
-  __device__ __forceinline__ void find_item() {
-    while (!done()) {
-      for (; index_ < items_; index_ += kStepWarps) {
-        enter(launch_.phases[phase_].product);
-        if (left_ > 0) return;
+  /// The next run of items that have chunks; one without items at the end.
+  __device__ __forceinline__ ItemRun next() {
+    while (phase_ < launch_.phase_count) {
+      while (index_ < items_) {
+        const ItemRun run = run_at(launch_.phases[phase_].product);
+        index_ += kStepWarps * run.items;
+        if (run.chunks > 0) return run;
       }
       ++phase_;
       next_phase();
     }
+    return {};
   }
 
+ private:
   __device__ __forceinline__ void next_phase() {
-    while (!done() && launch_.phases[phase_].kind() != StepKind::kProduct) ++phase_;
-    if (done()) return;
+    while (phase_ < launch_.phase_count && launch_.phases[phase_].kind() != StepKind::kProduct) {
+      ++phase_;
+    }
+    if (phase_ >= launch_.phase_count) return;
     units_ = PhaseUnits(launch_.phases[phase_].product);
     items_ = units_.units << units_.log_groups;
     index_ = warp_;
   }
 
-  __device__ __forceinline__ void enter(const StepProduct& product) {
+  __device__ __forceinline__ ItemRun run_at(const StepProduct& product) const {
     const int unit = index_ >> units_.log_groups;
     const PhaseUnits::Place place = units_.place(product, unit);
     const StepTask& task = product.tasks[place.task];
     const bool is_rotated = rotates(task.chunks, units_.log_groups);
     const ChunkRange range(task.chunks, item_at(units_, index_, is_rotated).group,
                            units_.log_groups);
-    chunk_bytes_ = 16 * task.chunk_units;
-    const int first = range.first * chunk_bytes_;
-    const int panel_bytes = task.chunks * chunk_bytes_;
-    left_ = item_bytes_ = (range.end - range.first) * chunk_bytes_;
+    ItemRun run;
+    run.chunk_bytes = 16 * task.chunk_units;
+    run.chunks = range.end - range.first;
+    const int first = range.first * run.chunk_bytes;
+    const int panel_bytes = task.chunks * run.chunk_bytes;
     const auto address = [&](const StepTask& of, int panel) {
       return of.weight + static_cast<int64_t>(panel) * panel_bytes + first;
     };
-    item_ = at_ = address(task, place.panel);
-    start_run(product, panel_bytes, unit, is_rotated);
-    if (run_left_ == 0) return;
-    const PhaseUnits::Place next = units_.place(product, unit + units_of_step());
-    other_item_ = address(product.tasks[next.task], next.panel);
+    run.at = address(task, place.panel);
+    run.items = 1;
+    if (is_rotated || (product.gated && product.is_mixed)) return run;
+    run.items += (units_.task_end(unit) - 1 - unit) >> (4 - units_.log_groups);
+    if (run.items == 1) return run;
+    const int units = kStepWarps >> units_.log_groups;  // from an item to the next
+    const PhaseUnits::Place second = units_.place(product, unit + units);
+    run.other = address(product.tasks[second.task], second.panel);
+    const int panels = product.gated ? units : 2 * units;
+    run.stride =
+        panels * static_cast<int>(gridDim.x) * panel_bytes - (run.chunks - 1) * run.chunk_bytes;
+    return run;
   }
-
-  /// Items after this one that have its length and lie at equal distances.
-  __device__ __forceinline__ void start_run(const StepProduct& product, int panel_bytes, int unit,
-                                            bool is_rotated) {
-    run_left_ = 0;
-    if (is_rotated || (product.gated && product.is_mixed)) return;
-    run_left_ = (units_.task_end(unit) - 1 - unit) >> (4 - units_.log_groups);
-    // From an item to the one after the next.
-    const int units = 2 * units_of_step() / (product.gated ? 2 : 1);
-    stride_ = static_cast<int64_t>(units) * static_cast<int>(gridDim.x) * panel_bytes;
-  }
-  __device__ __forceinline__ int units_of_step() const { return 16 >> units_.log_groups; }
 
   const StepLaunch& launch_;
   const int warp_;
   int phase_ = 0;
   int index_ = 0, items_ = 0;
   PhaseUnits units_;
-  int left_ = 0;  ///< bytes of the item
-  int chunk_bytes_ = 0;
-  const std::byte* at_ = nullptr;
-  // The run.
-  int run_left_ = 0, item_bytes_ = 0;
-  int64_t stride_ = 0;
-  const std::byte* item_ = nullptr;        ///< the current one
-  const std::byte* other_item_ = nullptr;  ///< the next one
 };
+
+/// The runs to come of a block's rings, and how many each has been given and has taken.
+struct RunQueues {
+  ItemRun runs[kStepWarps][kQueueDepth];
+  uint32_t given[kStepWarps], taken[kStepWarps];
+  uint32_t copied[kStepWarps];  ///< chunks whose copies have been started
+
+  /// By the first threads of the block; a barrier follows.
+  __device__ __forceinline__ void init() {
+    const int thread = thread_index();
+    if (thread < kStepWarps) given[thread] = taken[thread] = copied[thread] = 0;
+  }
+  __device__ __forceinline__ bool has_room(int warp, uint32_t next) const {
+    return next - load(taken[warp]) < kQueueDepth;
+  }
+  /// Run number `number` of a ring, from 0 on.
+  __device__ __forceinline__ void give(int warp, uint32_t number, const ItemRun& run) {
+    runs[warp][number % kQueueDepth] = run;
+    store(given[warp], number + 1);
+  }
+  __device__ __forceinline__ uint32_t copies(int warp) const { return load(copied[warp]); }
+  __device__ __forceinline__ void say_copied(int warp, uint32_t count) {
+    store(copied[warp], count);
+  }
+  __device__ __forceinline__ bool has_run(int warp, uint32_t number) const {
+    return load(given[warp]) != number;
+  }
+  __device__ __forceinline__ ItemRun take(int warp, uint32_t number) {
+    const ItemRun run = runs[warp][number % kQueueDepth];
+    store(taken[warp], number + 1);
+    return run;
+  }
+
+ private:
+  static __device__ __forceinline__ uint32_t load(const uint32_t& count) {
+    uint32_t value;
+    asm volatile("ld.acquire.cta.shared::cta.u32 %0, [%1];"
+                 : "=r"(value)
+                 : "r"(hopper::shared_address(&count))
+                 : "memory");
+    return value;
+  }
+  static __device__ __forceinline__ void store(uint32_t& count, uint32_t value) {
+    asm volatile("st.release.cta.shared::cta.u32 [%0], %1;" ::"r"(hopper::shared_address(&count)),
+                 "r"(value)
+                 : "memory");
+  }
+};
+static_assert(sizeof(RunQueues) == kQueueBytes);
+
+/// Bytes of a ring's chunks that are brought to L2 ahead of their copies: 20 MB of all rings.
+inline constexpr int kAheadBytes = 9728;
+
+/// Gives the runs of a ring, and asks for their chunks to be brought to L2 before they are copied:
+/// while rings are full memory would be idle.
+class RunGiver {
+ public:
+  __device__ __forceinline__ RunGiver(const StepLaunch& launch, RunQueues& queues, int ring)
+      : queues_(queues), ring_(ring), source_(launch, ring) {}
+
+  __device__ __forceinline__ bool is_done() const { return is_done_; }
+  /// False: there was nothing to do yet.
+  __device__ __forceinline__ bool go_on() {
+    if (left_ == 0) return give();
+    const auto ahead = static_cast<int>(asked_ - queues_.copies(ring_));
+    if (ahead > 0 && ahead * run_.chunk_bytes >= kAheadBytes) return false;
+    if (ahead >= 0) {  // else it has been copied already
+      hopper::prefetch_to_l2(run_.at, static_cast<uint32_t>(run_.chunk_bytes));
+    }
+    ++asked_;
+    left_ = run_.advance(left_);
+    return true;
+  }
+
+ private:
+  __device__ __forceinline__ bool give() {
+    if (is_done_ || !queues_.has_room(ring_, number_)) return false;
+    run_ = source_.next();
+    queues_.give(ring_, number_++, run_);
+    is_done_ = run_.at == nullptr;
+    left_ = run_.chunks;
+    return true;
+  }
+
+  RunQueues& queues_;
+  const int ring_;
+  RunSource source_;
+  ItemRun run_;         ///< from the next chunk to ask for on
+  int left_ = 0;        ///< of its item
+  uint32_t asked_ = 0;  ///< chunks
+  uint32_t number_ = 0;
+  bool is_done_ = false;
+};
+
+/// By a warp of its own, a lane for each ring.
+__device__ __forceinline__ void give_runs(const StepLaunch& launch, RunQueues& queues) {
+  constexpr uint32_t kGiving = (1u << kStepWarps) - 1;
+  const int lane = thread_index() % kLanes;
+  if (lane >= kStepWarps) return;
+  RunGiver giver(launch, queues, lane);
+  while (__any_sync(kGiving, !giver.is_done())) {
+    const bool went_on = giver.go_on();
+    if (!__any_sync(kGiving, went_on)) __nanosleep(100);
+  }
+}
 
 /// A place in a ring: offset of its slot, its barrier `full`, and how often it was passed.
 struct SlotPlace {
@@ -255,42 +360,59 @@ __device__ __forceinline__ bool is_over(uint32_t barrier, uint32_t parity) {
 /// A ring as the lane that feeds it sees it.
 class RingFeed {
  public:
-  __device__ __forceinline__ RingFeed(const StepLaunch& launch, const StepRings& rings, int warp)
-      : slot_bytes_(static_cast<uint32_t>(rings.slot_bytes)),
+  __device__ __forceinline__ RingFeed(RunQueues& queues, const StepRings& rings, int warp)
+      : queues_(queues),
+        warp_(warp),
+        slot_bytes_(static_cast<uint32_t>(rings.slot_bytes)),
         ring_bytes_(static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
         slots_(rings.slot(warp)),
         first_full_(rings.full(warp)),
-        next_(first_full_),
-        source_(launch, warp) {}
+        next_(first_full_) {}
 
-  __device__ __forceinline__ bool done() const { return source_.done(); }
+  /// There will be no more chunks.
+  __device__ __forceinline__ bool is_done() const { return is_done_; }
+  /// There is a chunk to copy.
+  __device__ __forceinline__ bool has_chunk() {
+    if (left_ > 0) return true;
+    if (!queues_.has_run(warp_, number_)) return false;
+    run_ = queues_.take(warp_, number_++);
+    is_done_ = run_.at == nullptr;
+    left_ = run_.chunks;
+    return !is_done_;
+  }
   __device__ __forceinline__ bool has_free_slot() const {
     return is_over(next_.full + 8, next_.phase ^ 1);
   }
   __device__ __forceinline__ void start_copy() {
-    const auto bytes = static_cast<uint32_t>(source_.bytes());
+    const auto bytes = static_cast<uint32_t>(run_.chunk_bytes);
     hopper::arrive_and_expect(next_.full, bytes);
-    hopper::bulk_copy(slots_ + next_.offset, source_.at(), bytes, next_.full);
+    hopper::bulk_copy(slots_ + next_.offset, run_.at, bytes, next_.full,
+                      hopper::evict_first_policy());
     next_.advance(slot_bytes_, ring_bytes_, first_full_);
-    source_.advance();
+    queues_.say_copied(warp_, ++copies_);
+    left_ = run_.advance(left_);
   }
 
  private:
+  RunQueues& queues_;
+  const int warp_;
   uint32_t slot_bytes_, ring_bytes_;
   uint32_t slots_, first_full_;
   SlotPlace next_;
-  ChunkSource source_;
+  ItemRun run_;   ///< from the next chunk to copy on
+  int left_ = 0;  ///< of its item; 0: the run is over
+  uint32_t number_ = 0, copies_ = 0;
+  bool is_done_ = false;
 };
 
 /// A feeding warp; `feeder` is its number among them. Its lanes feed a ring each and wait for
 /// nothing: a ring whose warp is slow does not hold the others up.
-__device__ __forceinline__ void feed_rings(const StepLaunch& launch, const StepRings& rings,
-                                           int feeder) {
-  const int lane = thread_index() % kLanes;
-  if (lane >= kRingsOfFeeder) return;
-  RingFeed feed(launch, rings, feeder * kRingsOfFeeder + lane);
-  while (!feed.done()) {
-    if (feed.has_free_slot()) feed.start_copy();
+__device__ __forceinline__ void feed_rings(RunQueues& queues, const StepRings& rings, int feeder) {
+  const int ring = feeder + kFeedingWarps * (thread_index() % kLanes);
+  if (ring >= kStepWarps) return;
+  RingFeed feed(queues, rings, ring);
+  while (!feed.is_done()) {
+    if (feed.has_chunk() && feed.has_free_slot()) feed.start_copy();
   }
 }
 
@@ -325,7 +447,8 @@ class RingReader {
 };
 
 /// By the first threads of the block; a barrier follows.
-__device__ __forceinline__ void init_rings(const StepRings& rings) {
+__device__ __forceinline__ void init_rings(const StepRings& rings, RunQueues& queues) {
+  queues.init();
   const auto thread = static_cast<uint32_t>(thread_index());
   if (thread < 2 * kStepWarps * kStepSlotsMax) {
     hopper::init_barrier(rings.barriers + thread * 8, 1);

@@ -52,8 +52,8 @@ __device__ __forceinline__ bool are_there(uint4 words) {
   return min(min(words.x, words.y), min(words.z, words.w)) != 0;  // no branches
 }
 
-/// An element that was asked for before; asks again while it is missing. The lanes of a warp call it
-/// together and leave it together; one that needs nothing gives a word that is not zero.
+/// An element that was asked for before; asks again while it is missing. The lanes of a warp call
+/// it together and leave it together; one that needs nothing gives a word that is not zero.
 __device__ __forceinline__ float await_word(const uint32_t* at, uint32_t word) {
   while (__any_sync(0xffffffffu, word == 0)) {
     if (word == 0) word = ask_word(at);
