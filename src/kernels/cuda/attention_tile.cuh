@@ -77,9 +77,8 @@ struct Tile {
     visit_values<kThreads>(view, from, start, bring);
   }
 
-  /// Calls use(place in the tile, place in memory, whether it is there) for 16 bytes at a time.
-
-  /// Keys: a thread has 8 positions of every kRows-th dimension.
+  /// Calls use(place in the tile, place in memory, whether it is there) for 16 bytes at a time. Of
+  /// keys a thread has 8 positions of every kRows-th dimension.
   template <int kThreads, typename Use>
   __device__ void visit_keys(const AttentionView& view, const HeadPages& from, int32_t start,
                              Use use) const {
@@ -100,7 +99,7 @@ struct Tile {
     }
   }
 
-  /// Values: a warp has a granule, or part of one: one run of bytes.
+  /// The same; of values a warp has a granule, or part of one: one run of bytes.
   template <int kThreads, typename Use>
   __device__ void visit_values(const AttentionView& view, const HeadPages& from, int32_t start,
                                Use use) const {

@@ -50,7 +50,7 @@ class StepPreparation {
                               ask_part<kFours>(row_, first, source_.cols, thread_));
   }
 
-  /// The order of the additions is row_factors()'s.
+  /// The order of the additions is row_factors()'s. This kind's measure() reads no weights.
   __device__ __forceinline__ float norm_of(const Part& x) const {
     float squares = 0.0f, none = 0.0f;
     measure<kKind>(x, x, true, squares, none);
