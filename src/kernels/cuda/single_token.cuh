@@ -206,22 +206,14 @@ class SingleBlockChunk {
     return out;
   }
 
-  /// kChunks chunks side by side: their chains of instructions do not depend on each other. Chunk n
-  /// is added to acc[n], or to acc[0] after the one before it.
-  template <int kChunks, int kSums>
-  __device__ __forceinline__ void multiply(const std::byte* const (&weights)[kChunks],
-                                           const Activations (&x)[kChunks],
-                                           float (&acc)[kSums][4]) const {
-    RowSums sums[kChunks][kParts];
+  /// Adds a chunk.
+  __device__ __forceinline__ void multiply(const std::byte* weights, const Activations& x,
+                                           float (&acc)[4]) const {
+    RowSums sums[kParts];
 #pragma unroll
     for (int part = 0; part < kParts; ++part) add_part(weights, x, part, sums);
 #pragma unroll
-    for (int n = 0; n < kChunks; ++n) {
-#pragma unroll
-      for (int part = 0; part < kParts; ++part) {
-        scale_sums(weights[n], x[n], part, sums[n][part], acc[kSums == 1 ? 0 : n]);
-      }
-    }
+    for (int part = 0; part < kParts; ++part) scale_sums(weights, x, part, sums[part], acc);
   }
 
   /// The lane's rows, added over the lanes that share them: even ones for row g, odd ones for
@@ -245,34 +237,21 @@ class SingleBlockChunk {
     return kFormat.low_bits == 4 ? step % 2 * 4 : 2 * step;
   }
 
-  template <int kChunks>
-  __device__ __forceinline__ void add_part(const std::byte* const (&weights)[kChunks],
-                                           const Activations (&x)[kChunks], int part,
-                                           RowSums (&out)[kChunks][kParts]) const {
+  __device__ __forceinline__ void add_part(const std::byte* weights, const Activations& x, int part,
+                                           RowSums (&out)[kParts]) const {
     const int lane = thread_index() % kLanes;
     const bool is_part = lane / 4 % 2 == part;
-    int sums[kChunks][kPieces<kFormat>][4];
-    StepCodes codes[kChunks];
-    uint2 given[kChunks];
+    const StepCodes codes = Codes::read(weights, part, lane);
+    const uint2 given = make_uint2(is_part ? x.own.x : 0, is_part ? x.own.y : 0);
+    int sums[kPieces<kFormat>][4];
 #pragma unroll
-    for (int n = 0; n < kChunks; ++n) {
-      codes[n] = Codes::read(weights[n], part, lane);
-      given[n] = make_uint2(is_part ? x[n].own.x : 0, is_part ? x[n].own.y : 0);
+    for (int i = 0; i < 4 * kPieces<kFormat>; ++i) sums[i / 4][i % 4] = kSumBaseBits;
 #pragma unroll
-      for (int i = 0; i < 4 * kPieces<kFormat>; ++i) sums[n][i / 4][i % 4] = kSumBaseBits;
-    }
+    for (int s = 0; s < kStepsAtOnce; ++s) add_step(codes, s, given, sums);
 #pragma unroll
-    for (int s = 0; s < kStepsAtOnce; ++s) {
-#pragma unroll
-      for (int n = 0; n < kChunks; ++n) add_step(codes[n], s, given[n], sums[n]);
-    }
-#pragma unroll
-    for (int n = 0; n < kChunks; ++n) {
-#pragma unroll
-      for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
-        out[n][part].at[piece][0] = sums[n][piece][part];
-        out[n][part].at[piece][1] = sums[n][piece][2 + part];
-      }
+    for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
+      out[part].at[piece][0] = sums[piece][part];
+      out[part].at[piece][1] = sums[piece][2 + part];
     }
   }
 

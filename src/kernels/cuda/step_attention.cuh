@@ -353,7 +353,7 @@ __device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const D
   auto* const parts = reinterpret_cast<float2*>(at);
   const int all = work.heads * kPairs;
   const int first = work.split * all / splits, count = (work.split + 1) * all / splits - first;
-  // By the last threads, whom the loop below leaves without work.
+  // By the last threads, who have the least to do in the loop below: nobody waits twice.
   for (int i = kBlockThreads - 1 - thread_index(); i < work.heads * splits; i += kBlockThreads) {
     const int h = i / splits, split = i % splits;
     const std::byte* from = run.sums(work.first_head + h, split, kHeadDim);

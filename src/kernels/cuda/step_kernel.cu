@@ -3,10 +3,10 @@
 ///
 /// Bound. Weights: bytes over an H200's 4.2 TB/s. While a phase's elements come through L2 and are
 /// prepared, rings fill, 110 to 160 KB on each of 132 multiprocessors, and 20 MB of L2 for them: 8
-/// to 9 us. As measured (bench/RESULTS.md), 4 us lie between the products of two phases, 9 where
-/// attention does: an element's way through a busy L2 is 0.4 to 1.4 us of it, the rest are chains
-/// of instructions that are fetched anew each time. So they count one by one, and lanes that part
-/// in such a chain execute the rest of it apart.
+/// to 9 us. As measured (bench/RESULTS.md), 2 to 4 us lie between the products of two phases, 9
+/// where attention does: an element's way through a busy L2 is 0.1 to 1.4 us of it, the rest are
+/// chains of instructions that are fetched anew each time. So they count one by one, and lanes that
+/// part in such a chain execute the rest of it apart.
 
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"

@@ -30,11 +30,8 @@ class StepPreparation {
   __device__ __forceinline__ void run(const RowPart<kAsked>& weight, const AskedPart<kAsked>& asked,
                                       const PreparedActivations& out, int columns) const {
     const Part x = await_part<kFours>(row_, 0, thread_, asked);
-    Part first_weight;
-#pragma unroll
-    for (int i = 0; i < kFours; ++i) first_weight.four[i] = weight.four[i];
     const RowFactors factors{.norm = normed_ ? norm_of(x) : 1.0f};
-    store(out, 0, columns, x, first_weight, factors);
+    store(out, 0, columns, x, weight, factors);
 #pragma unroll 1
     for (int first = kColumns; first < columns; first += kColumns) {
       Part weight{};
@@ -74,8 +71,9 @@ class StepPreparation {
     return sum_of_warps(of_warp);
   }
 
+  template <int kWeights>
   __device__ __forceinline__ void store(const PreparedActivations& out, int first, int columns,
-                                        const Part& x, const Part& weight,
+                                        const Part& x, const RowPart<kWeights>& weight,
                                         RowFactors factors) const {
     Four values[kFours];
 #pragma unroll

@@ -38,10 +38,8 @@ __device__ __forceinline__ float* item_sums(const ItemRange& range, const PhaseU
 template <typename Chunk>
 __device__ __forceinline__ void multiply_chunk(RingReader& ring, const Chunk& multiplier,
                                                const typename Chunk::Activations& x,
-                                               float (&acc)[1][4]) {
-  const std::byte* const weights[1]{ring.take()};
-  const typename Chunk::Activations of_chunk[1]{x};
-  multiplier.multiply(weights, of_chunk, acc);
+                                               float (&acc)[4]) {
+  multiplier.multiply(ring.take(), x, acc);
   ring.release();
 }
 
@@ -55,9 +53,9 @@ __device__ __forceinline__ void multiply_chunk_items(RingReader& ring, int first
   float* of_item = sums + first * kItemFloats + Chunk::row_of_lane();
 #pragma unroll 1
   for (int i = first; i < end; i += kStepWarps) {
-    float acc[1][4] = {};
+    float acc[4] = {};
     multiply_chunk(ring, multiplier, of_chunk, acc);
-    Chunk::leave(acc[0], of_item);
+    Chunk::leave(acc, of_item);
     of_item += kStepWarps * kItemFloats;
   }
 }
@@ -80,12 +78,12 @@ __device__ __forceinline__ void multiply_items(RingReader& ring, const ItemRange
   for (int i = first; i < range.end; i += kStepWarps) {
     const StepItem item = item_at(phase, i, is_rotated);
     const ChunkRange chunks(range.chunks, item.group, phase.log_groups);
-    float acc[1][4] = {};
+    float acc[4] = {};
 #pragma unroll 1
     for (int chunk = chunks.first; chunk < chunks.end; ++chunk) {
       multiply_chunk(ring, multiplier, multiplier.activations(place, chunk), acc);
     }
-    Chunk::leave(acc[0], item_sums(range, phase, item, sums) + Chunk::row_of_lane());
+    Chunk::leave(acc, item_sums(range, phase, item, sums) + Chunk::row_of_lane());
   }
 }
 
