@@ -113,6 +113,13 @@ void upload(Gpu& gpu, std::byte* to, const void* from, size_t bytes) {
   synchronize(gpu);
 }
 
+Buffer zeros(Gpu& gpu, int64_t bytes) {
+  Buffer out = reserve(gpu, bytes);
+  const std::vector<std::byte> values(static_cast<size_t>(bytes));
+  upload(gpu, out.data(), values.data(), values.size());
+  return out;
+}
+
 /// Copies of one packed matrix with small finite scales: random words whose top bits are fixed.
 Buffer random_weights(Gpu& gpu, int64_t bytes, int64_t copies) {
   std::mt19937 random(1);
@@ -157,7 +164,7 @@ Measured measure(Gpu& gpu, const Options& options, DType dtype, Shape shape, int
   const Buffer x = random_activations(gpu, tokens * shape.cols);
   const Buffer norm = random_activations(gpu, shape.cols);
   const Buffer y = reserve(gpu, tokens * shape.rows * 4);
-  const Buffer scratch = reserve(gpu, ops.scratch_bytes(limits));
+  const Buffer scratch = zeros(gpu, ops.scratch_bytes(limits));
   const OpContext context{*gpu.stream, scratch.span(), {}, limits};
   const auto matrix = [&](int64_t i) {
     return PackedMatrix{dtype, shape.rows, shape.cols, weights.data() + i % copies * bytes};

@@ -5,8 +5,7 @@
 /// the lanes of a warp read their operands side by side. Lane 4 g + t has token g of a tile of
 /// eight, and the scales of tokens 2 t and 2 t + 1.
 ///
-/// 16-bit floats: 64 columns, as
-///   [step of 16 columns 4][pair of tiles][lane][tile of the pair 2][columns 4 t .. 4 t + 3].
+/// 16-bit floats: 64 columns, as weights lie in a chunk (fragment_layout.h), with tokens for rows.
 /// kQ8: 128 columns. For each tile of eight tokens
 ///   codes   [pair of steps 2][lane][step of the pair 2][8 bytes, as in activations.h]
 ///   scales  [quad of floats 8][t][4 floats]: of the 32 floats that activations.h gives a pair of
@@ -29,22 +28,17 @@ constexpr int piece_columns(ActivationKind kind) {
 constexpr int token_tiles(int64_t tokens) {
   return static_cast<int>((tokens + kTileTokens - 1) / kTileTokens);
 }
-/// Of one step of 16-bit floats.
-constexpr int half_step_bytes(int tiles) {
-  return (tiles + 1) / 2 * kLanes * 16;
-}
 constexpr int piece_bytes(ActivationKind kind, int64_t tokens) {
   const int tiles = token_tiles(tokens);
   if (kind == ActivationKind::kQ8) return tiles * kTilePieceBytes;
-  return piece_columns(kind) / kHalfStepColumns * half_step_bytes(tiles);
+  return tiles * kHalfRowsBytes;
 }
 
-/// Where column `column` of a piece lies for a token, in bytes: of 16-bit floats, of `bytes` in
-/// all.
-constexpr int half_place(int bytes, int token, int column) {
-  const int tile = token / kTileTokens, lane = token % kTileTokens * 4 + column % 16 / 4;
-  return column / 16 * (bytes / 4) + tile / 2 * kLanes * 16 + lane * 16 + tile % 2 * 8 +
-         column % 4 * 2;
+/// Where the first two of columns `column` .. + 3 of a piece of 16-bit floats lie for a token, in
+/// bytes; the other two kHalfPieceBytes behind. `column`: a multiple of 4.
+constexpr int half_place(int token, int column) {
+  return token / kTileTokens * kHalfRowsBytes + column / kHalfStepColumns * (2 * kHalfPieceBytes) +
+         token % kTileTokens * 16 + column % kHalfStepColumns / 4 * 4;
 }
 /// Of a code.
 constexpr int code_place(int token, int column) {

@@ -42,4 +42,36 @@ __device__ __forceinline__ void wait_for_copies() {}
 
 #endif
 
+#if __CUDA_ARCH__ >= 800
+/// Barriers in shared memory that copies arrive at themselves: `count` threads are to call
+/// arrive_after_copies() for the end of a phase.
+__device__ __forceinline__ void init_copy_barrier(uint32_t barrier, uint32_t count) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+/// Arrives once the copies that this thread has started are done. Does not wait.
+__device__ __forceinline__ void arrive_after_copies(uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
+}
+/// Waits for the end of the phase of this parity; at once if it is the phase before the current
+/// one.
+__device__ __forceinline__ void wait_for_copy_barrier(uint32_t barrier, int parity) {
+#if __CUDA_ARCH__ >= 900
+#define NEUROS_WAIT "try_wait"
+#else
+#define NEUROS_WAIT "test_wait"
+#endif
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier." NEUROS_WAIT
+      ".parity.shared.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+#undef NEUROS_WAIT
+}
+#endif
+
 }  // namespace neuros::kernels::cuda

@@ -26,180 +26,325 @@ namespace {
 struct Unit {
   DecodeWork work;
   HeadPages pages;
-  int32_t start = 0;  ///< its first position
-  int tiles = 0;      ///< none: there is no such unit
-  bool only = false;  ///< split of its row
+  int32_t start = 0;    ///< its first position
+  int32_t row_end = 0;  ///< of all splits
+  int tiles = 0;        ///< none: there is no such unit
+  bool only = false;    ///< split of its row
+  bool is_new = false;  ///< its queries are not those of the unit before
 };
 
-/// The units of this block, one after the other: every gridDim.x-th of all. First splits of all
-/// rows come first, so that the blocks end together although rows differ in length.
+/// The units of this block: those of all sequences, heads and splits, in this order, dealt out to
+/// the blocks as runs of equal length. So queries are mostly those of the unit before. All lanes of
+/// a warp call it.
 class UnitWalk {
  public:
   __device__ __forceinline__ UnitWalk(const AttentionView& view, const DecodePlan& plan)
-      : view_(view), plan_(plan), place_(static_cast<int>(blockIdx.x)) {}
+      : view_(view), plan_(plan), heads_(view.kv_heads * plan.head_blocks) {
+    int splits = 0;
+    for (int first = 0; first < plan.sequences; first += 32) splits += splits_of(first + lane());
+    const int64_t units = int64_t{warp_sum(splits)} * heads_;
+    const int begin = static_cast<int>(units * blockIdx.x / gridDim.x);
+    left_ = static_cast<int>(units * (blockIdx.x + 1) / gridDim.x) - begin;
+    if (left_ > 0) find(begin);
+  }
 
   __device__ __forceinline__ Unit next() {
-    const int head_blocks = view_.kv_heads * plan_.head_blocks;
-    const int of_split = head_blocks * plan_.sequences;
-    while (true) {
-      for (; place_ >= of_split; place_ -= of_split) ++split_;
-      if (split_ >= plan_.splits) return {};
-      const int sequence = place_ / head_blocks, head_block = place_ - sequence * head_blocks;
-      place_ += static_cast<int>(gridDim.x);
-      const RowRange row(view_, sequence);
-      if (split_ < row.splits) return unit(row, split_, sequence, head_block);
-    }
+    if (left_ == 0) return {};
+    --left_;
+    const Unit unit = current();
+    is_new_ = false;
+    if (++split_ < row_.splits) return unit;
+    split_ = 0;
+    is_new_ = true;
+    if (++head_ < heads_) return unit;
+    head_ = 0;
+    ++sequence_;
+    if (left_ > 0) row_ = RowRange(view_, sequence_);
+    return unit;
   }
 
  private:
-  __device__ __forceinline__ Unit unit(const RowRange& row, int split, int sequence,
-                                       int head_block) const {
-    const int kv_head = plan_.head_blocks == 1 ? head_block : head_block / plan_.head_blocks;
-    const int in_group = (head_block - kv_head * plan_.head_blocks) * kBlockHeads;
-    Unit unit{.work = {.sequence = sequence,
-                       .split = split,
+  static __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  static __device__ __forceinline__ int warp_sum(int value) {
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) {
+      value += __shfl_xor_sync(0xffffffffu, value, distance);
+    }
+    return value;
+  }
+  __device__ __forceinline__ int splits_of(int sequence) const {
+    return sequence < plan_.sequences ? RowRange(view_, sequence).splits : 0;
+  }
+
+  /// To unit `index` of all: 32 sequences at a time.
+  __device__ __forceinline__ void find(int index) {
+    constexpr uint32_t kAll = 0xffffffffu;
+    for (int first = 0;; first += 32) {
+      const int splits = splits_of(first + lane());
+      int end = splits * heads_;  // of the lane's units
+#pragma unroll
+      for (int distance = 1; distance < 32; distance *= 2) {
+        const int before = __shfl_up_sync(kAll, end, distance);
+        if (lane() >= distance) end += before;
+      }
+      const uint32_t later = __ballot_sync(kAll, index < end);
+      if (later == 0) {
+        index -= __shfl_sync(kAll, end, 31);
+        continue;
+      }
+      const int of = __ffs(static_cast<int>(later)) - 1;
+      index -= __shfl_sync(kAll, end - splits * heads_, of);
+      sequence_ = first + of;
+      row_ = RowRange(view_, sequence_);
+      head_ = index / row_.splits;
+      split_ = index - head_ * row_.splits;
+      return;
+    }
+  }
+
+  __device__ __forceinline__ Unit current() const {
+    const int kv_head = plan_.head_blocks == 1 ? head_ : head_ / plan_.head_blocks;
+    const int in_group = (head_ - kv_head * plan_.head_blocks) * kBlockHeads;
+    Unit unit{.work = {.sequence = sequence_,
+                       .split = split_,
                        .kv_head = kv_head,
                        .first_head = kv_head * view_.group + in_group,
                        .heads = min(kBlockHeads, view_.group - in_group)},
-              .pages = pages_of(view_, sequence, kv_head),
-              .start = row.begin + split * row.split,
-              .only = row.splits == 1};
-    unit.pages.first = row.first;
-    unit.pages.end = min(row.end, unit.start + row.split);
+              .pages = pages_of(view_, sequence_, kv_head),
+              .start = row_.begin + split_ * row_.split,
+              .row_end = row_.end,
+              .only = row_.splits == 1,
+              .is_new = is_new_};
+    unit.pages.first = row_.first;
+    unit.pages.end = min(row_.end, unit.start + row_.split);
     unit.tiles = (unit.pages.end - unit.start + kSplitTile - 1) / kSplitTile;
     return unit;
   }
 
   const AttentionView& view_;
   const DecodePlan& plan_;
-  int place_;  ///< of the next one, counted from the first of split_
-  int split_ = 0;
+  const int heads_;  ///< head blocks of a sequence
+  int left_ = 0;     ///< units of this block from here on
+  int sequence_ = 0, head_ = 0, split_ = 0;
+  RowRange row_;
+  bool is_new_ = true;
 };
 
-/// Tiles of all units through the stages in turn: while the sums of one unit are written, the
-/// copies of the next one go on.
-template <typename T, int kHeadDim>
-class TileFeed {
+constexpr int kDecodeThreads = kTileThreads + 32;
+
+/// Stages of tiles between the warp that feeds and those that multiply. Where copies complete by
+/// themselves they say so to those that multiply, whatever the warp that feeds is waiting for.
+class StageBarriers {
  public:
-  using KvTile = Tile<T, kHeadDim, kSplitTile>;
-
-  __device__ __forceinline__ TileFeed(const AttentionView& view, const DecodePlan& plan,
-                                      std::byte* shared)
-      : view_(view), stages_(plan.stages), walk_(view, plan), shared_(shared) {
-    unit_ = walk_.next();
-    for (int i = 0; i < stages_; ++i) load_next();
-  }
-
-  __device__ __forceinline__ std::byte* stage(int tile) const {
-    return shared_ + (tile & (stages_ - 1)) * KvTile::kBytes;
-  }
-  /// Starts the copies of the next tile, if there is one, into the stage of the oldest.
-  __device__ __forceinline__ void load_next() {
-    if (unit_.tiles > 0) {
-      KvTile(stage(loaded_++)).load(view_, unit_.pages, unit_.start + tile_ * kSplitTile);
-      if (++tile_ == unit_.tiles) {
-        unit_ = walk_.next();
-        tile_ = 0;
-      }
-    }
-    end_copy_group();
-  }
-  /// Until the oldest tile that was not waited for is there; by all threads.
-  __device__ __forceinline__ void wait() const {
-    if (stages_ == 1) {
-      wait_for_copies<0>();
-    } else {
-      wait_for_copies<1>();
-    }
+  /// By all threads of the block.
+  __device__ __forceinline__ explicit StageBarriers(int stages) : stages_(stages) {
+#if __CUDA_ARCH__ >= 800
+    __shared__ uint64_t full[2];
+    full_ = static_cast<uint32_t>(__cvta_generic_to_shared(full));
+    if (threadIdx.x < 2) init_copy_barrier(full_ + 8 * threadIdx.x, 32);
     __syncthreads();
+#endif
+  }
+  __device__ __forceinline__ int stage(int tile) const {
+    return tile & (stages_ - 1);
+  }
+
+  // By the warp that feeds.
+  __device__ __forceinline__ void wait_empty(int tile) const {
+    if (tile < stages_) return;
+    if (stage(tile) == 0) {
+      sync<kEmpty, kDecodeThreads>();
+    } else {
+      sync<kEmpty + 1, kDecodeThreads>();
+    }
+  }
+  __device__ __forceinline__ void fill(int tile) const {
+#if __CUDA_ARCH__ >= 800
+    arrive_after_copies(full_ + 8 * static_cast<uint32_t>(stage(tile)));
+#else
+    pass<kFull>(tile);
+#endif
+  }
+
+  // By the others.
+  __device__ __forceinline__ void wait_full(int tile) const {
+#if __CUDA_ARCH__ >= 800
+    wait_for_copy_barrier(full_ + 8 * static_cast<uint32_t>(stage(tile)), tile / stages_ % 2);
+#else
+    if (stage(tile) == 0) {
+      sync<kFull, kDecodeThreads>();
+    } else {
+      sync<kFull + 1, kDecodeThreads>();
+    }
+#endif
+  }
+  __device__ __forceinline__ void empty(int tile) const {
+    pass<kEmpty>(tile);
+  }
+  /// Among themselves.
+  static __device__ __forceinline__ void meet() {
+    sync<kMultiplying, kTileThreads>();
   }
 
  private:
-  const AttentionView& view_;
-  const int stages_;
-  UnitWalk walk_;
-  std::byte* shared_;
-  Unit unit_;
-  int tile_ = 0, loaded_ = 0;
+  enum Barrier : int { kMultiplying = 1, kFull = 2, kEmpty = 4 };  ///< two stages each
+
+  template <int kBarrier, int kThreads>
+  static __device__ __forceinline__ void sync() {
+    asm volatile("bar.sync %0, %1;" ::"n"(kBarrier), "n"(kThreads) : "memory");
+  }
+  /// Counts as part of a sync() without waiting.
+  template <int kBarrier>
+  __device__ __forceinline__ void pass(int tile) const {
+    if (stage(tile) == 0) {
+      asm volatile("bar.arrive %0, %1;" ::"n"(kBarrier), "n"(kDecodeThreads) : "memory");
+    } else {
+      asm volatile("bar.arrive %0, %1;" ::"n"(kBarrier + 1), "n"(kDecodeThreads) : "memory");
+    }
+  }
+
+  const int stages_;  ///< 1 or 2
+  uint32_t full_ = 0;
 };
 
-/// A unit's queries on their way from memory to operands in shared memory: asked for a unit ahead.
-template <int kHeadDim>
-class QueryFeed {
-  static constexpr int kSteps = kHeadDim / 16, kWarps = kTileThreads / 32;
-
+/// Pages of a sequence as the lanes of a warp remember them, 32 at a time: a tile's pages are known
+/// at once.
+class KnownPages {
  public:
-  static constexpr int kBytes = kSteps * 32 * 16;
+  __device__ __forceinline__ explicit KnownPages(const AttentionView& view)
+      : inverse_(0xffffffffu / static_cast<uint32_t>(view.page_tokens) + 1) {}
 
-  __device__ __forceinline__ void ask(const AttentionView& view, const Unit& unit) {
-    if (unit.tiles == 0) return;
-    const int64_t head =
-        int64_t{view.first_row[unit.work.sequence]} * view.heads + unit.work.first_head;
-    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  /// Of positions [start, start + kSplitTile), all of which the unit's row has.
+  __device__ __forceinline__ void learn(const Unit& unit, int32_t start) {
+    const HeadPages& from = unit.pages;
+    const int32_t first = in_order(start), last = in_order(start + kSplitTile - 1);
+    keys = from.keys;
+    if (from.pages == pages_ && first >= first_ && last < first_ + 32) return;
+    pages_ = from.pages;
+    first_ = first;
+    const int32_t own = first + static_cast<int32_t>(threadIdx.x) % 32;
+    page_ = own <= in_order(unit.row_end - 1) ? pages_[own] : 0;
+  }
+  /// HeadPages::find() by all lanes.
+  __device__ __forceinline__ PagePlace find(const AttentionView& view, int32_t position) const {
+    const int32_t order = in_order(position);
+    return {__shfl_sync(0xffffffffu, page_, order - first_), position - order * view.page_tokens};
+  }
+
+  const std::byte* keys = nullptr;
+  static constexpr int32_t first = 0, end = 0;  ///< not asked for: all positions exist
+
+ private:
+  /// position / page_tokens: exact below 2^26, as pages have no more than 64 positions.
+  __device__ __forceinline__ int32_t in_order(int32_t position) const {
+    return static_cast<int32_t>(__umulhi(static_cast<uint32_t>(position), inverse_));
+  }
+
+  const uint32_t inverse_;
+  const int32_t* pages_ = nullptr;
+  int32_t first_ = 0;  ///< page, in the sequence's order, of lane 0
+  int32_t page_ = 0;
+};
+
+/// The warp that feeds: tiles of all units through the stages in turn, whatever the other warps
+/// do with the sums of a unit.
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void feed_tiles(const AttentionView& view, const DecodePlan& plan,
+                                           const StageBarriers& barriers, std::byte* stages) {
+  using KvTile = Tile<T, kHeadDim, kSplitTile>;
+  UnitWalk walk(view, plan);
+  KnownPages known(view);
+  int count = 0;  // of tiles
+  for (Unit unit = walk.next(); unit.tiles > 0; unit = walk.next()) {
+    for (int n = 0; n < unit.tiles; ++n, ++count) {
+      const int32_t start = unit.start + n * kSplitTile;
+      const KvTile tile(stages + barriers.stage(count) * KvTile::kBytes);
+      const bool is_whole = start >= unit.pages.first && start + kSplitTile <= unit.pages.end;
+      if (is_whole) known.learn(unit, start);
+      barriers.wait_empty(count);
+      if (is_whole) {
+        tile.template load_whole<32>(view, known, start);
+      } else {
+        tile.template load<32>(view, unit.pages, start);
+      }
+      barriers.fill(count);
+    }
+  }
+  end_copy_group();
+  wait_for_copies<0>();
+}
+
+/// Puts a unit's queries as operands in shared memory, by all threads that multiply.
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void put_queries(const AttentionView& view, const DecodeWork& work,
+                                            uint4* operands) {
+  constexpr int kSteps = kHeadDim / 16, kWarps = kTileThreads / 32;
+  const int64_t head = int64_t{view.first_row[work.sequence]} * view.heads + work.first_head;
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
-    for (int i = 0; i < kRounds; ++i) {
-      const int step = warp + kWarps * i;
-      pairs_[i] = {};
-      if (step >= kSteps || lane / 4 >= unit.work.heads) continue;
+  for (int step = warp; step < kSteps; step += kWarps) {
+    QueryPairs pairs{};
+    if (lane / 4 < work.heads) {
       const float* at = view.q + head * kHeadDim + first_of_pairs<kHeadDim>(step);
-      pairs_[i] = {
+      pairs = {
           {make_float2(__ldcg(at), __ldcg(at + 1)), make_float2(__ldcg(at + 8), __ldcg(at + 9))}};
     }
+    operands[step * 32 + lane] = as_words(query_operand<T>(pairs, query_scale(view)));
   }
-  /// A barrier follows.
-  template <typename T>
-  __device__ __forceinline__ void put(float scale, uint4* operands) const {
-#pragma unroll
-    for (int i = 0; i < kRounds; ++i) {
-      const int at = static_cast<int>(threadIdx.x) + kTileThreads * i;
-      if (at < kSteps * 32) operands[at] = as_words(query_operand<T>(pairs_[i], scale));
-    }
-  }
+}
+template <int kHeadDim>
+constexpr int kQueryBytes = kHeadDim / 16 * 32 * 16;
 
- private:
-  static constexpr int kRounds = (kSteps + kWarps - 1) / kWarps;
-  QueryPairs pairs_[kRounds];
-};
+/// The other warps.
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void attend(const AttentionView& view, const DecodePlan& plan,
+                                       const StageBarriers& barriers, uint4* operands,
+                                       std::byte* stages) {
+  using Sums = WarpSums<kHeadDim>;
+  using KvTile = Tile<T, kHeadDim, kSplitTile>;
+  static_assert(sizeof(Sums) <= KvTile::kBytes);
+  const SharedQueries queries{operands + threadIdx.x % 32};
+  const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
+  const auto at = [&](int tile) { return stages + barriers.stage(tile) * KvTile::kBytes; };
+  UnitWalk walk(view, plan);
+  int tile = 0;
+  for (Unit unit = walk.next(); unit.tiles > 0; unit = walk.next()) {
+    if (unit.is_new) {
+      put_queries<T, kHeadDim>(view, unit.work, operands);
+      StageBarriers::meet();
+    }
+    DecodeWarp<T, kHeadDim> warp(queries);
+    for (int n = 0; n < unit.tiles; ++n, ++tile) {
+      if (n > 0) barriers.empty(tile - 1);
+      barriers.wait_full(tile);
+      warp.add(KvTile(at(tile)), column, unit.start + n * kSplitTile + column, unit.pages.first,
+               unit.pages.end, view.soft_cap);
+    }
+    // The stage of the last tile has the sums before it has another tile.
+    auto& sums = *reinterpret_cast<Sums*>(at(tile - 1));
+    StageBarriers::meet();
+    sums.put(warp);
+    StageBarriers::meet();
+    leave(view, plan, unit.work, sums, unit.only);
+    barriers.empty(tile - 1);
+  }
+}
 
 /// As many blocks as are on the chip at once. Shared memory: queries' operands, then tiles.
 template <typename T, int kHeadDim>
-__global__ void __launch_bounds__(kTileThreads, kHeadDim > 128 ? 2 : 3)
-    decode_kernel(AttentionView view, DecodePlan plan) {
-  using Sums = WarpSums<kHeadDim>;
-  using Feed = TileFeed<T, kHeadDim>;
-  static_assert(sizeof(Sums) <= Feed::KvTile::kBytes);
+__global__ void __launch_bounds__(kDecodeThreads, kHeadDim > 128 ? 2 : 3)
+    decode_kernel(const __grid_constant__ AttentionView view,
+                  const __grid_constant__ DecodePlan plan) {
   extern __shared__ __align__(128) std::byte shared[];
   auto* const operands = reinterpret_cast<uint4*>(shared);
-  const SharedQueries queries{operands + threadIdx.x % 32};
-  const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
+  std::byte* const stages = shared + kQueryBytes<kHeadDim>;
   let_next_start();
+  const StageBarriers barriers(plan.stages);
   wait_for_previous();
-  UnitWalk walk(view, plan);
-  QueryFeed<kHeadDim> asked;
-  Unit unit = walk.next();
-  asked.ask(view, unit);
-  Feed feed(view, plan, shared + QueryFeed<kHeadDim>::kBytes);
-  for (int tile = 0; unit.tiles > 0;) {
-    asked.template put<T>(query_scale(view), operands);
-    const Unit next = walk.next();
-    asked.ask(view, next);
-    DecodeWarp<T, kHeadDim> warp(queries);
-    for (int n = 0; n < unit.tiles; ++n, ++tile) {
-      feed.wait();
-      const int32_t start = unit.start + n * kSplitTile + column;
-      warp.add(typename Feed::KvTile(feed.stage(tile)), column, start, unit.pages.first,
-               unit.pages.end, view.soft_cap);
-      __syncthreads();
-      if (n + 1 < unit.tiles) feed.load_next();
-    }
-    // The stage of the last tile has the sums before it has another tile.
-    auto& sums = *reinterpret_cast<Sums*>(feed.stage(tile - 1));
-    sums.put(warp);
-    __syncthreads();
-    leave(view, plan, unit.work, sums, unit.only);
-    __syncthreads();
-    feed.load_next();
-    unit = next;
+  if (threadIdx.x < kTileThreads) {
+    attend<T, kHeadDim>(view, plan, barriers, operands, stages);
+  } else {
+    feed_tiles<T, kHeadDim>(view, plan, barriers, stages);
   }
 }
 
@@ -243,20 +388,20 @@ int32_t splits_max(int32_t visible) {
 template <typename T, int kHeadDim>
 bool launch_decode(const OpContext& context, const AttentionRun& run, DecodePlan plan) {
   constexpr int kTileBytes = Tile<T, kHeadDim, kSplitTile>::kBytes;
-  constexpr int kQueryBytes = QueryFeed<kHeadDim>::kBytes;
+  constexpr int kQueries = kQueryBytes<kHeadDim>;
   static Residency residency;
   const DeviceTraits device = device_traits();
   if (device.compute_capability < 80 && !std::is_same_v<T, __half>) return false;
-  if (kQueryBytes + kTileBytes > device.shared_bytes_max) return false;
+  if (kQueries + kTileBytes > device.shared_bytes_max) return false;
   const AttentionView& view = run.view;
-  plan.stages = kQueryBytes + 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
-  const int shared = kQueryBytes + plan.stages * kTileBytes;
+  plan.stages = kQueries + 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
+  const int shared = kQueries + plan.stages * kTileBytes;
   const auto* kernel = reinterpret_cast<const void*>(decode_kernel<T, kHeadDim>);
-  const int blocks = std::min(residency.blocks(kernel, kTileThreads, shared),
+  const int blocks = std::min(residency.blocks(kernel, kDecodeThreads, shared),
                               view.kv_heads * plan.head_blocks * plan.sequences * plan.splits);
   launch(context,
          {.grid = dim3(static_cast<unsigned>(blocks)),
-          .block = dim3(kTileThreads),
+          .block = dim3(kDecodeThreads),
           .shared_bytes = static_cast<size_t>(shared)},
          decode_kernel<T, kHeadDim>, view, plan);
   if (plan.splits > 1) {

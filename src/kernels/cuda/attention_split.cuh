@@ -16,14 +16,15 @@ inline constexpr int kSplitsMax = 64;
 inline constexpr int32_t kFewSplitsPositions = 2048;
 inline constexpr int kFewSplits = 16;
 
-/// Positions of a split where `visible` of them are cut: the fewest tiles, doubled until kSplitsMax
-/// (kFewSplits) splits suffice.
-__host__ __device__ constexpr int32_t split_positions(int32_t visible) {
+/// Positions of a split where `visible` of them are cut, as a power of two: the fewest tiles,
+/// doubled until kSplitsMax (kFewSplits) splits suffice.
+__host__ __device__ constexpr int log_split_positions(int32_t visible) {
   const int most = visible <= kFewSplitsPositions ? kFewSplits : kSplitsMax;
-  int32_t positions = kSplitTile;
-  while (int64_t{positions} * most < visible) positions *= 2;
-  return positions;
+  int log = 6;
+  while (int64_t{most} << log < visible) ++log;
+  return log;
 }
+static_assert(1 << log_split_positions(1) == kSplitTile);
 
 struct DecodePlan {
   int32_t sequences = 1;
@@ -40,13 +41,15 @@ struct RowRange {
   int32_t split;  ///< positions of one
   int32_t splits;
 
+  RowRange() = default;
   __device__ RowRange(const AttentionView& view, int sequence) {
     const int32_t position = view.first_position[sequence];
     end = position + 1;
     first = first_visible(view, position);
     begin = first / kGranule * kGranule;
-    split = split_positions(end - begin);
-    splits = (end - begin + split - 1) / split;
+    const int log = log_split_positions(end - begin);
+    split = 1 << log;
+    splits = (end - begin + split - 1) >> log;
   }
 };
 
@@ -189,12 +192,12 @@ struct DecodeWork {
   int first_head, heads;  ///< of all query heads
 };
 
-/// Writes a split's sums, or the row itself where it has one split only; by kTileThreads threads.
+/// Writes a split's sums, or the row itself where it has one split only; a warp a head.
 template <int kHeadDim>
 __device__ void leave(const AttentionView& view, const DecodePlan& plan, const DecodeWork& work,
                       const WarpSums<kHeadDim>& warps, bool only) {
-#pragma unroll 4
-  for (int h = 0; h < work.heads; ++h) {
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  for (int h = warp; h < work.heads; h += kSplitWarps) {
     const auto by = warps.head(h);
     const int64_t head = work.first_head + h;
     const int64_t at = (int64_t{work.sequence} * view.heads + head) * plan.splits + work.split;
@@ -202,11 +205,12 @@ __device__ void leave(const AttentionView& view, const DecodePlan& plan, const D
     if (only) {
       to = view.out + (int64_t{view.first_row[work.sequence]} * view.heads + head) * kHeadDim;
     }
-    for (int i = static_cast<int>(threadIdx.x); i < kHeadDim; i += kTileThreads) {
+#pragma unroll
+    for (int i = lane; i < kHeadDim; i += 32) {
       const float sum = warps.sum(by, h, i);
       to[i] = only ? sum / by.total : sum;
     }
-    if (!only && threadIdx.x == 0) plan.largest_total[at] = {by.largest, by.total};
+    if (!only && lane == 0) plan.largest_total[at] = {by.largest, by.total};
   }
 }
 

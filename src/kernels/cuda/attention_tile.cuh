@@ -15,11 +15,22 @@ inline constexpr int kTileThreads = 128;
 /// Positions that surely lie in one page, and where splits and tiles may start.
 inline constexpr int kGranule = 16;
 
+/// A position's page, and its place there.
+struct PagePlace {
+  int64_t page;
+  int32_t place;
+};
+
 /// One KV head of one sequence.
 struct HeadPages {
   const int32_t* pages;   ///< of the sequence
   const std::byte* keys;  ///< of the head in page 0
   int32_t first, end;     ///< positions to read; the others count as zeros
+
+  __device__ __forceinline__ PagePlace find(const AttentionView& view, int32_t position) const {
+    const int32_t in_order = position / view.page_tokens;
+    return {pages[in_order], position - in_order * view.page_tokens};
+  }
 };
 
 __device__ __forceinline__ HeadPages pages_of(const AttentionView& view, int sequence,
@@ -55,17 +66,28 @@ struct Tile {
   static constexpr int kValues = kPositions * kValueStride;
   static constexpr int kBytes = (kKeys + kValues) * 2;
 
+  /// Whether all positions of a tile are to be read.
+  enum class Part { kWhole, kSome };
+
   T* keys;
   T* values;
 
   __device__ explicit Tile(std::byte* at) : keys(reinterpret_cast<T*>(at)), values(keys + kKeys) {}
 
-  /// Starts the copies of positions [start, start + kPositions), by whole warps.
+  /// Starts the copies of positions [start, start + kPositions), by kThreads threads: whole warps,
+  /// the first of them a multiple of kThreads.
   template <int kThreads = kTileThreads>
   __device__ void load(const AttentionView& view, const HeadPages& from, int32_t start) const {
     const auto copy = [](T* to, const std::byte* at, bool exists) { copy_16(to, at, exists); };
     visit_keys<kThreads>(view, from, start, copy);
     visit_values<kThreads>(view, from, start, copy);
+  }
+  /// The same where all positions are to be read. All threads call from.find() side by side.
+  template <int kThreads, typename Pages>
+  __device__ void load_whole(const AttentionView& view, const Pages& from, int32_t start) const {
+    const auto copy = [](T* to, const std::byte* at, bool /*exists*/) { copy_16(to, at, true); };
+    visit_keys<kThreads, Part::kWhole>(view, from, start, copy);
+    visit_values<kThreads, Part::kWhole>(view, from, start, copy);
   }
   /// Brings what load() would copy to the second-level cache.
   template <int kThreads = kTileThreads>
@@ -79,15 +101,15 @@ struct Tile {
 
   /// Calls use(place in the tile, place in memory, whether it is there) for 16 bytes at a time. Of
   /// keys a thread has 8 positions of every kRows-th dimension.
-  template <int kThreads, typename Use>
-  __device__ void visit_keys(const AttentionView& view, const HeadPages& from, int32_t start,
+  template <int kThreads, Part kPart = Part::kSome, typename Pages, typename Use>
+  __device__ void visit_keys(const AttentionView& view, const Pages& from, int32_t start,
                              Use use) const {
     constexpr int kChunks = kPositions / 8, kRows = kThreads / kChunks;
     static_assert(kHeadDim % kRows == 0);
-    const int row = static_cast<int>(threadIdx.x) / kChunks;
-    const int column = 8 * (static_cast<int>(threadIdx.x) % kChunks);
+    const int thread = static_cast<int>(threadIdx.x) % kThreads;
+    const int row = thread / kChunks, column = 8 * (thread % kChunks);
     const int32_t position = start + column;
-    const bool exists = position < from.end && position + 8 > from.first;
+    const bool exists = kPart == Part::kWhole || (position < from.end && position + 8 > from.first);
     const std::byte* key = from.keys;
     if (exists) key = place_of(view, from, position, view.page_tokens, row, 1);
     const int64_t step = exists ? int64_t{2} * kRows * view.page_tokens : 0;
@@ -99,36 +121,42 @@ struct Tile {
     }
   }
 
-  /// The same; of values a warp has a granule, or part of one: one run of bytes.
-  template <int kThreads, typename Use>
-  __device__ void visit_values(const AttentionView& view, const HeadPages& from, int32_t start,
+  /// The same; of values a warp has granules, or part of one: runs of bytes.
+  template <int kThreads, Part kPart = Part::kSome, typename Pages, typename Use>
+  __device__ void visit_values(const AttentionView& view, const Pages& from, int32_t start,
                                Use use) const {
-    constexpr int kParts = kThreads / 32 / (kPositions / kGranule);
+    constexpr int kWarps = kThreads / 32, kGranules = kPositions / kGranule;
+    constexpr int kParts = kWarps < kGranules ? 1 : kWarps / kGranules;
     constexpr int kRowChunks = kHeadDim / 8, kChunks = kGranule * kRowChunks / kParts;
-    static_assert(kChunks % 32 == 0);
-    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-    const int granule = kGranule * (warp / kParts), first_chunk = warp % kParts * kChunks + lane;
-    const std::byte* value = from.keys;
-    if (start + granule < from.end && start + granule + kGranule > from.first) {
-      value = place_of(view, from, start + granule, 1, 0, kHeadDim) + view.values_bytes;
-    }
+    static_assert(kChunks % 32 == 0 && (kWarps % kGranules == 0 || kGranules % kWarps == 0));
+    const int warp = static_cast<int>(threadIdx.x) / 32 % kWarps;
+    const int lane = static_cast<int>(threadIdx.x) % 32,
+              first_chunk = warp % kParts * kChunks + lane;
 #pragma unroll
-    for (int round = 0; round < kChunks / 32; ++round) {
-      const int chunk = first_chunk + 32 * round;
-      const int row = granule + chunk / kRowChunks;
-      const bool exists = start + row < from.end && start + row >= from.first;
-      use(values + row * kValueStride + 8 * (chunk % kRowChunks), value + 16 * chunk, exists);
+    for (int i = 0; i * kWarps < kGranules; ++i) {
+      const int granule = kGranule * (warp / kParts + i * kWarps);
+      const std::byte* value = from.keys;
+      if (kPart == Part::kWhole ||
+          (start + granule < from.end && start + granule + kGranule > from.first)) {
+        value = place_of(view, from, start + granule, 1, 0, kHeadDim) + view.values_bytes;
+      }
+#pragma unroll
+      for (int round = 0; round < kChunks / 32; ++round) {
+        const int chunk = first_chunk + 32 * round;
+        const int row = granule + chunk / kRowChunks;
+        const bool exists = start + row < from.end && start + row >= from.first;
+        use(values + row * kValueStride + 8 * (chunk % kRowChunks), value + 16 * chunk, exists);
+      }
     }
   }
 
   /// Where element `row` of a position lies, in bytes, where rows and positions are so far apart.
-  __device__ static const std::byte* place_of(const AttentionView& view, const HeadPages& from,
+  template <typename Pages>
+  __device__ static const std::byte* place_of(const AttentionView& view, const Pages& from,
                                               int32_t position, int row_step, int row,
                                               int position_step) {
-    const int32_t in_order = position / view.page_tokens;
-    const int64_t page = from.pages[in_order];
-    const int32_t place = position - in_order * view.page_tokens;
-    return from.keys + page * view.page_bytes + 2 * (row * row_step + place * position_step);
+    const PagePlace at = from.find(view, position);
+    return from.keys + at.page * view.page_bytes + 2 * (row * row_step + at.place * position_step);
   }
 
   /// This lane's rows of the 16 x 16 blocks at (dimension, position) of the keys, and at

@@ -4,6 +4,7 @@
 #include "kernels/cuda/decode_parameters.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/fragment_layout.h"
+#include "kernels/cuda/halves_plan.h"
 #include "kernels/cuda/many_plan.h"
 #include "kernels/cuda/prefill_product.h"
 #include "kernels/cuda/prefill_tiling.h"
@@ -63,12 +64,35 @@ std::vector<int32_t> prompt_values(int multiprocessors, const ChoiceKey& key) {
   return values;
 }
 
+/// The plan thought best, and those thought to take up to a quarter longer.
+std::vector<int32_t> halves_values(int multiprocessors, const HalvesProblem& problem) {
+  const HalvesPlan best = best_halves_plan(problem, multiprocessors);
+  const double most = 1.25 * halves_cost(problem, best, multiprocessors);
+  std::vector<int32_t> values{halves_choice(best)};
+  for (const int split : {1, 2, 4}) {
+    for (int panels = 1; panels <= kHalvesPanelsMax / problem.passes; ++panels) {
+      const HalvesPlan plan{.split = split, .panels = panels};
+      if (plan == best || !is_possible(problem, plan, multiprocessors)) continue;
+      if (halves_cost(problem, plan, multiprocessors) <= most) {
+        values.push_back(halves_choice(plan));
+      }
+    }
+  }
+  return values;
+}
+
 std::vector<int32_t> many_values(int multiprocessors, const ChoiceKey& key) {
   const auto panels = static_cast<int>(panel_count(key.rows));
   // Of gate and up, one after the other.
-  const int in_pass = key.op == ChoiceOp::kDecodeManyGated ? (panels + 1) / 2 : panels;
-  const int equal = base::is_quantised(key.dtype) ? kEqualPanelsOfBlocks : kEqualPanelsOfHalves;
-  std::vector<int32_t> values{tile_panels(in_pass, clusters_of(multiprocessors), equal)};
+  const int passes = key.op == ChoiceOp::kDecodeManyGated ? 2 : 1;
+  const int in_pass = (panels + passes - 1) / passes;
+  if (!base::is_quantised(key.dtype)) {
+    return halves_values(multiprocessors, {.panels = in_pass,
+                                           .passes = passes,
+                                           .columns = static_cast<int>(key.cols),
+                                           .token_tiles = token_tiles(key.tokens)});
+  }
+  std::vector<int32_t> values{tile_panels(in_pass, clusters_of(multiprocessors))};
   for (int32_t height = 1; height <= std::min(kManyTilePanels, in_pass); ++height) {
     if (height != values.front()) values.push_back(height);
   }

@@ -5,7 +5,9 @@
 #include "kernels/cuda/choice_values.h"
 #include "kernels/cuda/decode_parameters.h"
 #include "kernels/cuda/decode_shape.h"
+#include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/device_traits.h"
+#include "kernels/cuda/halves_plan.h"
 #include "kernels/cuda/prepare.h"
 
 #include <algorithm>
@@ -19,6 +21,9 @@ using base::DType;
 
 /// Tokens go through the scratch in batches; a multiple of the tokens a launch reads weights for.
 constexpr int64_t kBatchTokens = kManyTokens;
+
+/// At the end of the scratch: DecodeBatch::left.
+constexpr int64_t kLeftBytes = int64_t{kLeftPanelsMax} * kPanelSumBytes;
 
 /// Whether decode_many.cuh has a kernel for activations of a kind, on this device.
 bool takes_many(ActivationKind kind) {
@@ -55,7 +60,9 @@ class BatchLauncher {
     const bool alone = prepares_itself(dtype, source_);
     if (!alone) {
       prepare_for(activation_kind(dtype));
-      batch.tile_panels = chosen_or(context_, key_of(dtype, batch), 0);
+      batch.choice = chosen_or(context_, key_of(dtype, batch), 0);
+      batch.left = reinterpret_cast<float*>(scratch_.last(kLeftBytes).data());
+      batch.meetings = meetings_of(context_);
     }
     kLaunches.at(static_cast<size_t>(dtype))(context_, batch, alone ? nullptr : &prepared_);
   }
@@ -65,7 +72,8 @@ class BatchLauncher {
     if (is_prepared_ && kind_ == kind) return;
     const int64_t values = prepared_value_bytes(kind, source_.tokens, source_.cols);
     const int64_t scales = prepared_scale_bytes(kind, source_.tokens, source_.cols);
-    CHECK(values + scales <= std::ssize(scratch_), "activations need more than the scratch");
+    CHECK(values + scales + kLeftBytes <= std::ssize(scratch_),
+          "activations need more than the scratch");
     prepared_ = {.values = scratch_.data(),
                  .scales = reinterpret_cast<float*>(scratch_.data() + values)};
     if (takes_many(kind)) prepared_.piece_bytes = piece_bytes(kind, source_.tokens);
@@ -182,7 +190,7 @@ int64_t decode_scratch_bytes(const OpLimits& limits) {
     most = std::max(most, prepared_value_bytes(kind, tokens, limits.cols) +
                               prepared_scale_bytes(kind, tokens, limits.cols));
   }
-  return round_up(most, 256);
+  return round_up(most, 256) + kLeftBytes;
 }
 
 }  // namespace neuros::kernels::cuda

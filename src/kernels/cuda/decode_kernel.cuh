@@ -64,7 +64,7 @@ class ChunkWalk {
     if (first < last) enter_panel();
   }
 
-  __device__ const std::byte* chunk(int /*of_one*/, int& bytes) const {
+  __device__ const std::byte* chunk(int& bytes) const {
     if (panel_ == nullptr) return nullptr;
     const int64_t offset = static_cast<int64_t>(chunk_) * Chunk::kBytes;
     const std::byte* chunk = panel_ + offset;
@@ -73,7 +73,6 @@ class ChunkWalk {
     }
     return chunk;
   }
-  static __device__ int offset(int at) { return at; }
   __device__ void advance() {
     if (panel_ == nullptr || ++chunk_ < last_) return;
     chunk_ = first_;
@@ -263,21 +262,16 @@ void launch_own(const OpContext& context, const DecodeParameters& p) {
   launch_kernel<Chunk, 1, true, own_blocks(Chunk::kKind, kNarrowColumns)>(context, p);
 }
 
-template <typename Many>
-void launch_chunks(const OpContext& context, DecodeParameters p,
-                   const PreparedActivations* prepared, int tile_panels) {
-  using Chunk = typename Many::Chunk;
-  if (prepared == nullptr) return launch_own<Chunk>(context, p);
-  p.prepared = *prepared;
-  if (prepared->piece_bytes != 0) return launch_many<Many>(context, p, tile_panels);
-  launch_kernel<Chunk, 4, false, Blocks::kLarge>(context, p);
-}
-
 template <base::DType kType>
 void launch_decode(const OpContext& context, const DecodeBatch& batch,
                    const PreparedActivations* prepared) {
-  launch_chunks<ManyBlocks<fragment_format(kType)>>(context, decode_parameters(batch, kType),
-                                                    prepared, batch.tile_panels);
+  using Chunk = BlockChunk<fragment_format(kType)>;
+  DecodeParameters p = decode_parameters(batch, kType);
+  if (prepared == nullptr) return launch_own<Chunk>(context, p);
+  p.prepared = *prepared;
+  if (prepared->piece_bytes != 0)
+    return launch_many<ManyBlocks<fragment_format(kType)>>(context, p, batch.choice);
+  launch_kernel<Chunk, 4, false, Blocks::kLarge>(context, p);
 }
 
 }  // namespace neuros::kernels::cuda

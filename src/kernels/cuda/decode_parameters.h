@@ -28,8 +28,11 @@ struct DecodeBatch {
   int task_count = 0;
   /// tasks[0] and tasks[1] are gate and up: the only result is y of tasks[1] = silu(gate) * up.
   bool gated = false;
-  int tile_panels = 0;      ///< of a tile of decode_many.cuh; 0: by tile_panels() of many_plan.h
+  int choice = 0;           ///< how many tokens' kernels cut their rows; 0: as estimated
   ActivationSource source;  ///< its tokens are those of this launch
+  // For blocks that share rows (halves_plan.h).
+  float* left = nullptr;
+  uint32_t* meetings = nullptr;
 };
 
 /// Whether a type's kernels can do gate and up in one launch.

@@ -1,6 +1,7 @@
 /// Decode kernels of f16, bf16 and f32.
 
 #include "kernels/cuda/decode_kernel.cuh"
+#include "kernels/cuda/many_halves.cuh"
 
 namespace neuros::kernels::cuda {
 namespace {
@@ -59,6 +60,17 @@ __global__ void __launch_bounds__(kFloatThreads)
   }
 }
 
+template <ActivationKind kKind>
+void launch_halves(const OpContext& context, const DecodeBatch& batch,
+                   const PreparedActivations* prepared) {
+  constexpr bool kIsBf16 = kKind == ActivationKind::kBF16;
+  DecodeParameters p = decode_parameters(batch, kIsBf16 ? DType::kBF16 : DType::kF16);
+  if (prepared == nullptr) return launch_own<HalfChunk<kKind>>(context, p);
+  p.prepared = *prepared;
+  if (prepared->piece_bytes != 0) return launch_many_halves<kIsBf16>(context, batch, p);
+  launch_kernel<HalfChunk<kKind>, 4, false, Blocks::kLarge>(context, p);
+}
+
 }  // namespace
 
 template <>
@@ -75,15 +87,13 @@ void launch_decode<DType::kF32>(const OpContext& context, const DecodeBatch& bat
 template <>
 void launch_decode<DType::kF16>(const OpContext& context, const DecodeBatch& batch,
                                 const PreparedActivations* prepared) {
-  launch_chunks<ManyHalves<ActivationKind::kF16>>(context, decode_parameters(batch, DType::kF16),
-                                                  prepared, batch.tile_panels);
+  launch_halves<ActivationKind::kF16>(context, batch, prepared);
 }
 
 template <>
 void launch_decode<DType::kBF16>(const OpContext& context, const DecodeBatch& batch,
                                  const PreparedActivations* prepared) {
-  launch_chunks<ManyHalves<ActivationKind::kBF16>>(context, decode_parameters(batch, DType::kBF16),
-                                                   prepared, batch.tile_panels);
+  launch_halves<ActivationKind::kBF16>(context, batch, prepared);
 }
 
 }  // namespace neuros::kernels::cuda

@@ -1,6 +1,7 @@
 #include "kernels/cuda/device_batch.h"
 
 #include "base/check.h"
+#include "kernels/cuda/halves_plan.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/read_host.h"
 
@@ -85,11 +86,21 @@ DeviceBatch batch_of(const OpContext& context) {
           .pages = at(layout.pages)};
 }
 
+int64_t meetings_bytes() {
+  return kMeetingsMax * static_cast<int64_t>(sizeof(uint32_t));
+}
+
+uint32_t* meetings_of(const OpContext& context) {
+  const int64_t before = batch_bytes(context.limits);
+  CHECK(before + meetings_bytes() <= std::ssize(context.scratch));
+  return reinterpret_cast<uint32_t*>(context.scratch.data() + before);
+}
+
 std::span<std::byte> pass_state(const OpContext& context) {
-  const auto batch = static_cast<size_t>(batch_bytes(context.limits));
+  const auto before = static_cast<size_t>(batch_bytes(context.limits) + meetings_bytes());
   const auto bytes = static_cast<size_t>(pass_state_bytes(context.limits));
-  CHECK(batch + bytes <= context.scratch.size());
-  return context.scratch.subspan(batch, bytes);
+  CHECK(before + bytes <= context.scratch.size());
+  return context.scratch.subspan(before, bytes);
 }
 
 std::span<std::byte> op_scratch(const OpContext& context) {

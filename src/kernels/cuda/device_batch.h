@@ -30,11 +30,14 @@ int64_t batch_bytes(const OpLimits& limits);
 
 /// Where it is.
 DeviceBatch batch_of(const OpContext& context);
-/// What passes keep from one to the next (step_program.h), after the batch: zeros at boot, and
-/// nobody else's.
+/// Counts of blocks that meet (halves_plan.h), after the batch: zeros at boot and after a launch.
+uint32_t* meetings_of(const OpContext& context);
+int64_t meetings_bytes();
+/// What passes keep from one to the next (step_program.h), after that: zeros at boot, and nobody
+/// else's.
 std::span<std::byte> pass_state(const OpContext& context);
 int64_t pass_state_bytes(const OpLimits& limits);
-/// The scratch after both, which the ops of a pass share one after another.
+/// The scratch after all that, which the ops of a pass share one after another.
 std::span<std::byte> op_scratch(const OpContext& context);
 
 /// StageBatchFn: one copy from context.host to the scratch.

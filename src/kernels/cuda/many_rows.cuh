@@ -37,50 +37,45 @@ __device__ __forceinline__ int tile_count(const ManyParameters& p) {
   return first < p.tiles ? (p.tiles - first + clusters - 1) / clusters * p.of.passes : 0;
 }
 
-/// A warp's share of the weights, tile after tile: units [first, last) of its panels in turn.
-template <typename Product>
+/// A warp's share of the weights, tile after tile: chunks [first, last) of its panel.
+template <int kChunkBytes>
 class PanelWalk {
  public:
-  __device__ PanelWalk(const ManyParameters& p, int first_panel, int first, int last)
-      : p_(p), first_panel_(first_panel), first_(first), count_(last - first) {
+  /// `place`: of the warp's panel in a tile.
+  __device__ PanelWalk(const ManyParameters& p, int place, int first, int last)
+      : p_(p), place_(place), first_(first), count_(last - first) {
     if (count_ > 0) enter_tile();
   }
 
-  __device__ __forceinline__ const std::byte* chunk(int i, int& /*bytes*/) const {
-    return panels_[i] == nullptr ? nullptr : panels_[i] + Product::unit_offset(unit_);
+  __device__ __forceinline__ const std::byte* chunk(int& /*bytes*/) const {
+    return panel_ == nullptr ? nullptr : panel_ + int64_t{chunk_} * kChunkBytes;
   }
-  static __device__ __forceinline__ int offset(int at) { return Product::offset_in_unit(at); }
   __device__ __forceinline__ void advance() {
     if (left_ == 0) return;
-    ++unit_;
+    ++chunk_;
     if (--left_ > 0) return;
     ++index_;
     enter_tile();
   }
 
  private:
-  static constexpr int kPanels = Product::kShape.warp_panels;
-
   __device__ void enter_tile() {
     const RowTile tile = tile_at(p_, index_);
     left_ = tile.panels > 0 ? count_ : 0;
-    unit_ = first_;
-#pragma unroll
-    for (int i = 0; i < kPanels; ++i) {
-      panels_[i] = nullptr;
-      if (first_panel_ + i >= tile.panels) continue;
-      const TaskPanel at = task_panel(p_.of, tile.pass, tile.first_panel + first_panel_ + i);
-      panels_[i] = p_.of.tasks[at.task].weight + at.panel * p_.of.panel_bytes;
-    }
+    chunk_ = first_;
+    panel_ = nullptr;
+    if (place_ >= tile.panels) return;
+    const TaskPanel at = task_panel(p_.of, tile.pass, tile.first_panel + place_);
+    panel_ = p_.of.tasks[at.task].weight + at.panel * p_.of.panel_bytes;
   }
 
   const ManyParameters& p_;
-  int first_panel_;  ///< of the tile
+  int place_;
   int first_, count_;
-  int index_ = 0;                       ///< of the tile
-  int left_ = 0;                        ///< units of the tile from here on
-  int unit_ = 0;                        ///< of the panels
-  const std::byte* panels_[kPanels]{};  ///< null where there is none
+  int index_ = 0;                     ///< of the tile
+  int left_ = 0;                      ///< chunks of the tile from here on
+  int chunk_ = 0;                     ///< of the panel
+  const std::byte* panel_ = nullptr;  ///< null where there is none
 };
 
 }  // namespace neuros::kernels::cuda

@@ -13,7 +13,7 @@ namespace neuros::kernels {
 namespace {
 
 int64_t kept_bytes(const OpLimits& limits) {
-  return cuda::batch_bytes(limits) + cuda::pass_state_bytes(limits);
+  return cuda::batch_bytes(limits) + cuda::meetings_bytes() + cuda::pass_state_bytes(limits);
 }
 
 int64_t scratch_bytes(const OpLimits& limits) {

@@ -23,7 +23,10 @@ __device__ __forceinline__ void store_in_pieces(const PreparedActivations& out, 
     store_scales(scale, token, column, four);
   } else {
     if (column >= columns) return;
-    store_four<kKind>(piece + half_place(out.piece_bytes, token, column % kColumns), 0, values);
+    const uint2 four = rounded_four<kKind>(values);
+    std::byte* at = piece + half_place(token, column % kColumns);
+    *reinterpret_cast<uint32_t*>(at) = four.x;
+    *reinterpret_cast<uint32_t*>(at + kHalfPieceBytes) = four.y;
   }
 }
 

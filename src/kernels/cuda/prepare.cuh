@@ -296,6 +296,19 @@ __device__ __forceinline__ void store_four(const PreparedActivations& tile, int 
   store_scales([&](int i) -> float& { return scales[i]; }, token, column, four);
 }
 
+/// Four columns of 16-bit floats, the first in the lowest bits.
+template <ActivationKind kKind>
+__device__ __forceinline__ uint2 rounded_four(const Four& values) {
+  uint32_t bits[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    bits[i] = kKind == ActivationKind::kBF16
+                  ? __bfloat16_as_ushort(__float2bfloat16_rn(values.at[i]))
+                  : __half_as_ushort(__float2half_rn(values.at[i]));
+  }
+  return make_uint2(bits[0] | bits[1] << 16, bits[2] | bits[3] << 16);
+}
+
 /// Stores four columns of a row of another kind.
 template <ActivationKind kKind>
 __device__ __forceinline__ void store_four(std::byte* row, int column, const Four& values) {
@@ -303,15 +316,7 @@ __device__ __forceinline__ void store_four(std::byte* row, int column, const Fou
     reinterpret_cast<float4*>(row)[column / 4] =
         make_float4(values.at[0], values.at[1], values.at[2], values.at[3]);
   } else {
-    uint32_t bits[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      bits[i] = kKind == ActivationKind::kBF16
-                    ? __bfloat16_as_ushort(__float2bfloat16_rn(values.at[i]))
-                    : __half_as_ushort(__float2half_rn(values.at[i]));
-    }
-    reinterpret_cast<uint2*>(row)[column / 4] =
-        make_uint2(bits[0] | bits[1] << 16, bits[2] | bits[3] << 16);
+    reinterpret_cast<uint2*>(row)[column / 4] = rounded_four<kKind>(values);
   }
 }
 

@@ -221,7 +221,9 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   if (thread_index() >= kBlockThreads) {
     hopper::give_registers_back<kFeedRegisters>();
     const int feeder = (thread_index() - kBlockThreads) / kLanes;
-    if (feeder == kFeedingWarps) return give_runs(launch, queues);
+    if (feeder == kFeedingWarps) {
+      return launch.brings_lines ? give_runs_by_lines(launch, queues) : give_runs(launch, queues);
+    }
     return feed_rings(queues, rings, feeder);
   }
   hopper::take_registers<kMultiplyRegisters>();

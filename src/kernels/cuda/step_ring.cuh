@@ -270,21 +270,22 @@ static_assert(sizeof(RunQueues) == kQueueBytes);
 /// Bytes of a ring's chunks that are brought to L2 ahead of their copies: 20 MB of all rings.
 inline constexpr int kAheadBytes = 9728;
 
-/// Gives the runs of a ring, and asks for their chunks to be brought to L2 before they are copied:
-/// while rings are full memory would be idle.
+/// Gives the runs of a ring, and has their chunks brought to L2 before they are copied: while rings
+/// are full memory would be idle.
 class RunGiver {
  public:
   __device__ __forceinline__ RunGiver(const StepLaunch& launch, RunQueues& queues, int ring)
       : queues_(queues), ring_(ring), source_(launch, ring) {}
 
   __device__ __forceinline__ bool is_done() const { return is_done_; }
-  /// False: there was nothing to do yet.
-  __device__ __forceinline__ bool go_on() {
+  /// False: there was nothing to do yet. bring(at, bytes): has a chunk brought.
+  template <typename Bring>
+  __device__ __forceinline__ bool go_on(Bring bring) {
     if (left_ == 0) return give();
     const auto ahead = static_cast<int>(asked_ - queues_.copies(ring_));
     if (ahead > 0 && ahead * run_.chunk_bytes >= kAheadBytes) return false;
     if (ahead >= 0) {  // else it has been copied already
-      hopper::prefetch_to_l2(run_.at, static_cast<uint32_t>(run_.chunk_bytes));
+      bring(run_.at, static_cast<uint32_t>(run_.chunk_bytes));
     }
     ++asked_;
     left_ = run_.advance(left_);
@@ -318,8 +319,40 @@ __device__ __forceinline__ void give_runs(const StepLaunch& launch, RunQueues& q
   if (lane >= kStepWarps) return;
   RunGiver giver(launch, queues, lane);
   while (__any_sync(kGiving, !giver.is_done())) {
-    const bool went_on = giver.go_on();
+    const bool went_on = giver.go_on(hopper::prefetch_to_l2);
     if (!__any_sync(kGiving, went_on)) __nanosleep(100);
+  }
+}
+
+/// Asks for the lines of the ranges that lanes have, of no bytes where they have none.
+__device__ __forceinline__ void prefetch_lines(const std::byte* at, uint32_t bytes) {
+  constexpr uint32_t kAll = 0xffffffffu, kLineBytes = 128;
+  const auto address = reinterpret_cast<uint64_t>(at);
+  for (uint32_t asking = __ballot_sync(kAll, bytes > 0); asking != 0; asking &= asking - 1) {
+    const int lane = __ffs(static_cast<int>(asking)) - 1;
+    const uint64_t first = __shfl_sync(kAll, address, lane);
+    const uint64_t end = first + __shfl_sync(kAll, bytes, lane);
+    uint64_t line = first / kLineBytes * kLineBytes + thread_index() % kLanes * kLineBytes;
+    for (; line < end; line += kLanes * kLineBytes) {
+      prefetch_line(reinterpret_cast<const void*>(line));
+    }
+  }
+}
+/// The same as give_runs(), line by line.
+__device__ __forceinline__ void give_runs_by_lines(const StepLaunch& launch, RunQueues& queues) {
+  constexpr uint32_t kAll = 0xffffffffu;
+  const int lane = thread_index() % kLanes;
+  const bool gives = lane < kStepWarps;
+  RunGiver giver(launch, queues, lane % kStepWarps);
+  while (__any_sync(kAll, gives && !giver.is_done())) {
+    const std::byte* at = nullptr;
+    uint32_t bytes = 0;
+    const auto keep = [&](const std::byte* of_chunk, uint32_t of_bytes) {
+      at = of_chunk, bytes = of_bytes;
+    };
+    const bool went_on = gives && giver.go_on(keep);
+    if (!__any_sync(kAll, went_on)) __nanosleep(100);
+    prefetch_lines(at, bytes);
   }
 }
 

@@ -12,10 +12,9 @@
 
 namespace neuros::kernels::cuda {
 
-/// `Walk` gives the chunks in order, kAtOnce to a slot, each of another panel: chunk(i) returns
-/// where one lies, or null where there is none, with its bytes; offset(at) where byte `at` of one
-/// lies from there, 16 bytes together; advance() goes on to the next slot's.
-template <int kChunkBytes, typename Walk, int kSlots, int kAtOnce = 1>
+/// `Walk` gives the chunks in order: chunk() returns where one lies, or null where there is none,
+/// with its bytes; advance() goes on to the next one.
+template <int kChunkBytes, typename Walk, int kSlots>
 class WeightRing {
  public:
   __device__ WeightRing(std::byte* slots, Walk walk) : slots_(slots), walk_(walk) {}
@@ -26,7 +25,7 @@ class WeightRing {
     for (int slot = 0; slot + 1 < kSlots; ++slot) copy_to(slot);
   }
 
-  /// The next kAtOnce chunks; valid until the call after it. All lanes of the warp call it.
+  /// The next chunk; valid until the call after it. All lanes of the warp call it.
   __device__ const std::byte* take() {
     if constexpr (kSlots == 1) {
       __syncwarp();
@@ -37,22 +36,17 @@ class WeightRing {
       wait_for_copies<kSlots - 2>();
       __syncwarp();  // every lane's part has arrived, and every lane is done with the chunk before
       copy_to(next_ == 0 ? kSlots - 1 : next_ - 1);
-      const std::byte* chunk = slots_ + next_ * kSlotBytes;
+      const std::byte* chunk = slots_ + next_ * kChunkBytes;
       next_ = next_ + 1 == kSlots ? 0 : next_ + 1;
       return chunk;
     }
   }
 
  private:
-  static constexpr int kSlotBytes = kAtOnce * kChunkBytes;
-
   __device__ void copy_to(int slot) {
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
-      int bytes = kChunkBytes;
-      const std::byte* from = walk_.chunk(i, bytes);
-      if (from != nullptr) copy(slots_ + slot * kSlotBytes + i * kChunkBytes, from, bytes);
-    }
+    int bytes = kChunkBytes;
+    const std::byte* from = walk_.chunk(bytes);
+    if (from != nullptr) copy(slots_ + slot * kChunkBytes, from, bytes);
     walk_.advance();
     end_copy_group();
   }
@@ -61,7 +55,7 @@ class WeightRing {
 #pragma unroll
     for (int start = 0; start < kChunkBytes; start += kLanes * 16) {
       const int at = start + static_cast<int>(threadIdx.x) % kLanes * 16;
-      if (at < bytes) start_copy(to + at, from + Walk::offset(at));
+      if (at < bytes) start_copy(to + at, from + at);
     }
   }
 

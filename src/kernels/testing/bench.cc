@@ -108,12 +108,16 @@ Bench::Bench(const OpTable& table, const OpLimits& limits)
       limits_(limits),
       stream_(stream_for(table, limits)),
       scratch_(scratch_for(table, limits)),
-      host_(table.host_bytes == nullptr ? 0 : table.host_bytes(limits)) {}
+      host_(table.host_bytes == nullptr ? 0 : table.host_bytes(limits)) {
+  std::memset(scratch_.data(), 0, scratch_.span().size());
+}
 
 Bench::~Bench() = default;
 
 OpContext Bench::context() {
-  std::memset(scratch_.data(), 0xff, scratch_.span().size());
+  const auto kept =
+      static_cast<size_t>(table_.kept_bytes == nullptr ? 0 : table_.kept_bytes(limits_));
+  std::memset(scratch_.data() + kept, 0xff, scratch_.span().size() - kept);
   return {*stream_, scratch_.span(), host_.span(), limits_};
 }
 

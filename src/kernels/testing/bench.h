@@ -16,7 +16,7 @@ class Bench {
   ~Bench();
 
   const OpTable& ops() const { return table_; }
-  /// Scratch is filled with NaN bits each time.
+  /// Scratch is filled with NaN bits each time, but for what the table keeps: zeros at first.
   OpContext context();
 
  private:
