@@ -16,7 +16,7 @@ namespace neuros::kernels {
 enum class ChoiceOp : uint8_t {
   kPrompt,           ///< product of prompt rows: tokens of a tile, or kMixedTiles
   kPromptGated,      ///< gate and up of prompt rows in one launch: the same
-  kDecodeMany,       ///< product of decode steps of many sequences: panels of a tile
+  kDecodeMany,       ///< product of decode steps of many sequences: how rows are cut into tiles
   kDecodeManyGated,  ///< gate and up of those in one launch: the same
   kDecodeStep,       ///< a matrix in a decode step of one sequence: 1 in the one kernel, 0 a launch
 };

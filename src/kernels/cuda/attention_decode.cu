@@ -169,7 +169,8 @@ class StageBarriers {
   // By the others.
   __device__ __forceinline__ void wait_full(int tile) const {
 #if __CUDA_ARCH__ >= 800
-    wait_for_copy_barrier(full_ + 8 * static_cast<uint32_t>(stage(tile)), tile / stages_ % 2);
+    wait_for_copy_barrier(full_ + 8 * static_cast<uint32_t>(stage(tile)),
+                          tile >> (stages_ - 1) & 1);
 #else
     if (stage(tile) == 0) {
       sync<kFull, kDecodeThreads>();
