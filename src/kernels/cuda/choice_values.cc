@@ -92,7 +92,8 @@ std::vector<int32_t> many_values(int multiprocessors, const ChoiceKey& key) {
                                            .columns = static_cast<int>(key.cols),
                                            .token_tiles = token_tiles(key.tokens)});
   }
-  std::vector<int32_t> values{tile_panels(in_pass, clusters_of(multiprocessors))};
+  std::vector<int32_t> values{
+      std::min(in_pass, tile_panels(in_pass, clusters_of(multiprocessors)))};
   for (int32_t height = 1; height <= std::min(kManyTilePanels, in_pass); ++height) {
     if (height != values.front()) values.push_back(height);
   }

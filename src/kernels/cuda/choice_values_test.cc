@@ -1,6 +1,7 @@
 #include "kernels/cuda/choice_values.h"
 
 #include "kernels/choice_table.h"
+#include "kernels/cuda/halves_plan.h"
 #include "kernels/cuda/prefill_product.h"
 #include "kernels/cuda/prefill_tiling.h"
 
@@ -46,10 +47,29 @@ TEST(ChoiceValues, TheEstimateComesFirstAndEveryValueOnce) {
       EXPECT_EQ(std::set(values.begin(), values.end()).size(), values.size());
     }
   }
-  EXPECT_THAT(choice_values(kKind, key_of(ChoiceOp::kDecodeMany, DType::kBF16, 14336, 64)),
+  EXPECT_THAT(choice_values(kKind, key_of(ChoiceOp::kDecodeMany, DType::kQ4_K, 14336, 64)),
               testing::UnorderedElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
-  EXPECT_THAT(choice_values(kKind, key_of(ChoiceOp::kDecodeMany, DType::kBF16, 32, 64)),
+  EXPECT_THAT(choice_values(kKind, key_of(ChoiceOp::kDecodeMany, DType::kQ4_K, 32, 64)),
               testing::UnorderedElementsAre(1, 2));
+}
+
+TEST(ChoiceValues, OfHalvesArePossiblePlansTheBestFirst) {
+  for (const auto op : {ChoiceOp::kDecodeMany, ChoiceOp::kDecodeManyGated}) {
+    const int passes = op == ChoiceOp::kDecodeManyGated ? 2 : 1;
+    for (const int64_t rows : {32, 4096, 28672, 128256}) {
+      const HalvesProblem problem{.panels = static_cast<int>(panel_count(rows)) / passes,
+                                  .passes = passes,
+                                  .columns = 4096,
+                                  .token_tiles = 8};
+      const auto values = choice_values(kKind, key_of(op, DType::kBF16, rows, 64));
+      ASSERT_FALSE(values.empty());
+      EXPECT_EQ(plan_of_choice(values.front()), best_halves_plan(problem, 132));
+      EXPECT_EQ(std::set(values.begin(), values.end()).size(), values.size());
+      for (const int32_t value : values) {
+        EXPECT_TRUE(is_possible(problem, plan_of_choice(value), 132)) << value;
+      }
+    }
+  }
 }
 
 TEST(ChoiceValues, StepsOfWideQ80GoByLaunches) {
