@@ -1,0 +1,157 @@
+#pragma once
+
+/// What the blocks of decode attention (attention_decode.cu) work on, one after the other, and the
+/// pages that it lies in.
+
+#include "kernels/cuda/attention_split.cuh"
+
+namespace neuros::kernels::cuda {
+
+/// A split that a block works on, for some of the query heads of a KV head.
+struct Unit {
+  DecodeWork work;
+  HeadPages pages;
+  int32_t start = 0;    ///< its first position
+  int32_t row_end = 0;  ///< of all splits
+  int tiles = 0;        ///< none: there is no such unit
+  bool only = false;    ///< split of its row
+  bool is_new = false;  ///< its queries are not those of the unit before
+};
+
+/// The units of this block: those of all sequences, heads and splits, in this order, dealt out to
+/// the blocks as runs of equal length. So queries are mostly those of the unit before. All lanes of
+/// a warp call it.
+class UnitWalk {
+ public:
+  __device__ __forceinline__ UnitWalk(const AttentionView& view, const DecodePlan& plan)
+      : view_(view), plan_(plan), heads_(view.kv_heads * plan.head_blocks) {
+    int splits = 0;
+    for (int first = 0; first < plan.sequences; first += 32) splits += splits_of(first + lane());
+    const int64_t units = int64_t{warp_sum(splits)} * heads_;
+    const int begin = static_cast<int>(units * blockIdx.x / gridDim.x);
+    left_ = static_cast<int>(units * (blockIdx.x + 1) / gridDim.x) - begin;
+    if (left_ > 0) find(begin);
+  }
+
+  __device__ __forceinline__ Unit next() {
+    if (left_ == 0) return {};
+    --left_;
+    const Unit unit = current();
+    is_new_ = false;
+    if (++split_ < row_.splits) return unit;
+    split_ = 0;
+    is_new_ = true;
+    if (++head_ < heads_) return unit;
+    head_ = 0;
+    ++sequence_;
+    if (left_ > 0) row_ = RowRange(view_, sequence_);
+    return unit;
+  }
+
+ private:
+  static __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  static __device__ __forceinline__ int warp_sum(int value) {
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) {
+      value += __shfl_xor_sync(0xffffffffu, value, distance);
+    }
+    return value;
+  }
+  __device__ __forceinline__ int splits_of(int sequence) const {
+    return sequence < plan_.sequences ? RowRange(view_, sequence).splits : 0;
+  }
+
+  /// To unit `index` of all: 32 sequences at a time.
+  __device__ __forceinline__ void find(int index) {
+    constexpr uint32_t kAll = 0xffffffffu;
+    for (int first = 0;; first += 32) {
+      const int splits = splits_of(first + lane());
+      int end = splits * heads_;  // of the lane's units
+#pragma unroll
+      for (int distance = 1; distance < 32; distance *= 2) {
+        const int before = __shfl_up_sync(kAll, end, distance);
+        if (lane() >= distance) end += before;
+      }
+      const uint32_t later = __ballot_sync(kAll, index < end);
+      if (later == 0) {
+        index -= __shfl_sync(kAll, end, 31);
+        continue;
+      }
+      const int of = __ffs(static_cast<int>(later)) - 1;
+      index -= __shfl_sync(kAll, end - splits * heads_, of);
+      sequence_ = first + of;
+      row_ = RowRange(view_, sequence_);
+      head_ = index / row_.splits;
+      split_ = index - head_ * row_.splits;
+      return;
+    }
+  }
+
+  __device__ __forceinline__ Unit current() const {
+    const int kv_head = plan_.head_blocks == 1 ? head_ : head_ / plan_.head_blocks;
+    const int in_group = (head_ - kv_head * plan_.head_blocks) * kBlockHeads;
+    Unit unit{.work = {.sequence = sequence_,
+                       .split = split_,
+                       .kv_head = kv_head,
+                       .first_head = kv_head * view_.group + in_group,
+                       .heads = min(kBlockHeads, view_.group - in_group)},
+              .pages = pages_of(view_, sequence_, kv_head),
+              .start = row_.begin + split_ * row_.split,
+              .row_end = row_.end,
+              .only = row_.splits == 1,
+              .is_new = is_new_};
+    unit.pages.first = row_.first;
+    unit.pages.end = min(row_.end, unit.start + row_.split);
+    unit.tiles = (unit.pages.end - unit.start + kSplitTile - 1) / kSplitTile;
+    return unit;
+  }
+
+  const AttentionView& view_;
+  const DecodePlan& plan_;
+  const int heads_;  ///< head blocks of a sequence
+  int left_ = 0;     ///< units of this block from here on
+  int sequence_ = 0, head_ = 0, split_ = 0;
+  RowRange row_;
+  bool is_new_ = true;
+};
+
+/// Pages of a sequence as the lanes of a warp remember them, 32 at a time: a tile's pages are known
+/// at once.
+class KnownPages {
+ public:
+  __device__ __forceinline__ explicit KnownPages(const AttentionView& view)
+      : inverse_(0xffffffffu / static_cast<uint32_t>(view.page_tokens) + 1) {}
+
+  /// Of positions [start, start + kSplitTile), all of which the unit's row has.
+  __device__ __forceinline__ void learn(const Unit& unit, int32_t start) {
+    const HeadPages& from = unit.pages;
+    const int32_t first = in_order(start), last = in_order(start + kSplitTile - 1);
+    keys = from.keys;
+    if (from.pages == pages_ && first >= first_ && last < first_ + 32) return;
+    pages_ = from.pages;
+    first_ = first;
+    const int32_t own = first + static_cast<int32_t>(threadIdx.x) % 32;
+    page_ = own <= in_order(unit.row_end - 1) ? pages_[own] : 0;
+  }
+  /// HeadPages::find() by all lanes.
+  __device__ __forceinline__ PagePlace find(const AttentionView& view, int32_t position) const {
+    const int32_t order = in_order(position);
+    return {__shfl_sync(0xffffffffu, page_, order - first_), position - order * view.page_tokens};
+  }
+
+  const std::byte* keys = nullptr;
+  static constexpr int32_t first = 0, end = 0;  ///< not asked for: all positions exist
+
+ private:
+  /// position / page_tokens: exact below 2^26, as pages have no more than 64 positions.
+  __device__ __forceinline__ int32_t in_order(int32_t position) const {
+    return static_cast<int32_t>(__umulhi(static_cast<uint32_t>(position), inverse_));
+  }
+
+  const uint32_t inverse_;
+  const int32_t* pages_ = nullptr;
+  int32_t first_ = 0;  ///< page, in the sequence's order, of lane 0
+  int32_t page_ = 0;
+};
+
+}  // namespace neuros::kernels::cuda
