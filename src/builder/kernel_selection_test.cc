@@ -139,5 +139,19 @@ TEST(KernelSelection, DescribePrintsALineForEachLaunch) {
   EXPECT_THAT(json, HasSubstr("\"device_kind\": \"sm_90/132\""));
 }
 
+TEST(KernelSelection, DescribePrintsBlocksAndPanelsOf16BitProducts) {
+  plan::Plan plan;
+  plan.device_kind = "sm_90/132";
+  KernelChoice choice{.op = "decode_many", .rows = 4096, .cols = 4096, .tokens = 64, .value = 408};
+  choice.dtype = base::DType::kBF16;
+  plan.kernel_choices.push_back(choice);
+  choice.dtype = base::DType::kQ8_0;
+  choice.value = 5;
+  plan.kernel_choices.push_back(choice);
+  const std::string text = plan::describe_choices(plan);
+  EXPECT_THAT(text, HasSubstr("4096x4096      blocks x tile panels  64: 4x8\n"));
+  EXPECT_THAT(text, HasSubstr("4096x4096      tile panels  64: 5\n"));
+}
+
 }  // namespace
 }  // namespace neuros::builder

@@ -6,14 +6,23 @@
 namespace neuros::plan {
 namespace {
 
+/// Whether a value is two numbers: 100 times the blocks that share a tile, and its panels.
+bool has_blocks(const KernelChoice& choice) {
+  return choice.op.starts_with("decode_many") && !base::is_quantised(choice.dtype);
+}
+
 /// What the values of an op are.
-const char* unit_of(const std::string& op) {
-  if (op.starts_with("prompt")) return "tile tokens";
-  return op.starts_with("decode_many") ? "tile panels" : "one kernel";
+const char* unit_of(const KernelChoice& choice) {
+  if (choice.op.starts_with("prompt")) return "tile tokens";
+  if (has_blocks(choice)) return "blocks x tile panels";
+  return choice.op.starts_with("decode_many") ? "tile panels" : "one kernel";
 }
 
 std::string value_text(const KernelChoice& choice) {
   std::string text = std::to_string(choice.value);
+  if (has_blocks(choice)) {
+    text = std::to_string(choice.value / 100) + "x" + std::to_string(choice.value % 100);
+  }
   if (choice.op == "decode_step") text = choice.value != 0 ? "yes" : "no";
   if (choice.op.starts_with("prompt") && choice.value == 384) text = "256+128";
   return choice.source == KernelChoice::Source::kTable ? text + "*" : text;
@@ -27,7 +36,7 @@ std::string launch_text(const KernelChoice& choice) {
   char line[160];
   const std::string shape = std::to_string(choice.rows) + "x" + std::to_string(choice.cols);
   std::snprintf(line, sizeof(line), "  %-17s %-8s %-14s %s ", choice.op.c_str(),
-                std::string(base::name(choice.dtype)).c_str(), shape.c_str(), unit_of(choice.op));
+                std::string(base::name(choice.dtype)).c_str(), shape.c_str(), unit_of(choice));
   return line;
 }
 

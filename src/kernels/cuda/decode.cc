@@ -25,7 +25,7 @@ constexpr int64_t kBatchTokens = kManyTokens;
 /// At the end of the scratch: DecodeBatch::left.
 constexpr int64_t kLeftBytes = int64_t{kLeftPanelsMax} * kPanelSumBytes;
 
-/// Whether decode_many.cuh has a kernel for activations of a kind, on this device.
+/// Whether there is a kernel of many tokens for activations of a kind, on this device.
 bool takes_many(ActivationKind kind) {
   return kind != ActivationKind::kF32 && device_traits().wgmma;
 }

@@ -265,12 +265,12 @@ void launch_own(const OpContext& context, const DecodeParameters& p) {
 template <base::DType kType>
 void launch_decode(const OpContext& context, const DecodeBatch& batch,
                    const PreparedActivations* prepared) {
-  using Chunk = BlockChunk<fragment_format(kType)>;
+  using Many = ManyBlocks<fragment_format(kType)>;
+  using Chunk = typename Many::Chunk;
   DecodeParameters p = decode_parameters(batch, kType);
   if (prepared == nullptr) return launch_own<Chunk>(context, p);
   p.prepared = *prepared;
-  if (prepared->piece_bytes != 0)
-    return launch_many<ManyBlocks<fragment_format(kType)>>(context, p, batch.choice);
+  if (prepared->piece_bytes != 0) return launch_many<Many>(context, p, batch.choice);
   launch_kernel<Chunk, 4, false, Blocks::kLarge>(context, p);
 }
 

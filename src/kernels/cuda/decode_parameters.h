@@ -28,7 +28,7 @@ struct DecodeBatch {
   int task_count = 0;
   /// tasks[0] and tasks[1] are gate and up: the only result is y of tasks[1] = silu(gate) * up.
   bool gated = false;
-  int choice = 0;           ///< how many tokens' kernels cut their rows; 0: as estimated
+  int choice = 0;           ///< of choice_values.h, for kernels of many tokens; 0: none
   ActivationSource source;  ///< its tokens are those of this launch
   // For blocks that share rows (halves_plan.h).
   float* left = nullptr;
