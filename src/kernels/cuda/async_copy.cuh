@@ -12,6 +12,14 @@ __device__ __forceinline__ void prefetch_line(const void* global) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(global));
 }
 
+/// Orders what this thread wrote to shared memory before copies that the copy engine starts there
+/// later, after a barrier.
+__device__ __forceinline__ void publish_to_copies() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
 #if __CUDA_ARCH__ >= 800
 
 /// 16 bytes, both aligned; not kept in the first-level cache.
@@ -47,6 +55,21 @@ __device__ __forceinline__ void wait_for_copies() {}
 /// arrive_after_copies() for the end of a phase.
 __device__ __forceinline__ void init_copy_barrier(uint32_t barrier, uint32_t count) {
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+/// Makes barriers that this thread initialised known to the copy engine, too.
+__device__ __forceinline__ void publish_copy_barriers() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void arrive_at_copy_barrier(uint32_t barrier) {
+  asm volatile(
+      "{\n"
+      ".reg .b64 state;\n"
+      "mbarrier.arrive.shared.b64 state, [%0];\n"
+      "}\n" ::"r"(barrier)
+      : "memory");
 }
 /// Arrives once the copies that this thread has started are done. Does not wait.
 __device__ __forceinline__ void arrive_after_copies(uint32_t barrier) {

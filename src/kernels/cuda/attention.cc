@@ -3,8 +3,8 @@
 #include "base/check.h"
 #include "kernels/cuda/attention_view.h"
 #include "kernels/cuda/device_batch.h"
+#include "kernels/cuda/op_pairs.h"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/prompt_pass.h"
 #include "kernels/cuda/step_program.h"
 
 #include <algorithm>
@@ -88,7 +88,7 @@ AttentionRun run_from(const OpContext& context, const AttentionArgs& args, size_
 
 void attention(const OpContext& context, const AttentionArgs& args) {
   if (StepProgram* step = step_program(context); step != nullptr && step->add(args)) return;
-  if (PromptPass* pass = prompt_pass(context); pass != nullptr && pass->add(args)) return;
+  if (OpPairs* pairs = op_pairs(context); pairs != nullptr && pairs->add(args)) return;
   // Two runs at most where decode rows come first.
   for (size_t first = 0; first < args.sequences.size();) {
     const AttentionRun run = run_from(context, args, first);
@@ -111,6 +111,13 @@ bool attention_prepared(const OpContext& context, const AttentionArgs& args,
   prompts.view.first_prompt_row = static_cast<int32_t>(decodes);
   CHECK(attention_prompt_wgmma(context, prompts));
   return true;
+}
+
+bool attention_handed_on(const OpContext& context, const AttentionArgs& args,
+                         const HandedOn& handed) {
+  const AttentionRun run = run_from(context, args, 0);
+  return run.decodes && run.slices.size() == args.sequences.size() &&
+         attention_decode(context, run, handed);
 }
 
 }  // namespace neuros::kernels::cuda

@@ -2,17 +2,18 @@
 /// (https://crfm.stanford.edu/2023/10/12/flashdecoding.html). The visible positions of a row are
 /// cut into splits whose length depends on their number alone, so that its bits do; a block takes
 /// one KV head for up to eight of its query heads and leaves each split's sums relative to the
-/// split's own largest score; a second kernel adds the splits in their order.
+/// split's own largest score; the last block that has splits of a row adds them in their order.
 ///
 /// A warp of a block finds the tiles and copies them, the other four multiply: what it takes to
 /// know where a tile lies, loads one after another, holds nobody up. Bound: keys and values at the
-/// speed of memory. Of a tile, 32 KB for 128 dimensions, that is 5,800 clocks of a block where
-/// three share a multiprocessor; multiplying takes some 1,000 of them, the end of a split as many.
+/// speed of memory. Of a tile, 32 KB for 128 dimensions, that is 3,900 clocks of a block where
+/// two share a multiprocessor; multiplying takes some 1,000 of them, the end of a split as many.
 ///
 /// Products run on tensor cores at nearly float's precision: queries and softmax weights are
 /// sums of two 16-bit numbers, and of the 16 rows that an instruction has, the eight heads take
 /// rows 0 to 7 for the coarse part and 8 to 15 for the fine one.
 
+#include "kernels/cuda/attention_page_tile.cuh"
 #include "kernels/cuda/attention_stages.cuh"
 #include "kernels/cuda/attention_units.cuh"
 #include "kernels/cuda/device_batch.h"
@@ -28,128 +29,225 @@
 namespace neuros::kernels::cuda {
 namespace {
 
+/// How tiles come.
+enum class Feed { kCopies, kBoxes };
+
+template <Feed kFeed, typename T, int kHeadDim>
+using TileOf =
+    std::conditional_t<kFeed == Feed::kBoxes, PageTile<T, kHeadDim>, Tile<T, kHeadDim, kSplitTile>>;
+/// Arrivals that make a stage full.
+template <Feed kFeed>
+constexpr uint32_t kFills = kFeed == Feed::kBoxes ? 1 : 32;
+
 /// The warp that feeds: tiles of all units through the stages in turn, whatever the other warps
 /// do with the sums of a unit.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void feed_tiles(const AttentionView& view, const DecodePlan& plan,
-                                           const StageBarriers& barriers, std::byte* stages) {
-  using KvTile = Tile<T, kHeadDim, kSplitTile>;
+                                           StagePlace place, std::byte* stages) {
+  using KvTile = TileOf<Feed::kCopies, T, kHeadDim>;
   UnitWalk walk(view, plan);
   KnownPages known(view);
-  int count = 0;  // of tiles
   for (Unit unit = walk.next(); unit.tiles > 0; unit = walk.next()) {
-    for (int n = 0; n < unit.tiles; ++n, ++count) {
+    for (int n = 0; n < unit.tiles; ++n, place.advance()) {
       const int32_t start = unit.start + n * kSplitTile;
-      const KvTile tile(stages + barriers.stage(count) * KvTile::kBytes);
+      const KvTile tile(stages + place.stage() * KvTile::kBytes);
       const bool is_whole = start >= unit.pages.first && start + kSplitTile <= unit.pages.end;
       if (is_whole) known.learn(unit, start);
-      barriers.wait_empty(count);
+      place.wait_empty();
       if (is_whole) {
         tile.template load_whole<32>(view, known, start);
       } else {
         tile.template load<32>(view, unit.pages, start);
       }
-      barriers.fill(count);
+      place.fill();
     }
   }
   end_copy_group();
   wait_for_copies<0>();
 }
 
-/// Puts a unit's queries as operands in shared memory, by all threads that multiply.
+/// The same with boxes.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void put_queries(const AttentionView& view, const DecodeWork& work,
-                                            uint4* operands) {
-  constexpr int kSteps = kHeadDim / 16, kWarps = kTileThreads / 32;
-  const int64_t head = int64_t{view.first_row[work.sequence]} * view.heads + work.first_head;
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+__device__ __forceinline__ void feed_boxes(const AttentionView& view, const DecodePlan& plan,
+                                           const PageMaps& maps, StagePlace place,
+                                           std::byte* stages) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  using KvTile = TileOf<Feed::kBoxes, T, kHeadDim>;
+  UnitWalk walk(view, plan);
+  KnownPages known(view);
+  hopper::order_bulk_reads();
+  for (Unit unit = walk.next(); unit.tiles > 0; unit = walk.next()) {
+    for (int n = 0; n < unit.tiles; ++n, place.advance()) {
+      const int32_t start = unit.start + n * kSplitTile;
+      known.learn(unit, start);
+      const int32_t pages[KvTile::kPages]{known.page(start), known.page(start + kMappedPageTokens)};
+      place.wait_empty();
+      KvTile(stages + place.stage() * KvTile::kBytes)
+          .load(maps, pages, unit.work.kv_head, view.kv_heads, place.full());
+    }
+  }
+#endif
+}
+
+/// A unit's queries on their way to be operands in shared memory, by all threads that multiply.
+template <typename T, int kHeadDim>
+class QueryLoad {
+ public:
+  __device__ __forceinline__ void start(const AttentionView& view, const DecodeWork& work) {
+    const int64_t head = int64_t{view.first_row[work.sequence]} * view.heads + work.first_head;
 #pragma unroll
-  for (int step = warp; step < kSteps; step += kWarps) {
-    QueryPairs pairs{};
-    if (lane / 4 < work.heads) {
-      const float* at = view.q + head * kHeadDim + first_of_pairs<kHeadDim>(step);
-      pairs = {
+    for (int i = 0; i < kRounds; ++i) {
+      pairs_[i] = {};
+      if (step(i) >= kSteps || lane() / 4 >= work.heads) continue;
+      const float* at = view.q + head * kHeadDim + first_of_pairs<kHeadDim>(step(i));
+      pairs_[i] = {
           {make_float2(__ldcg(at), __ldcg(at + 1)), make_float2(__ldcg(at + 8), __ldcg(at + 9))}};
     }
-    operands[step * 32 + lane] = as_words(query_operand<T>(pairs, query_scale(view)));
   }
-}
+  __device__ __forceinline__ void finish(const AttentionView& view, uint4* operands) const {
+#pragma unroll
+    for (int i = 0; i < kRounds; ++i) {
+      if (step(i) >= kSteps) break;
+      operands[step(i) * 32 + lane()] = as_words(query_operand<T>(pairs_[i], query_scale(view)));
+    }
+  }
+
+ private:
+  static constexpr int kSteps = kHeadDim / 16, kWarps = kTileThreads / 32;
+  static constexpr int kRounds = (kSteps + kWarps - 1) / kWarps;
+
+  static __device__ __forceinline__ int lane() {
+    return static_cast<int>(threadIdx.x) % 32;
+  }
+  static __device__ __forceinline__ int step(int i) {
+    return static_cast<int>(threadIdx.x) / 32 + i * kWarps;
+  }
+
+  QueryPairs pairs_[kRounds];
+};
 template <int kHeadDim>
 constexpr int kQueryBytes = kHeadDim / 16 * 32 * 16;
 
+/// Rows whose splits several blocks have: the last one of them merges, when it has something else
+/// to wait for as well.
+class RowMeeting {
+ public:
+  /// After this block has left `run` of the splits of a row's heads. All threads that multiply call
+  /// it, after a barrier.
+  __device__ __forceinline__ void come(const Unit& unit, uint32_t* meetings, int run) {
+    is_pending_ = true;
+    work_ = unit.work;
+    splits_ = unit.splits;
+    if (threadIdx.x != 0) return;
+    uint32_t before = 0;
+    if (run < splits_) {
+      __threadfence();  // of all threads, after the barrier
+      before = atomicAdd(meetings + unit.meeting, static_cast<uint32_t>(run));
+      if (before + run == splits_) meetings[unit.meeting] = 0;
+      __threadfence();
+    }
+    flag() = before + run == splits_;
+  }
+  /// After a barrier.
+  template <int kHeadDim>
+  __device__ __forceinline__ void merge_if_last(const AttentionView& view, const DecodePlan& plan) {
+    if (is_pending_ && flag()) merge<kHeadDim>(view, plan, work_, splits_);
+    is_pending_ = false;
+  }
+
+ private:
+  static __device__ __forceinline__ bool& flag() {
+    __shared__ bool is_last;
+    return is_last;
+  }
+
+  bool is_pending_ = false;
+  DecodeWork work_{};
+  int splits_ = 0;
+};
+
 /// The other warps.
-template <typename T, int kHeadDim>
+template <Feed kFeed, typename T, int kHeadDim>
 __device__ __forceinline__ void attend(const AttentionView& view, const DecodePlan& plan,
-                                       const StageBarriers& barriers, uint4* operands,
-                                       std::byte* stages) {
+                                       StagePlace place, uint4* operands, std::byte* stages) {
   using Sums = WarpSums<kHeadDim>;
-  using KvTile = Tile<T, kHeadDim, kSplitTile>;
+  using KvTile = TileOf<kFeed, T, kHeadDim>;
   static_assert(sizeof(Sums) <= KvTile::kBytes);
   const SharedQueries queries{operands + threadIdx.x % 32};
   const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
-  const auto at = [&](int tile) { return stages + barriers.stage(tile) * KvTile::kBytes; };
   UnitWalk walk(view, plan);
-  int tile = 0;
-  for (Unit unit = walk.next(); unit.tiles > 0; unit = walk.next()) {
+  QueryLoad<T, kHeadDim> load;
+  RowMeeting meeting;
+  int run = 0;  // splits that this block has of a row's heads
+  Unit unit = walk.next();
+  if (unit.tiles > 0) load.start(view, unit.work);
+  while (unit.tiles > 0) {
     if (unit.is_new) {
-      put_queries<T, kHeadDim>(view, unit.work, operands);
-      StageBarriers::meet();
+      load.finish(view, operands);
+      StagePlace::meet();
+      run = 0;
     }
     DecodeWarp<T, kHeadDim> warp(queries);
-    for (int n = 0; n < unit.tiles; ++n, ++tile) {
-      if (n > 0) barriers.empty(tile - 1);
-      barriers.wait_full(tile);
-      warp.add(KvTile(at(tile)), column, unit.start + n * kSplitTile + column, unit.pages.first,
-               unit.pages.end, view.soft_cap);
+    for (int n = 0; n < unit.tiles; ++n) {
+      if (n > 0) {
+        place.empty();
+        place.advance();
+      }
+      const KvTile tile(stages + place.stage() * KvTile::kBytes);
+      const int32_t start = unit.start + n * kSplitTile, end = unit.pages.end;
+      place.wait_full();
+      if constexpr (kFeed == Feed::kBoxes) {
+        if (start + kSplitTile > end) tile.clear_values(column, end - start);
+        warp.add(tile, column, start + column, 0, end, view.soft_cap);
+      } else {
+        warp.add(tile, column, start + column, unit.pages.first, end, view.soft_cap);
+      }
     }
     // The stage of the last tile has the sums before it has another tile.
-    auto& sums = *reinterpret_cast<Sums*>(at(tile - 1));
-    StageBarriers::meet();
+    auto& sums = *reinterpret_cast<Sums*>(stages + place.stage() * KvTile::kBytes);
+    StagePlace::meet();
     sums.put(warp);
-    StageBarriers::meet();
-    leave(view, plan, unit.work, sums, unit.only);
-    barriers.empty(tile - 1);
+    const Unit next = walk.next();
+    if (next.is_new && next.tiles > 0) load.start(view, next.work);
+    StagePlace::meet();
+    leave(view, plan, unit.work, sums, unit.splits);
+    if constexpr (kFeed == Feed::kBoxes) publish_to_copies();
+    place.empty();
+    place.advance();
+    meeting.merge_if_last<kHeadDim>(view, plan);
+    ++run;
+    if (unit.is_last && unit.splits > 1) {
+      StagePlace::meet();
+      meeting.come(unit, plan.meetings, run);
+    }
+    unit = next;
   }
+  StagePlace::meet();
+  meeting.merge_if_last<kHeadDim>(view, plan);
 }
+
+/// Blocks that a multiprocessor is to have room for: rather few with many stages each, and all the
+/// registers they want.
+template <int kHeadDim>
+constexpr int kBlocksWanted = kHeadDim > 192 ? 1 : 2;
 
 /// As many blocks as are on the chip at once. Shared memory: queries' operands, then tiles.
-template <typename T, int kHeadDim>
-__global__ void __launch_bounds__(kDecodeThreads, kHeadDim > 128 ? 2 : 3)
+template <Feed kFeed, typename T, int kHeadDim>
+__global__ void __launch_bounds__(kDecodeThreads, kBlocksWanted<kHeadDim>)
     decode_kernel(const __grid_constant__ AttentionView view,
-                  const __grid_constant__ DecodePlan plan) {
-  extern __shared__ __align__(128) std::byte shared[];
-  auto* const operands = reinterpret_cast<uint4*>(shared);
-  std::byte* const stages = shared + kQueryBytes<kHeadDim>;
+                  const __grid_constant__ DecodePlan plan, const __grid_constant__ PageMaps maps) {
+  extern __shared__ __align__(1024) std::byte shared[];
+  auto* const operands =
+      reinterpret_cast<uint4*>(shared + plan.stages * TileOf<kFeed, T, kHeadDim>::kBytes);
   let_next_start();
-  const StageBarriers barriers(plan.stages);
+  const StagePlace place(plan.stages, kFills<kFeed>);
   wait_for_previous();
   if (threadIdx.x < kTileThreads) {
-    attend<T, kHeadDim>(view, plan, barriers, operands, stages);
+    attend<kFeed, T, kHeadDim>(view, plan, place, operands, shared);
+  } else if constexpr (kFeed == Feed::kBoxes) {
+    feed_boxes<T, kHeadDim>(view, plan, maps, place, shared);
   } else {
-    feed_tiles<T, kHeadDim>(view, plan, barriers, stages);
-  }
-}
-
-/// Block (head, sequence): the splits of a row, added in their order.
-__global__ void __launch_bounds__(kTileThreads) merge_kernel(AttentionView view, DecodePlan plan) {
-  __shared__ float2 parts[kSplitsMax];
-  __shared__ float factors[kSplitsMax];
-  let_next_start();
-  wait_for_previous();
-  const int sequence = static_cast<int>(blockIdx.y), thread = static_cast<int>(threadIdx.x);
-  const int splits = RowRange(view, sequence).splits;
-  if (splits == 1) return;
-  const int64_t row = int64_t{sequence} * view.heads + blockIdx.x;
-  if (thread < splits) parts[thread] = __ldcg(plan.largest_total + row * plan.splits + thread);
-  __syncthreads();
-  const float largest = largest_of(parts, splits);
-  if (thread < splits) factors[thread] = power_of_two(parts[thread].x - largest);
-  __syncthreads();
-  const float* sums = plan.sums + row * plan.splits * view.head_dim;
-  float* out =
-      view.out + (int64_t{view.first_row[sequence]} * view.heads + blockIdx.x) * view.head_dim;
-  for (int i = thread; i < view.head_dim; i += kTileThreads) {
-    out[i] = merged(parts, factors, splits, sums, view.head_dim, i);
+    feed_tiles<T, kHeadDim>(view, plan, place, shared);
   }
 }
 
@@ -167,32 +265,47 @@ int32_t splits_max(int32_t visible) {
              : std::min((visible + kSplitTile - 1) / kSplitTile, kSplitsMax);
 }
 
-template <typename T, int kHeadDim>
-bool launch_decode(const OpContext& context, const AttentionRun& run, DecodePlan plan) {
-  constexpr int kTileBytes = Tile<T, kHeadDim, kSplitTile>::kBytes;
+/// As many as leave room for another block, if these are two at least.
+int stages_of(const DeviceTraits& device, int query_bytes, int tile_bytes) {
+  constexpr int kReserved = 2048;  // of a block, by the device and for barriers
+  const int most = device.compute_capability < 80 ? 2 : kDecodeStagesMax;
+  const auto fit = [&](int bytes) {
+    return std::min((bytes - kReserved - query_bytes) / tile_bytes, most);
+  };
+  const int of_two = fit(device.shared_bytes_max / 2);
+  return of_two >= 2 ? of_two : std::max(fit(device.shared_bytes_max), 1);
+}
+
+/// A launch whose tiles come by `kFeed`. False: not on this device.
+template <Feed kFeed, typename T, int kHeadDim>
+bool launch_by(const OpContext& context, const AttentionRun& run, DecodePlan plan) {
+  constexpr int kTileBytes = TileOf<kFeed, T, kHeadDim>::kBytes;
   constexpr int kQueries = kQueryBytes<kHeadDim>;
   static Residency residency;
   const DeviceTraits device = device_traits();
-  if (device.compute_capability < 80 && !std::is_same_v<T, __half>) return false;
   if (kQueries + kTileBytes > device.shared_bytes_max) return false;
   const AttentionView& view = run.view;
-  plan.stages = kQueries + 2 * kTileBytes > device.shared_bytes_max ? 1 : 2;
+  plan.stages = stages_of(device, kQueries, kTileBytes);
   const int shared = kQueries + plan.stages * kTileBytes;
-  const auto* kernel = reinterpret_cast<const void*>(decode_kernel<T, kHeadDim>);
+  const auto* kernel = reinterpret_cast<const void*>(decode_kernel<kFeed, T, kHeadDim>);
   const int blocks = std::min(residency.blocks(kernel, kDecodeThreads, shared),
                               view.kv_heads * plan.head_blocks * plan.sequences * plan.splits);
   launch(context,
          {.grid = dim3(static_cast<unsigned>(blocks)),
           .block = dim3(kDecodeThreads),
           .shared_bytes = static_cast<size_t>(shared)},
-         decode_kernel<T, kHeadDim>, view, plan);
-  if (plan.splits > 1) {
-    launch(context,
-           {.grid = dim3(static_cast<unsigned>(view.heads), static_cast<unsigned>(plan.sequences)),
-            .block = dim3(kTileThreads)},
-           merge_kernel, view, plan);
-  }
+         decode_kernel<kFeed, T, kHeadDim>, view, plan,
+         kFeed == Feed::kBoxes ? page_maps(view) : PageMaps{});
   return true;
+}
+
+template <typename T, int kHeadDim>
+bool launch_decode(const OpContext& context, const AttentionRun& run, const DecodePlan& plan) {
+  if (device_traits().compute_capability < 80 && !std::is_same_v<T, __half>) return false;
+  if constexpr (kHeadDim % kBoxColumns == 0) {
+    if (can_map_pages(run.view)) return launch_by<Feed::kBoxes, T, kHeadDim>(context, run, plan);
+  }
+  return launch_by<Feed::kCopies, T, kHeadDim>(context, run, plan);
 }
 
 template <typename T>
@@ -236,23 +349,34 @@ int64_t attention_decode_scratch_bytes(const OpLimits& limits) {
   const auto context = static_cast<int32_t>(std::min<int64_t>(limits.context, INT32_MAX));
   const int64_t splits = splits_max(visible_max(context, 0));
   const int64_t sums = limits.sequences * limits.heads * splits * limits.head_dim;
-  return largest_total_bytes(limits.sequences, limits.heads, splits) +
+  return handed_on_bytes(limits) + largest_total_bytes(limits.sequences, limits.heads, splits) +
          round_up(sums * static_cast<int64_t>(sizeof(float)), 256);
 }
 
 bool attention_decode(const OpContext& context, const AttentionRun& run,
                       std::span<std::byte> scratch) {
+  return attention_decode(context, run, HandedOn{.pieces = {}, .rest = scratch});
+}
+
+bool attention_decode(const OpContext& context, const AttentionRun& run, const HandedOn& handed) {
   const AttentionView& view = run.view;
+  // A warp rounds a head's columns 32 at a time.
+  if (handed.is_possible() && handed.kind == ActivationKind::kQ8 && view.head_dim % 32 != 0) {
+    return false;
+  }
   DecodePlan plan;
   plan.sequences = static_cast<int32_t>(run.slices.size());
   plan.splits = splits_max(visible_max(run.longest, view.window));
   plan.head_blocks = (view.group + kBlockHeads - 1) / kBlockHeads;
+  plan.pieces = handed.pieces;
+  plan.kind = handed.kind;
   const int64_t first = largest_total_bytes(std::ssize(run.slices), view.heads, plan.splits);
   const int64_t sums = std::ssize(run.slices) * view.heads * plan.splits * view.head_dim;
-  CHECK(first + sums * static_cast<int64_t>(sizeof(float)) <= std::ssize(scratch),
+  CHECK(first + sums * static_cast<int64_t>(sizeof(float)) <= std::ssize(handed.rest),
         "scratch: less than scratch_bytes() asked for");
-  plan.largest_total = reinterpret_cast<float2*>(scratch.data());
-  plan.sums = reinterpret_cast<float*>(scratch.data() + first);
+  plan.largest_total = reinterpret_cast<float2*>(handed.rest.data());
+  plan.sums = reinterpret_cast<float*>(handed.rest.data() + first);
+  plan.meetings = meetings_of(context).of_heads;
   if (run.dtype == base::DType::kF16) return launch_decode<__half>(context, run, plan);
   if (run.dtype == base::DType::kBF16) return launch_decode<__nv_bfloat16>(context, run, plan);
   return false;

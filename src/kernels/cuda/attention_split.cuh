@@ -26,15 +26,6 @@ __host__ __device__ constexpr int log_split_positions(int32_t visible) {
 }
 static_assert(1 << log_split_positions(1) == kSplitTile);
 
-struct DecodePlan {
-  int32_t sequences = 1;
-  int32_t splits = 1;       ///< the most that a row has
-  int32_t head_blocks = 1;  ///< of a KV head
-  int32_t stages = 1;
-  float* sums = nullptr;            ///< [sequences, heads, splits, head_dim]
-  float2* largest_total = nullptr;  ///< [sequences, heads, splits]: score, sum of powers
-};
-
 /// What a sequence's only row sees, from a granule's start on, and its splits.
 struct RowRange {
   int32_t first, begin, end;
@@ -99,8 +90,9 @@ struct DecodeWarp {
   __device__ explicit DecodeWarp(SharedQueries queries) : q(queries) {}
 
   /// 16 positions from `start` on, `column` of the tile; visible are [first, end).
-  __device__ void add(const Tile<T, kHeadDim, kSplitTile>& tile, int column, int32_t start,
-                      int32_t first, int32_t end, float soft_cap) {
+  template <typename KvTile>
+  __device__ void add(const KvTile& tile, int column, int32_t start, int32_t first, int32_t end,
+                      float soft_cap) {
     FragmentC products[2] = {};
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
@@ -121,7 +113,8 @@ struct DecodeWarp {
     weigh(tile, column, scores);
   }
 
-  __device__ void weigh(const Tile<T, kHeadDim, kSplitTile>& tile, int column, float (&scores)[4]) {
+  template <typename KvTile>
+  __device__ void weigh(const KvTile& tile, int column, float (&scores)[4]) {
     const float highest = fmaxf(fmaxf(scores[0], scores[1]), fmaxf(scores[2], scores[3]));
     const float factor = softmax.raise(quad_max(highest));
 #pragma unroll
@@ -192,46 +185,11 @@ struct DecodeWork {
   int first_head, heads;  ///< of all query heads
 };
 
-/// Writes a split's sums, or the row itself where it has one split only; a warp a head.
-template <int kHeadDim>
-__device__ void leave(const AttentionView& view, const DecodePlan& plan, const DecodeWork& work,
-                      const WarpSums<kHeadDim>& warps, bool only) {
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  for (int h = warp; h < work.heads; h += kSplitWarps) {
-    const auto by = warps.head(h);
-    const int64_t head = work.first_head + h;
-    const int64_t at = (int64_t{work.sequence} * view.heads + head) * plan.splits + work.split;
-    float* to = plan.sums + at * kHeadDim;
-    if (only) {
-      to = view.out + (int64_t{view.first_row[work.sequence]} * view.heads + head) * kHeadDim;
-    }
-#pragma unroll
-    for (int i = lane; i < kHeadDim; i += 32) {
-      const float sum = warps.sum(by, h, i);
-      to[i] = only ? sum / by.total : sum;
-    }
-    if (!only && lane == 0) plan.largest_total[at] = {by.largest, by.total};
-  }
-}
-
 /// The largest score of all splits, from what they left.
 __device__ __forceinline__ float largest_of(const float2* parts, int splits) {
   float largest = kNoScore;
   for (int s = 0; s < splits; ++s) largest = fmaxf(largest, parts[s].x);
   return largest;
-}
-
-/// Element `i` of a head: its splits' sums, added in their order. Sums are read past the
-/// first-level cache, as other blocks wrote them.
-__device__ __forceinline__ float merged(const float2* parts, const float* factors, int splits,
-                                        const float* sums, int head_dim, int i) {
-  float total = 0.0f;
-  for (int s = 0; s < splits; ++s) total = __fmaf_rn(factors[s], parts[s].y, total);
-  float sum = 0.0f;
-#pragma unroll 8
-  for (int s = 0; s < splits; ++s)
-    sum = __fmaf_rn(factors[s], __ldcg(sums + s * head_dim + i), sum);
-  return __fdiv_rn(sum, total);
 }
 
 }  // namespace neuros::kernels::cuda

@@ -3,7 +3,7 @@
 /// What the blocks of decode attention (attention_decode.cu) work on, one after the other, and the
 /// pages that it lies in.
 
-#include "kernels/cuda/attention_split.cuh"
+#include "kernels/cuda/attention_results.cuh"
 
 namespace neuros::kernels::cuda {
 
@@ -11,11 +11,13 @@ namespace neuros::kernels::cuda {
 struct Unit {
   DecodeWork work;
   HeadPages pages;
-  int32_t start = 0;    ///< its first position
-  int32_t row_end = 0;  ///< of all splits
-  int tiles = 0;        ///< none: there is no such unit
-  bool only = false;    ///< split of its row
-  bool is_new = false;  ///< its queries are not those of the unit before
+  int32_t start = 0;     ///< its first position
+  int32_t row_end = 0;   ///< of all splits
+  int tiles = 0;         ///< none: there is no such unit
+  int splits = 0;        ///< of its row
+  int meeting = 0;       ///< where blocks that have splits of the row's heads meet
+  bool is_new = false;   ///< its queries are not those of the unit before
+  bool is_last = false;  ///< the unit after it has other queries, or there is none
 };
 
 /// The units of this block: those of all sequences, heads and splits, in this order, dealt out to
@@ -36,9 +38,10 @@ class UnitWalk {
   __device__ __forceinline__ Unit next() {
     if (left_ == 0) return {};
     --left_;
-    const Unit unit = current();
+    Unit unit = current();
     is_new_ = false;
-    if (++split_ < row_.splits) return unit;
+    unit.is_last = ++split_ == row_.splits || left_ == 0;
+    if (split_ < row_.splits) return unit;
     split_ = 0;
     is_new_ = true;
     if (++head_ < heads_) return unit;
@@ -98,7 +101,8 @@ class UnitWalk {
               .pages = pages_of(view_, sequence_, kv_head),
               .start = row_.begin + split_ * row_.split,
               .row_end = row_.end,
-              .only = row_.splits == 1,
+              .splits = row_.splits,
+              .meeting = sequence_ * heads_ + head_,
               .is_new = is_new_};
     unit.pages.first = row_.first;
     unit.pages.end = min(row_.end, unit.start + row_.split);
@@ -122,7 +126,7 @@ class KnownPages {
   __device__ __forceinline__ explicit KnownPages(const AttentionView& view)
       : inverse_(0xffffffffu / static_cast<uint32_t>(view.page_tokens) + 1) {}
 
-  /// Of positions [start, start + kSplitTile), all of which the unit's row has.
+  /// Of positions [start, start + kSplitTile), of which the unit's row has the first at least.
   __device__ __forceinline__ void learn(const Unit& unit, int32_t start) {
     const HeadPages& from = unit.pages;
     const int32_t first = in_order(start), last = in_order(start + kSplitTile - 1);
@@ -131,7 +135,11 @@ class KnownPages {
     pages_ = from.pages;
     first_ = first;
     const int32_t own = first + static_cast<int32_t>(threadIdx.x) % 32;
-    page_ = own <= in_order(unit.row_end - 1) ? pages_[own] : 0;
+    page_ = own <= in_order(unit.row_end - 1) ? pages_[own] : kNone;
+  }
+  /// Of a position, by all lanes; kNone: the row has no such page.
+  __device__ __forceinline__ int32_t page(int32_t position) const {
+    return __shfl_sync(0xffffffffu, page_, in_order(position) - first_);
   }
   /// HeadPages::find() by all lanes.
   __device__ __forceinline__ PagePlace find(const AttentionView& view, int32_t position) const {
@@ -139,6 +147,7 @@ class KnownPages {
     return {__shfl_sync(0xffffffffu, page_, order - first_), position - order * view.page_tokens};
   }
 
+  static constexpr int32_t kNone = -1;
   const std::byte* keys = nullptr;
   static constexpr int32_t first = 0, end = 0;  ///< not asked for: all positions exist
 

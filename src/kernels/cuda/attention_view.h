@@ -5,6 +5,7 @@
 
 #include "base/dtype.h"
 #include "kernels/attention.h"
+#include "kernels/cuda/decode.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/prefill.h"
 #include "kernels/op_context.h"
@@ -63,6 +64,8 @@ struct AttentionRun {
 /// Decode rows, split along their positions. False: not for this type, head size or GPU.
 bool attention_decode(const OpContext& context, const AttentionRun& run,
                       std::span<std::byte> scratch);
+/// The same with results left to the product after it.
+bool attention_decode(const OpContext& context, const AttentionRun& run, const HandedOn& handed);
 int64_t attention_decode_scratch_bytes(const OpLimits& limits);
 
 /// The most splits of a row whose context is no longer than `positions`.
@@ -78,6 +81,11 @@ bool has_attention_prompt_wgmma(const AttentionRun& run);
 /// first, to args.out. False, and nothing done: not by attention_prompt_wgmma().
 bool attention_prepared(const OpContext& context, const AttentionArgs& args,
                         const PreparedRows& prepared);
+
+/// An attention op of decode rows alone whose results are left to the product after it. False, and
+/// nothing done: not by attention_decode(), or in parts that the product has no use for.
+bool attention_handed_on(const OpContext& context, const AttentionArgs& args,
+                         const HandedOn& handed);
 
 /// Any rows, any head size up to 256: without tensor cores.
 void attention_plain(const OpContext& context, const AttentionRun& run);

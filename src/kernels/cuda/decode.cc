@@ -25,6 +25,12 @@ constexpr int64_t kBatchTokens = kManyTokens;
 /// At the end of the scratch: DecodeBatch::left.
 constexpr int64_t kLeftBytes = int64_t{kLeftPanelsMax} * kPanelSumBytes;
 
+/// A multiple of 256.
+int64_t prepared_bytes(ActivationKind kind, int64_t tokens, int64_t cols) {
+  return round_up(
+      prepared_value_bytes(kind, tokens, cols) + prepared_scale_bytes(kind, tokens, cols), 256);
+}
+
 /// Whether there is a kernel of many tokens for activations of a kind, on this device.
 bool takes_many(ActivationKind kind) {
   return kind != ActivationKind::kF32 && device_traits().wgmma;
@@ -54,6 +60,14 @@ class BatchLauncher {
   BatchLauncher(const OpContext& context, const ActivationSource& source,
                 std::span<std::byte> scratch)
       : context_(context), source_(source), scratch_(scratch) {}
+  /// Of activations that are there already.
+  BatchLauncher(const OpContext& context, const ActivationSource& source, const HandedOn& handed)
+      : context_(context),
+        source_(source),
+        scratch_(handed.rest),
+        prepared_(handed.pieces),
+        kind_(handed.kind),
+        is_prepared_(true) {}
 
   void run(DType dtype, DecodeBatch batch) {
     batch.source = source_;
@@ -62,7 +76,7 @@ class BatchLauncher {
       prepare_for(activation_kind(dtype));
       batch.choice = chosen_or(context_, key_of(dtype, batch), 0);
       batch.left = reinterpret_cast<float*>(scratch_.last(kLeftBytes).data());
-      batch.meetings = meetings_of(context_);
+      batch.meetings = meetings_of(context_).of_rows;
     }
     kLaunches.at(static_cast<size_t>(dtype))(context_, batch, alone ? nullptr : &prepared_);
   }
@@ -120,25 +134,31 @@ void run_tasks(BatchLauncher& launcher, std::span<const LinearTask> tasks, int64
   }
 }
 
+/// Gate and up in one launch: to `out`, or as pieces.
+DecodeBatch gated_batch(const PackedMatrix& gate, const PackedMatrix& up, float* out,
+                        const PreparedActivations& pieces) {
+  DecodeBatch batch;
+  batch.tasks[0] = decode_task({.weight = gate, .bias = nullptr, .residual = nullptr, .y = out}, 0);
+  batch.tasks[1] = decode_task({.weight = up, .bias = nullptr, .residual = nullptr, .y = out}, 0);
+  batch.task_count = 2;
+  batch.gated = true;
+  batch.pieces = pieces;
+  return batch;
+}
+
 /// Gate and up in one launch where the type can; else gate to `out`, then up with out as its gate.
 void run_swiglu(BatchLauncher& launcher, const PackedMatrix& gate, const PackedMatrix& up,
                 float* out, int64_t first) {
-  const DecodeTask gate_task =
-      decode_task({.weight = gate, .bias = nullptr, .residual = nullptr, .y = out}, first);
-  DecodeTask up_task =
-      decode_task({.weight = up, .bias = nullptr, .residual = nullptr, .y = out}, first);
-  DecodeBatch batch;
+  float* const to = out + first * gate.rows;
   if (gate.dtype == up.dtype && can_pair(gate.dtype)) {
-    batch.tasks[0] = gate_task, batch.tasks[1] = up_task;
-    batch.task_count = 2;
-    batch.gated = true;
-    return launcher.run(gate.dtype, batch);
+    return launcher.run(gate.dtype, gated_batch(gate, up, to, {}));
   }
+  DecodeBatch batch;
   batch.task_count = 1;
-  batch.tasks[0] = gate_task;
+  batch.tasks[0] = decode_task({.weight = gate, .bias = nullptr, .residual = nullptr, .y = to}, 0);
   launcher.run(gate.dtype, batch);
-  up_task.gate = up_task.y;
-  batch.tasks[0] = up_task;
+  batch.tasks[0] = decode_task({.weight = up, .bias = nullptr, .residual = nullptr, .y = to}, 0);
+  batch.tasks[0].gate = to;
   launcher.run(up.dtype, batch);
 }
 
@@ -182,15 +202,51 @@ void decode_swiglu(const OpContext& context, const ActivationSource& source,
   });
 }
 
+HandedOn hand_on(const PackedMatrix& weight, int64_t tokens, std::span<std::byte> scratch) {
+  const ActivationKind kind = activation_kind(weight.dtype);
+  const bool sees_parts = kind == ActivationKind::kQ8 || kind == ActivationKind::kBF16;
+  if (!sees_parts || !takes_many(kind) || tokens > kBatchTokens) return {};
+  if (prepares_itself(weight.dtype, {.tokens = tokens, .cols = weight.cols})) return {};
+  if (weight.cols != padded_columns(kind, weight.cols)) return {};
+  const int64_t bytes = prepared_bytes(kind, tokens, weight.cols);
+  return {.pieces = {.values = scratch.data(), .piece_bytes = piece_bytes(kind, tokens)},
+          .kind = kind,
+          .rest = scratch.subspan(static_cast<size_t>(bytes))};
+}
+
+void decode_handed_on(const OpContext& context, const HandedOn& handed,
+                      const ActivationSource& source, const LinearTask& task) {
+  BatchLauncher launcher(context, source, handed);
+  run_tasks(launcher, {&task, 1}, 0);
+}
+
+bool decode_swiglu_handed_on(const OpContext& context, const ActivationSource& source,
+                             const PackedMatrix& gate, const PackedMatrix& up,
+                             const HandedOn& handed) {
+  const ActivationKind kind = activation_kind(gate.dtype);
+  const bool is_half = kind == ActivationKind::kBF16 || kind == ActivationKind::kF16;
+  if (handed.kind != ActivationKind::kBF16 || !is_half || gate.dtype != up.dtype) return false;
+  if (!takes_many(kind) || prepares_itself(gate.dtype, source)) return false;
+  BatchLauncher launcher(context, source, handed.rest);
+  launcher.run(gate.dtype, gated_batch(gate, up, nullptr, handed.pieces));
+  return true;
+}
+
+int64_t handed_on_bytes(const OpLimits& limits) {
+  const int64_t tokens = std::min(limits.tokens, kBatchTokens);
+  return round_up(std::max(prepared_bytes(ActivationKind::kQ8, tokens, limits.cols),
+                           prepared_bytes(ActivationKind::kBF16, tokens, limits.cols)),
+                  256);
+}
+
 int64_t decode_scratch_bytes(const OpLimits& limits) {
   const int64_t tokens = std::min(std::max(limits.tokens, limits.logit_rows), kBatchTokens);
   int64_t most = 0;
   for (const auto kind :
        {ActivationKind::kQ8, ActivationKind::kBF16, ActivationKind::kF16, ActivationKind::kF32}) {
-    most = std::max(most, prepared_value_bytes(kind, tokens, limits.cols) +
-                              prepared_scale_bytes(kind, tokens, limits.cols));
+    most = std::max(most, prepared_bytes(kind, tokens, limits.cols));
   }
-  return round_up(most, 256) + kLeftBytes;
+  return round_up(most, 256) + handed_on_bytes(limits) + kLeftBytes;
 }
 
 }  // namespace neuros::kernels::cuda

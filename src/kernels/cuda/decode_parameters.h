@@ -28,6 +28,9 @@ struct DecodeBatch {
   int task_count = 0;
   /// tasks[0] and tasks[1] are gate and up: the only result is y of tasks[1] = silu(gate) * up.
   bool gated = false;
+  /// Of gate and up: the result goes here in pieces of bf16 instead (decode.h), if it has such.
+  /// 16-bit weights; rows a multiple of 16.
+  PreparedActivations pieces;
   int choice = 0;           ///< of choice_values.h, for kernels of many tokens; 0: none
   ActivationSource source;  ///< its tokens are those of this launch
   // For blocks that share rows (halves_plan.h).

@@ -23,6 +23,7 @@ struct DecodeParameters {
   int columns = 0;    ///< padded columns of a token
   SourceRows source;  ///< where the kernel prepares itself
   PreparedActivations prepared;
+  PreparedActivations pieces;  ///< DecodeBatch::pieces
 };
 
 /// A panel of a task.
@@ -64,6 +65,7 @@ inline DecodeParameters decode_parameters(const DecodeBatch& batch, base::DType 
   p.panel_bytes = panel_bytes(dtype, batch.source.cols);
   p.columns = static_cast<int>(padded_columns(activation_kind(dtype), batch.source.cols));
   p.source = source_rows(batch.source);
+  p.pieces = batch.pieces;
   return p;
 }
 

@@ -86,18 +86,21 @@ DeviceBatch batch_of(const OpContext& context) {
           .pages = at(layout.pages)};
 }
 
-int64_t meetings_bytes() {
-  return kMeetingsMax * static_cast<int64_t>(sizeof(uint32_t));
+int64_t meetings_bytes(const OpLimits& limits) {
+  const int64_t counts = kMeetingsMax + limits.sequences * limits.heads;
+  return aligned(counts * static_cast<int64_t>(sizeof(uint32_t)));
 }
 
-uint32_t* meetings_of(const OpContext& context) {
+Meetings meetings_of(const OpContext& context) {
   const int64_t before = batch_bytes(context.limits);
-  CHECK(before + meetings_bytes() <= std::ssize(context.scratch));
-  return reinterpret_cast<uint32_t*>(context.scratch.data() + before);
+  CHECK(before + meetings_bytes(context.limits) <= std::ssize(context.scratch));
+  auto* const counts = reinterpret_cast<uint32_t*>(context.scratch.data() + before);
+  return {.of_rows = counts, .of_heads = counts + kMeetingsMax};
 }
 
 std::span<std::byte> pass_state(const OpContext& context) {
-  const auto before = static_cast<size_t>(batch_bytes(context.limits) + meetings_bytes());
+  const auto before =
+      static_cast<size_t>(batch_bytes(context.limits) + meetings_bytes(context.limits));
   const auto bytes = static_cast<size_t>(pass_state_bytes(context.limits));
   CHECK(before + bytes <= context.scratch.size());
   return context.scratch.subspan(before, bytes);

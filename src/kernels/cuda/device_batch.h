@@ -30,9 +30,13 @@ int64_t batch_bytes(const OpLimits& limits);
 
 /// Where it is.
 DeviceBatch batch_of(const OpContext& context);
-/// Counts of blocks that meet (halves_plan.h), after the batch: zeros at boot and after a launch.
-uint32_t* meetings_of(const OpContext& context);
-int64_t meetings_bytes();
+/// Counts of blocks that meet, after the batch: zeros at boot and after a launch.
+struct Meetings {
+  uint32_t* of_rows = nullptr;   ///< of a product, [kMeetingsMax] (halves_plan.h)
+  uint32_t* of_heads = nullptr;  ///< of decode attention, [sequences, heads]
+};
+Meetings meetings_of(const OpContext& context);
+int64_t meetings_bytes(const OpLimits& limits);
 /// What passes keep from one to the next (step_program.h), after that: zeros at boot, and nobody
 /// else's.
 std::span<std::byte> pass_state(const OpContext& context);

@@ -39,7 +39,7 @@ class FourRows {
     extras.is_gated = task_.gate != nullptr;
     return extras;
   }
-  __device__ __forceinline__ void finish(int token, float4 sums, const Extras& extras) const {
+  __device__ __forceinline__ float4 finished(float4 sums, const Extras& extras) const {
     if (task_.bias != nullptr) sums = added(sums, bias_);
     if (task_.residual != nullptr) sums = added(sums, extras.residual);
     if (extras.is_gated) {
@@ -48,15 +48,18 @@ class FourRows {
       sums.z = __fmul_rn(silu(extras.gate.z), sums.z);
       sums.w = __fmul_rn(silu(extras.gate.w), sums.w);
     }
+    return sums;
+  }
+  __device__ __forceinline__ void store(int token, float4 results) const {
     float* const y = task_.y + at(token);
     if (is_aligned_) {
-      *reinterpret_cast<float4*>(y) = sums;
+      *reinterpret_cast<float4*>(y) = results;
       return;
     }
-    y[0] = sums.x;
-    if (count_ > 1) y[1] = sums.y;
-    if (count_ > 2) y[2] = sums.z;
-    if (count_ > 3) y[3] = sums.w;
+    y[0] = results.x;
+    if (count_ > 1) y[1] = results.y;
+    if (count_ > 2) y[2] = results.z;
+    if (count_ > 3) y[3] = results.w;
   }
 
  private:

@@ -4,13 +4,13 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/prompt_pass.h"
+#include "kernels/cuda/op_pairs.h"
 
 namespace neuros::kernels::cuda {
 
 void gate_up(const OpContext& context, const GateUpArgs& args) {
   CHECK(args.gate.rows == args.up.rows && args.gate.cols == args.up.cols);
-  if (PromptPass* pass = prompt_pass(context); pass != nullptr && pass->add(args)) return;
+  if (OpPairs* pairs = op_pairs(context); pairs != nullptr && pairs->add(args)) return;
   linear_swiglu(context, source_of(args), args.gate, args.up, args.out, op_scratch(context));
 }
 

@@ -6,6 +6,7 @@
 #include "kernels/cuda/four_rows.cuh"
 #include "kernels/cuda/halves_plan.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/store_pieces.cuh"
 
 namespace neuros::kernels::cuda {
 
@@ -216,13 +217,22 @@ class HalvesSums {
         if (token >= p_.of.tokens) break;
         const float4 sums = scaled(four_sums(token, place), token);
         if (p_.of.passes == 1) {
-          rows.finish(token, sums, extras[i]);
+          rows.store(token, rows.finished(sums, extras[i]));
+          continue;
+        }
+        const float4 up = four_sums(token, place + p_.plan.panels * kPanelRows);
+        const float4 results = rows.finished(scaled(up, token), {.gate = sums, .is_gated = true});
+        if (p_.of.pieces.piece_bytes == 0) {
+          rows.store(token, results);
         } else {
-          const float4 up = four_sums(token, place + p_.plan.panels * kPanelRows);
-          rows.finish(token, scaled(up, token), {.gate = sums, .is_gated = true});
+          store_in_pieces(token, at.panel * kPanelRows + in_panel, results);
         }
       }
     }
+  }
+  __device__ __forceinline__ void store_in_pieces(int token, int row, float4 results) const {
+    const Four values{{results.x, results.y, results.z, results.w}};
+    cuda::store_in_pieces<ActivationKind::kBF16>(p_.of.pieces, token, row, row + 1, values);
   }
   __device__ __forceinline__ float4 four_sums(int token, int place) const {
     return *reinterpret_cast<const float4*>(row_sums(token) + place);

@@ -5,7 +5,7 @@
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/panel_pack.h"
 #include "kernels/cuda/prefill.h"
-#include "kernels/cuda/prompt_pass.h"
+#include "kernels/cuda/op_pairs.h"
 #include "kernels/cuda/step_program.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 using base::DType;
 
 void run(const OpContext& context, const LinearArgs& args) {
-  if (PromptPass* pass = prompt_pass(context); pass != nullptr && pass->add(args)) return;
+  if (OpPairs* pairs = op_pairs(context); pairs != nullptr && pairs->add(args)) return;
   const LinearTask task = task_of(args);
   linear_tasks(context, source_of(args), {&task, 1}, op_scratch(context));
 }

@@ -258,13 +258,16 @@ __global__ void __launch_bounds__(kHalvesThreadsMax, 1)
 #endif
 }
 
+/// Shared memory that a block leaves to those of small kernels, who can be there before it ends.
+inline constexpr int kLeftToNext = 4096;
+
 /// `chosen`: a halves_choice(), or one that is not possible, for the best_halves_plan().
 template <bool kIsBf16>
 void launch_many_halves(const OpContext& context, const DecodeBatch& batch,
                         const DecodeParameters& of) {
   static Residency residency;
   constexpr auto kKernel = many_halves_kernel<kIsBf16>;
-  const int shared_max = device_traits().shared_bytes_max;
+  const int shared_max = device_traits().shared_bytes_max - kLeftToNext;
   const int blocks =
       residency.blocks(reinterpret_cast<const void*>(kKernel), kHalvesThreadsMax, shared_max);
   const HalvesProblem problem{.panels = of.panels,

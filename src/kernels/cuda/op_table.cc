@@ -3,8 +3,8 @@
 #include "kernels/cuda/choice_values.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/linear.h"
+#include "kernels/cuda/op_pairs.h"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/prompt_pass.h"
 #include "kernels/cuda/step_program.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace neuros::kernels {
 namespace {
 
 int64_t kept_bytes(const OpLimits& limits) {
-  return cuda::batch_bytes(limits) + cuda::meetings_bytes() + cuda::pass_state_bytes(limits);
+  return cuda::batch_bytes(limits) + cuda::meetings_bytes(limits) + cuda::pass_state_bytes(limits);
 }
 
 int64_t scratch_bytes(const OpLimits& limits) {
@@ -43,12 +43,12 @@ void run_collected(const OpContext& context, base::FunctionRef<void(const OpCont
   collected.flush();
 }
 
-/// A pass of one decode step is one launch, where there is a kernel for it.
+/// A pass of one decode step is one launch, where there is a kernel for it; in others ops that
+/// leave their results to the next one alone run with it.
 void run_pass(const OpContext& context, const BatchView& view,
               base::FunctionRef<void(const OpContext&)> ops) {
   if (cuda::StepProgram::takes(view)) return run_collected<cuda::StepProgram>(context, ops);
-  if (cuda::PromptPass::takes(view)) return run_collected<cuda::PromptPass>(context, ops);
-  ops(context);
+  run_collected<cuda::OpPairs>(context, ops);
 }
 
 OpTable make_table() {

@@ -1,34 +1,12 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/prepare.cuh"
 #include "kernels/cuda/prepare.h"
+#include "kernels/cuda/store_pieces.cuh"
 
 namespace neuros::kernels::cuda {
 namespace {
 
 constexpr int kSliceColumns = 4 * kBlockThreads;
-
-/// Stores four columns of a token in pieces. All threads of the block call it.
-template <ActivationKind kKind>
-__device__ __forceinline__ void store_in_pieces(const PreparedActivations& out, int token,
-                                                int column, int columns, const Four& values) {
-  constexpr int kColumns = piece_columns(kKind);
-  std::byte* piece = out.values + static_cast<int64_t>(column / kColumns) * out.piece_bytes;
-  if constexpr (kKind == ActivationKind::kQ8) {
-    const RoundedFour four = round_four(values);
-    if (column >= columns) return;
-    *reinterpret_cast<uint32_t*>(piece + code_place(token, column % kColumns)) = four.codes;
-    const auto scale = [&](int index) -> float& {
-      return *reinterpret_cast<float*>(piece + scale_place(token, index));
-    };
-    store_scales(scale, token, column, four);
-  } else {
-    if (column >= columns) return;
-    const uint2 four = rounded_four<kKind>(values);
-    std::byte* at = piece + half_place(token, column % kColumns);
-    *reinterpret_cast<uint32_t*>(at) = four.x;
-    *reinterpret_cast<uint32_t*>(at + kHalfPieceBytes) = four.y;
-  }
-}
 
 /// A block is 2048 columns of one token. With a norm each of a token's blocks sums all its columns:
 /// they come from the second-level cache, and no block waits for another.

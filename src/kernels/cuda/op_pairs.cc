@@ -1,4 +1,4 @@
-#include "kernels/cuda/prompt_pass.h"
+#include "kernels/cuda/op_pairs.h"
 
 #include "kernels/cuda/attention_view.h"
 #include "kernels/cuda/decode.h"
@@ -7,8 +7,6 @@
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/prefill.h"
 
-#include <algorithm>
-
 namespace neuros::kernels::cuda {
 namespace {
 
@@ -16,11 +14,29 @@ bool run_with(const OpContext&, std::monostate, const LinearArgs&) {
   return false;
 }
 
-/// Both ops, the second of which reads what the first makes. Decode rows go through floats, after
-/// the others, which have the scratch until they are done.
+/// Decode steps alone: both ops, the second of which reads what the first makes.
+bool run_decode(const OpContext& context, const AttentionArgs& first, const LinearArgs& second) {
+  const HandedOn handed = hand_on(second.weight, second.tokens, op_scratch(context));
+  if (!handed.is_possible() || !attention_handed_on(context, first, handed)) return false;
+  decode_handed_on(context, handed, source_of(second), task_of(second));
+  return true;
+}
+bool run_decode(const OpContext& context, const GateUpArgs& first, const LinearArgs& second) {
+  const HandedOn handed = hand_on(second.weight, second.tokens, op_scratch(context));
+  if (!handed.is_possible() ||
+      !decode_swiglu_handed_on(context, source_of(first), first.gate, first.up, handed)) {
+    return false;
+  }
+  decode_handed_on(context, handed, source_of(second), task_of(second));
+  return true;
+}
+
+/// Both ops. In passes with rows of prompts decode rows go through floats, after the others, which
+/// have the scratch until they are done.
 bool run_with(const OpContext& context, const AttentionArgs& first, const LinearArgs& second) {
   const int64_t decode = second.decode_tokens, prompts = second.tokens - decode;
-  if (second.x != first.out || prompts == 0) return false;
+  if (second.x != first.out) return false;
+  if (prompts == 0) return run_decode(context, first, second);
   const std::span<std::byte> scratch = op_scratch(context);
   const PreparedRows prepared = prepared_rows(second.weight, prompts, scratch);
   if (prepared.data == nullptr || !attention_prepared(context, first, prepared)) return false;
@@ -33,7 +49,8 @@ bool run_with(const OpContext& context, const AttentionArgs& first, const Linear
 
 bool run_with(const OpContext& context, const GateUpArgs& first, const LinearArgs& second) {
   const int64_t decode = first.decode_tokens, prompts = first.tokens - decode;
-  if (second.x != first.out || second.tokens != first.tokens || prompts == 0) return false;
+  if (second.x != first.out || second.tokens != first.tokens) return false;
+  if (prompts == 0) return run_decode(context, first, second);
   const std::span<std::byte> scratch = op_scratch(context);
   const ActivationSource source = source_of(first);
   const LinearTask down = task_of(second);
@@ -57,24 +74,19 @@ void run_alone(const OpContext& context, const GateUpArgs& args) {
 
 }  // namespace
 
-bool PromptPass::takes(const BatchView& view) {
-  return std::ranges::any_of(view.sequences,
-                             [](const SequenceSlice& slice) { return !slice.decodes; });
-}
-
-bool PromptPass::add(const AttentionArgs& args) {
+bool OpPairs::add(const AttentionArgs& args) {
   flush();
   waiting_ = args;
   return true;
 }
 
-bool PromptPass::add(const GateUpArgs& args) {
+bool OpPairs::add(const GateUpArgs& args) {
   flush();
   waiting_ = args;
   return true;
 }
 
-bool PromptPass::add(const LinearArgs& args) {
+bool OpPairs::add(const LinearArgs& args) {
   const bool done =
       std::visit([&](const auto& first) { return run_with(context_, first, args); }, waiting_);
   if (done) {
@@ -85,7 +97,7 @@ bool PromptPass::add(const LinearArgs& args) {
   return done;
 }
 
-void PromptPass::flush() {
+void OpPairs::flush() {
   std::visit([&](const auto& first) { run_alone(context_, first); }, waiting_);
   waiting_ = {};
 }

@@ -1,10 +1,9 @@
 #pragma once
 
-/// A pass with rows of prompts. What an op leaves only to the op after it need not go through
-/// memory as floats: the first of the two waits for the second, and both run together.
+/// Pairs of ops. What an op leaves only to the op after it need not go through memory as floats:
+/// the first of the two waits for the second, and both run together.
 
 #include "kernels/attention.h"
-#include "kernels/batch_view.h"
 #include "kernels/cuda/pass_ops.h"
 #include "kernels/gate_up.h"
 #include "kernels/linear.h"
@@ -13,11 +12,9 @@
 
 namespace neuros::kernels::cuda {
 
-class PromptPass final : public PassOps {
+class OpPairs final : public PassOps {
  public:
-  explicit PromptPass(const OpContext& context) : context_(alone(context)) {}
-
-  static bool takes(const BatchView& view);
+  explicit OpPairs(const OpContext& context) : context_(alone(context)) {}
 
   /// True: it waits for the next op.
   bool add(const AttentionArgs& args);
@@ -35,8 +32,8 @@ class PromptPass final : public PassOps {
 };
 
 /// The pass that collects, or null.
-inline PromptPass* prompt_pass(const OpContext& context) {
-  return dynamic_cast<PromptPass*>(context.fusion);
+inline OpPairs* op_pairs(const OpContext& context) {
+  return dynamic_cast<OpPairs*>(context.fusion);
 }
 
 }  // namespace neuros::kernels::cuda
