@@ -101,8 +101,15 @@ base::Result<int64_t> read_tokens(ChoiceOp op, std::string_view value) {
                   "a power of two from " + std::to_string(token_bucket(op, 1)) + " on");
 }
 
-base::Result<int32_t> read_value(ChoiceOp op, std::string_view value) {
+/// Of a choice that is no width.
+Range value_range(const ChoiceKey& key) {
+  if (key.op == ChoiceOp::kDecodeStep) return {0, 1};
+  return base::is_quantised(key.dtype) ? Range{1, 8} : Range{101, 416};
+}
+
+base::Result<int32_t> read_value(const ChoiceKey& key, std::string_view value) {
   constexpr std::array<int64_t, 4> kWidths{64, 128, 256, kMixedTiles};
+  const ChoiceOp op = key.op;
   if (op == ChoiceOp::kPrompt || op == ChoiceOp::kPromptGated) {
     const auto width = read_integer("choice", value, {kWidths.front(), kWidths.back()});
     if (width && std::ranges::find(kWidths, *width) != kWidths.end()) {
@@ -110,8 +117,7 @@ base::Result<int32_t> read_value(ChoiceOp op, std::string_view value) {
     }
     return expected("choice", value, "64, 128, 256 or 384");
   }
-  const Range range = op == ChoiceOp::kDecodeStep ? Range{0, 1} : Range{1, 8};
-  return static_cast<int32_t>(TRY(read_integer("choice", value, range)));
+  return static_cast<int32_t>(TRY(read_integer("choice", value, value_range(key))));
 }
 
 base::Result<ChoiceRow> read_row(const Fields& fields) {
@@ -131,7 +137,7 @@ base::Result<ChoiceRow> read_row(const Fields& fields) {
   key.rows = TRY(read_integer("rows", fields[3], {1, kSizeMax}));
   key.cols = TRY(read_integer("cols", fields[4], {1, kSizeMax}));
   key.tokens = TRY(read_tokens(key.op, fields[5]));
-  row.choice.value = TRY(read_value(key.op, fields[6]));
+  row.choice.value = TRY(read_value(key, fields[6]));
   row.time_us = TRY(read_time_us("time_us", fields[7]));
   row.default_us = TRY(read_time_us("default_us", fields[8]));
   return row;

@@ -75,6 +75,8 @@ TEST(ChoiceTable, ErrorsNameTheLineAndTheValue) {
   EXPECT_THAT(error_of("d decode_step q4_k 1 1 2 1 1 2"), HasSubstr("tokens 2, expected 1 to 1"));
   EXPECT_THAT(error_of("d prompt q4_k 1 1 64 65 1 2"), HasSubstr("choice 65, expected 64"));
   EXPECT_THAT(error_of("d decode_many q4_k 1 1 64 9 1 2"), HasSubstr("choice 9, expected 1 to 8"));
+  EXPECT_THAT(error_of("d decode_many bf16 1 1 64 8 1 2"),
+              HasSubstr("choice 8, expected 101 to 416"));
   EXPECT_THAT(error_of("d decode_step q4_k 1 1 1 2 1 2"), HasSubstr("choice 2, expected 0 to 1"));
   EXPECT_THAT(error_of("d prompt q4_k 1 1 64 64 0 2"), HasSubstr("time_us 0"));
   EXPECT_THAT(error_of("d prompt q4_k 1 1 64 64 1 nan"), HasSubstr("default_us nan"));

@@ -1,5 +1,5 @@
-/// A pass of one decode step, alone or with a prompt, as its table runs it (OpTable::run_pass),
-/// against the same ops one after another.
+/// A pass of decode steps, one or many, alone or with a prompt, as its table runs it
+/// (OpTable::run_pass), against the same ops one after another.
 
 #include "kernels/testing/bench.h"
 #include "kernels/testing/cuda_table.h"
@@ -42,12 +42,14 @@ struct Shape {
   int64_t hidden = 512, ffn = 1280, vocabulary = 1000;
   KvLayout kv;
   int32_t heads = 8;
-  bool is_normed = false;  ///< queries and keys
-  int32_t position = 0;
-  int32_t prompt_rows = 0;  ///< of a second sequence
+  bool is_normed = false;   ///< queries and keys
+  int32_t position = 0;     ///< of the first decode step
+  int32_t decodes = 1;      ///< sequences, each further on than the one before
+  int32_t prompt_rows = 0;  ///< of a last sequence
   int32_t window = 0;
 
-  int64_t tokens() const { return 1 + int64_t{prompt_rows}; }
+  int64_t tokens() const { return int64_t{decodes} + prompt_rows; }
+  int32_t position_of(int32_t decode) const { return position + 23 * decode; }
 };
 
 Shape random_shape(Random& random, DType dtype, int32_t position) {
@@ -117,13 +119,14 @@ struct Model {
         sequences(random, parts(of), of.kv.page_tokens),
         pages(of.kv, sequences.pages()),
         ids(static_cast<size_t>(of.tokens())) {
-    if (of.prompt_rows > 0) logit_rows.push_back(of.prompt_rows);
+    if (of.tokens() > 1) logit_rows.push_back(static_cast<int32_t>(of.tokens()) - 1);
     for (int32_t i = 0; i < of.kv.layers; ++i) layers.emplace_back(table, random, of);
     pages.fill(random, sequences.slices());
   }
 
   static std::vector<Sequences::Part> parts(const Shape& of) {
-    std::vector<Sequences::Part> parts{{1, of.position, true}};
+    std::vector<Sequences::Part> parts;
+    for (int32_t i = 0; i < of.decodes; ++i) parts.push_back({1, of.position_of(i), true});
     if (of.prompt_rows > 0) parts.push_back({of.prompt_rows, 0});
     return parts;
   }
@@ -196,7 +199,7 @@ class Pass {
                               .layer = i,
                               .q = q_.data(),
                               .tokens = shape.tokens(),
-                              .decode_tokens = 1});
+                              .decode_tokens = shape.decodes});
     table_.attention(context, {.q = q_.data(),
                                .out = attended_.data(),
                                .sequences = model_.sequences.slices(),
@@ -212,7 +215,7 @@ class Pass {
                              .up = weights.up.matrix(),
                              .out = inner_.data(),
                              .tokens = shape.tokens(),
-                             .decode_tokens = 1});
+                             .decode_tokens = shape.decodes});
     linear(context, weights.down.matrix(), inner_);
   }
 
@@ -223,7 +226,7 @@ class Pass {
                        .residual = out_.x.data(),
                        .y = out_.x.data(),
                        .tokens = model_.shape.tokens(),
-                       .decode_tokens = 1});
+                       .decode_tokens = model_.shape.decodes});
   }
 
   Model& model_;
@@ -235,12 +238,12 @@ class Pass {
 OpLimits limits_of(const Shape& shape) {
   const int64_t width = LayerWeights::width(shape);
   return {.tokens = shape.tokens(),
-          .sequences = 2,
+          .sequences = shape.decodes + 1,
           .cols = std::max({shape.hidden, shape.ffn, width}),
           .rows = std::max({shape.vocabulary, shape.ffn, width}),
           .heads = shape.heads,
           .head_dim = shape.kv.head_dim,
-          .context = std::max(shape.position + 1, shape.prompt_rows),
+          .context = std::max(shape.position_of(shape.decodes), shape.prompt_rows),
           .logit_rows = 2,
           .workers = 2};
 }
@@ -287,7 +290,8 @@ void expect_same(const Outcome& pass, const Outcome& ops, const Shape& shape) {
       ", hidden " + std::to_string(shape.hidden) + ", ffn " + std::to_string(shape.ffn) +
       ", heads " + std::to_string(shape.heads) + " of " + std::to_string(shape.kv.kv_heads) +
       " x " + std::to_string(shape.kv.head_dim) + ", position " + std::to_string(shape.position) +
-      ", prompt of " + std::to_string(shape.prompt_rows);
+      ", decode steps " + std::to_string(shape.decodes) + ", prompt of " +
+      std::to_string(shape.prompt_rows);
   EXPECT_TRUE(std::ranges::all_of(ops.logits.span(), [](float x) { return std::isfinite(x); }))
       << what;
   for (size_t i = 0; i < ops.pages.size(); ++i) {
@@ -306,6 +310,7 @@ void check(const OpTable& table, Random& random, Shape shape) {
     shape.vocabulary = 100;
     shape.heads = shape.kv.kv_heads;
     shape.prompt_rows = std::min(shape.prompt_rows, 9);
+    shape.decodes = std::min(shape.decodes, 9);
   }
   Model model(table, random, shape);
   const std::vector<Outcome> ops = run(model, table, false, 1);
@@ -340,6 +345,19 @@ TEST_P(EveryPass, HasTheBitsOfItsOpsWithAPrompt) {
     for (const DType dtype : {DType::kBF16, DType::kF16, DType::kQ4_K}) {
       Shape shape = random_shape(random_, dtype, 40);
       shape.prompt_rows = rows;
+      if (random_.coin()) shape.other = dtype;
+      check(table(), random_, shape);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST_P(EveryPass, HasTheBitsOfItsOpsWithManySteps) {
+  SCOPED_TRACE(random_.trace());
+  for (const int32_t decodes : {2, 9, 33, 64}) {
+    for (const DType dtype : {DType::kBF16, DType::kF16, DType::kQ8_0}) {
+      Shape shape = random_shape(random_, dtype, static_cast<int32_t>(random_.between(0, 100)));
+      shape.decodes = decodes;
       if (random_.coin()) shape.other = dtype;
       check(table(), random_, shape);
       if (HasFailure()) return;

@@ -6,8 +6,8 @@
 ///
 /// A warp of a block finds the tiles and copies them, the other four multiply: what it takes to
 /// know where a tile lies, loads one after another, holds nobody up. Bound: keys and values at the
-/// speed of memory. Of a tile, 32 KB for 128 dimensions, that is 3,900 clocks of a block where
-/// two share a multiprocessor; multiplying takes some 1,000 of them, the end of a split as many.
+/// speed of memory. Of a tile, 32 KB for 128 dimensions, that is 5,800 clocks of a block where
+/// three share a multiprocessor; multiplying takes some 1,500 of them, the end of a split as many.
 ///
 /// Products run on tensor cores at nearly float's precision: queries and softmax weights are
 /// sums of two 16-bit numbers, and of the 16 rows that an instruction has, the eight heads take
@@ -15,7 +15,7 @@
 
 #include "kernels/cuda/attention_page_tile.cuh"
 #include "kernels/cuda/attention_stages.cuh"
-#include "kernels/cuda/attention_units.cuh"
+#include "kernels/cuda/attention_tasks.cuh"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/fragment_layout.h"
@@ -37,96 +37,94 @@ using TileOf =
     std::conditional_t<kFeed == Feed::kBoxes, PageTile<T, kHeadDim>, Tile<T, kHeadDim, kSplitTile>>;
 /// Arrivals that make a stage full.
 template <Feed kFeed>
-constexpr uint32_t kFills = kFeed == Feed::kBoxes ? 1 : 32;
+constexpr uint32_t kFills = kFeed == Feed::kBoxes ? 1 : StagePlace::kFills;
+
+/// What a block's warps have in common.
+template <typename T, int kHeadDim>
+struct Block {
+  const AttentionView& view;
+  const DecodePlan& plan;
+  StagePlace place;
+  std::byte* stages;
+  StageTasks<kHeadDim> tasks;
+
+  template <typename KvTile>
+  __device__ __forceinline__ KvTile tile() const {
+    return KvTile(stages + place.stage() * KvTile::kBytes);
+  }
+};
 
 /// The warp that feeds: tiles of all units through the stages in turn, whatever the other warps
 /// do with the sums of a unit.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void feed_tiles(const AttentionView& view, const DecodePlan& plan,
-                                           StagePlace place, std::byte* stages) {
+__device__ __forceinline__ void feed_tiles(Block<T, kHeadDim> block) {
   using KvTile = TileOf<Feed::kCopies, T, kHeadDim>;
-  UnitWalk walk(view, plan);
-  KnownPages known(view);
+  TaskWriter<T, kHeadDim> writer(block.view, block.tasks, block.plan.stages);
+  writer.put_dry(block.place.stage());
+  block.place.fill();
+  block.place.advance();
+  wait_for_previous();
+  UnitWalk walk(block.view, block.plan);
+  KnownPages known(block.view);
   for (Unit unit = walk.next(); unit.tiles > 0; unit = walk.next()) {
-    for (int n = 0; n < unit.tiles; ++n, place.advance()) {
+    for (int n = 0; n < unit.tiles; ++n, block.place.advance()) {
       const int32_t start = unit.start + n * kSplitTile;
-      const KvTile tile(stages + place.stage() * KvTile::kBytes);
       const bool is_whole = start >= unit.pages.first && start + kSplitTile <= unit.pages.end;
       if (is_whole) known.learn(unit, start);
-      place.wait_empty();
+      block.place.wait_empty();
+      const KvTile tile = block.template tile<KvTile>();
       if (is_whole) {
-        tile.template load_whole<32>(view, known, start);
+        tile.template load_whole<32>(block.view, known, start);
       } else {
-        tile.template load<32>(view, unit.pages, start);
+        tile.template load<32>(block.view, unit.pages, start);
       }
-      place.fill();
+      writer.put(block.place.stage(), unit, n);
+      block.place.fill();
     }
   }
+  block.place.wait_empty();
+  writer.put_end(block.place.stage());
+  block.place.fill();
   end_copy_group();
   wait_for_copies<0>();
 }
 
 /// The same with boxes.
 template <typename T, int kHeadDim>
-__device__ __forceinline__ void feed_boxes(const AttentionView& view, const DecodePlan& plan,
-                                           const PageMaps& maps, StagePlace place,
-                                           std::byte* stages) {
+__device__ __forceinline__ void feed_boxes(Block<T, kHeadDim> block, const PageMaps& maps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using KvTile = TileOf<Feed::kBoxes, T, kHeadDim>;
-  UnitWalk walk(view, plan);
-  KnownPages known(view);
+  const bool is_first_lane = threadIdx.x % 32 == 0;
+  TaskWriter<T, kHeadDim> writer(block.view, block.tasks, block.plan.stages);
+  writer.put_dry(block.place.stage());
+  if (is_first_lane) {
+    hopper::arrive(block.place.full());
+    hopper::prefetch_map(&maps.keys);
+    hopper::prefetch_map(&maps.values);
+  }
+  block.place.advance();
+  wait_for_previous();
+  UnitWalk walk(block.view, block.plan);
+  KnownPages known(block.view);
   hopper::order_bulk_reads();
   for (Unit unit = walk.next(); unit.tiles > 0; unit = walk.next()) {
-    for (int n = 0; n < unit.tiles; ++n, place.advance()) {
+    for (int n = 0; n < unit.tiles; ++n, block.place.advance()) {
       const int32_t start = unit.start + n * kSplitTile;
       known.learn(unit, start);
       const int32_t pages[KvTile::kPages]{known.page(start), known.page(start + kMappedPageTokens)};
-      place.wait_empty();
-      KvTile(stages + place.stage() * KvTile::kBytes)
-          .load(maps, pages, unit.work.kv_head, view.kv_heads, place.full());
+      block.place.wait_empty();
+      block.template tile<KvTile>().load(maps, pages, unit.work.kv_head, block.view.kv_heads,
+                                         block.place.full());
+      writer.put(block.place.stage(), unit, n);
+      __syncwarp();
+      if (is_first_lane) hopper::arrive_and_expect(block.place.full(), KvTile::kBytes);
     }
   }
+  block.place.wait_empty();
+  writer.put_end(block.place.stage());
+  if (is_first_lane) hopper::arrive(block.place.full());
 #endif
 }
-
-/// A unit's queries on their way to be operands in shared memory, by all threads that multiply.
-template <typename T, int kHeadDim>
-class QueryLoad {
- public:
-  __device__ __forceinline__ void start(const AttentionView& view, const DecodeWork& work) {
-    const int64_t head = int64_t{view.first_row[work.sequence]} * view.heads + work.first_head;
-#pragma unroll
-    for (int i = 0; i < kRounds; ++i) {
-      pairs_[i] = {};
-      if (step(i) >= kSteps || lane() / 4 >= work.heads) continue;
-      const float* at = view.q + head * kHeadDim + first_of_pairs<kHeadDim>(step(i));
-      pairs_[i] = {
-          {make_float2(__ldcg(at), __ldcg(at + 1)), make_float2(__ldcg(at + 8), __ldcg(at + 9))}};
-    }
-  }
-  __device__ __forceinline__ void finish(const AttentionView& view, uint4* operands) const {
-#pragma unroll
-    for (int i = 0; i < kRounds; ++i) {
-      if (step(i) >= kSteps) break;
-      operands[step(i) * 32 + lane()] = as_words(query_operand<T>(pairs_[i], query_scale(view)));
-    }
-  }
-
- private:
-  static constexpr int kSteps = kHeadDim / 16, kWarps = kTileThreads / 32;
-  static constexpr int kRounds = (kSteps + kWarps - 1) / kWarps;
-
-  static __device__ __forceinline__ int lane() {
-    return static_cast<int>(threadIdx.x) % 32;
-  }
-  static __device__ __forceinline__ int step(int i) {
-    return static_cast<int>(threadIdx.x) / 32 + i * kWarps;
-  }
-
-  QueryPairs pairs_[kRounds];
-};
-template <int kHeadDim>
-constexpr int kQueryBytes = kHeadDim / 16 * 32 * 16;
 
 /// Rows whose splits several blocks have: the last one of them merges, when it has something else
 /// to wait for as well.
@@ -134,24 +132,25 @@ class RowMeeting {
  public:
   /// After this block has left `run` of the splits of a row's heads. All threads that multiply call
   /// it, after a barrier.
-  __device__ __forceinline__ void come(const Unit& unit, uint32_t* meetings, int run) {
+  __device__ __forceinline__ void come(const RowHeads& row, int splits, int run,
+                                       uint32_t* meeting) {
     is_pending_ = true;
-    work_ = unit.work;
-    splits_ = unit.splits;
+    row_ = row;
+    splits_ = splits;
     if (threadIdx.x != 0) return;
     uint32_t before = 0;
-    if (run < splits_) {
+    if (run < splits) {
       __threadfence();  // of all threads, after the barrier
-      before = atomicAdd(meetings + unit.meeting, static_cast<uint32_t>(run));
-      if (before + run == splits_) meetings[unit.meeting] = 0;
+      before = atomicAdd(meeting, static_cast<uint32_t>(run));
+      if (before + run == splits) *meeting = 0;
       __threadfence();
     }
-    flag() = before + run == splits_;
+    flag() = before + run == splits;
   }
   /// After a barrier.
   template <int kHeadDim>
   __device__ __forceinline__ void merge_if_last(const AttentionView& view, const DecodePlan& plan) {
-    if (is_pending_ && flag()) merge<kHeadDim>(view, plan, work_, splits_);
+    if (is_pending_ && flag()) merge<kHeadDim>(view, plan, row_, splits_);
     is_pending_ = false;
   }
 
@@ -162,92 +161,79 @@ class RowMeeting {
   }
 
   bool is_pending_ = false;
-  DecodeWork work_{};
+  RowHeads row_;
   int splits_ = 0;
 };
 
 /// The other warps.
 template <Feed kFeed, typename T, int kHeadDim>
-__device__ __forceinline__ void attend(const AttentionView& view, const DecodePlan& plan,
-                                       StagePlace place, uint4* operands, std::byte* stages) {
+__device__ __forceinline__ void attend(Block<T, kHeadDim> block) {
   using Sums = WarpSums<kHeadDim>;
   using KvTile = TileOf<kFeed, T, kHeadDim>;
   static_assert(sizeof(Sums) <= KvTile::kBytes);
-  const SharedQueries queries{operands + threadIdx.x % 32};
   const int column = kGranule * (static_cast<int>(threadIdx.x) / 32);
-  UnitWalk walk(view, plan);
-  QueryLoad<T, kHeadDim> load;
   RowMeeting meeting;
-  int run = 0;  // splits that this block has of a row's heads
-  Unit unit = walk.next();
-  if (unit.tiles > 0) load.start(view, unit.work);
-  while (unit.tiles > 0) {
-    if (unit.is_new) {
-      load.finish(view, operands);
-      StagePlace::meet();
-      run = 0;
-    }
-    DecodeWarp<T, kHeadDim> warp(queries);
-    for (int n = 0; n < unit.tiles; ++n) {
-      if (n > 0) {
-        place.empty();
-        place.advance();
-      }
-      const KvTile tile(stages + place.stage() * KvTile::kBytes);
-      const int32_t start = unit.start + n * kSplitTile, end = unit.pages.end;
-      place.wait_full();
+  for (;; block.place.advance()) {
+    block.place.wait_full();
+    const TileTask* task = block.tasks.tasks + block.place.stage();
+    if (task->is_end) break;
+    DecodeWarp<T, kHeadDim> warp({block.tasks.queries(task->queries) + threadIdx.x % 32});
+    for (;;) {
+      const KvTile tile = block.template tile<KvTile>();
+      const int32_t start = task->start, end = task->end;
       if constexpr (kFeed == Feed::kBoxes) {
         if (start + kSplitTile > end) tile.clear_values(column, end - start);
-        warp.add(tile, column, start + column, 0, end, view.soft_cap);
-      } else {
-        warp.add(tile, column, start + column, unit.pages.first, end, view.soft_cap);
       }
+      warp.add(tile, column, start + column, task->first, end, block.view.soft_cap);
+      if (task->ends) break;
+      block.place.empty();
+      block.place.advance();
+      block.place.wait_full();
+      task = block.tasks.tasks + block.place.stage();
     }
-    // The stage of the last tile has the sums before it has another tile.
-    auto& sums = *reinterpret_cast<Sums*>(stages + place.stage() * KvTile::kBytes);
+    // The stage has the sums before it has another tile.
+    auto& sums = *reinterpret_cast<Sums*>(block.stages + block.place.stage() * KvTile::kBytes);
     StagePlace::meet();
     sums.put(warp);
-    const Unit next = walk.next();
-    if (next.is_new && next.tiles > 0) load.start(view, next.work);
     StagePlace::meet();
-    leave(view, plan, unit.work, sums, unit.splits);
+    const RowHeads row = task->row;
+    const int splits = task->splits, run = task->run, at = task->meeting;
+    if (row.heads == 0) wait_for_previous();
+    leave(block.view, block.plan, row, task->split, splits, sums);
     if constexpr (kFeed == Feed::kBoxes) publish_to_copies();
-    place.empty();
-    place.advance();
-    meeting.merge_if_last<kHeadDim>(view, plan);
-    ++run;
-    if (unit.is_last && unit.splits > 1) {
-      StagePlace::meet();
-      meeting.come(unit, plan.meetings, run);
-    }
-    unit = next;
+    block.place.empty();
+    meeting.merge_if_last<kHeadDim>(block.view, block.plan);
+    if (run == 0 || splits == 1) continue;
+    StagePlace::meet();
+    meeting.come(row, splits, run, block.plan.meetings + at);
   }
   StagePlace::meet();
-  meeting.merge_if_last<kHeadDim>(view, plan);
+  meeting.merge_if_last<kHeadDim>(block.view, block.plan);
 }
 
-/// Blocks that a multiprocessor is to have room for: rather few with many stages each, and all the
-/// registers they want.
+/// Blocks that a multiprocessor is to have room for.
 template <int kHeadDim>
-constexpr int kBlocksWanted = kHeadDim > 192 ? 1 : 2;
+constexpr int kBlocksWanted = kHeadDim > 192   ? 1
+                              : kHeadDim > 128 ? 2
+                                               : 3;
 
-/// As many blocks as are on the chip at once. Shared memory: queries' operands, then tiles.
+/// As many blocks as are on the chip at once. Shared memory: stages' tiles, then StageTasks.
 template <Feed kFeed, typename T, int kHeadDim>
 __global__ void __launch_bounds__(kDecodeThreads, kBlocksWanted<kHeadDim>)
     decode_kernel(const __grid_constant__ AttentionView view,
                   const __grid_constant__ DecodePlan plan, const __grid_constant__ PageMaps maps) {
   extern __shared__ __align__(1024) std::byte shared[];
-  auto* const operands =
-      reinterpret_cast<uint4*>(shared + plan.stages * TileOf<kFeed, T, kHeadDim>::kBytes);
+  constexpr int kTileBytes = TileOf<kFeed, T, kHeadDim>::kBytes;
   let_next_start();
-  const StagePlace place(plan.stages, kFills<kFeed>);
-  wait_for_previous();
+  const Block<T, kHeadDim> block{
+      view, plan, StagePlace(plan.stages, kFills<kFeed>), shared,
+      StageTasks<kHeadDim>(shared + plan.stages * kTileBytes, plan.stages)};
   if (threadIdx.x < kTileThreads) {
-    attend<kFeed, T, kHeadDim>(view, plan, place, operands, shared);
+    attend<kFeed>(block);
   } else if constexpr (kFeed == Feed::kBoxes) {
-    feed_boxes<T, kHeadDim>(view, plan, maps, place, shared);
+    feed_boxes(block, maps);
   } else {
-    feed_tiles<T, kHeadDim>(view, plan, place, shared);
+    feed_tiles(block);
   }
 }
 
@@ -265,28 +251,29 @@ int32_t splits_max(int32_t visible) {
              : std::min((visible + kSplitTile - 1) / kSplitTile, kSplitsMax);
 }
 
-/// As many as leave room for another block, if these are two at least.
-int stages_of(const DeviceTraits& device, int query_bytes, int tile_bytes) {
+/// As many as leave room for other blocks, where these are two at least.
+template <Feed kFeed, typename T, int kHeadDim>
+int stages_of(const DeviceTraits& device) {
   constexpr int kReserved = 2048;  // of a block, by the device and for barriers
+  constexpr int kStage = TileOf<kFeed, T, kHeadDim>::kBytes + StageTasks<kHeadDim>::bytes(1);
   const int most = device.compute_capability < 80 ? 2 : kDecodeStagesMax;
-  const auto fit = [&](int bytes) {
-    return std::min((bytes - kReserved - query_bytes) / tile_bytes, most);
+  const auto fit = [&](int blocks) {
+    return std::min((device.shared_bytes_max / blocks - kReserved) / kStage, most);
   };
-  const int of_two = fit(device.shared_bytes_max / 2);
-  return of_two >= 2 ? of_two : std::max(fit(device.shared_bytes_max), 1);
+  int blocks = kBlocksWanted<kHeadDim>;
+  while (blocks > 1 && fit(blocks) < 2) --blocks;
+  return fit(blocks);
 }
 
 /// A launch whose tiles come by `kFeed`. False: not on this device.
 template <Feed kFeed, typename T, int kHeadDim>
 bool launch_by(const OpContext& context, const AttentionRun& run, DecodePlan plan) {
-  constexpr int kTileBytes = TileOf<kFeed, T, kHeadDim>::kBytes;
-  constexpr int kQueries = kQueryBytes<kHeadDim>;
   static Residency residency;
-  const DeviceTraits device = device_traits();
-  if (kQueries + kTileBytes > device.shared_bytes_max) return false;
   const AttentionView& view = run.view;
-  plan.stages = stages_of(device, kQueries, kTileBytes);
-  const int shared = kQueries + plan.stages * kTileBytes;
+  plan.stages = stages_of<kFeed, T, kHeadDim>(device_traits());
+  if (plan.stages < 1) return false;
+  const int shared =
+      plan.stages * TileOf<kFeed, T, kHeadDim>::kBytes + StageTasks<kHeadDim>::bytes(plan.stages);
   const auto* kernel = reinterpret_cast<const void*>(decode_kernel<kFeed, T, kHeadDim>);
   const int blocks = std::min(residency.blocks(kernel, kDecodeThreads, shared),
                               view.kv_heads * plan.head_blocks * plan.sequences * plan.splits);

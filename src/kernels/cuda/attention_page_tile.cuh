@@ -53,13 +53,12 @@ class PageTile {
   }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  /// Starts the copies of a tile's two pages, by a warp. A page of -1 comes as zeros.
+  /// Starts the copies of a tile's two pages, kBytes for the barrier `full`, by a warp. A page of
+  /// -1 comes as zeros.
   __device__ __forceinline__ void load(const PageMaps& maps, const int32_t (&pages)[kPages],
                                        int kv_head, int kv_heads, uint32_t full) const {
     constexpr int kBoxes = 1 + kHeadDim / kBoxColumns;  // of a page
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    if (lane == 0) hopper::arrive_and_expect(full, kBytes);
-    __syncwarp();
     if (lane >= kPages * kBoxes) return;
     const int of_page = lane / kBoxes, box = lane % kBoxes - 1;  // -1: the keys
     const int32_t page = of_page == 0 ? pages[0] : pages[1];

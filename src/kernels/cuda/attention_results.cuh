@@ -51,17 +51,22 @@ __device__ __forceinline__ void store_result(const AttentionView& view, const De
   }
 }
 
+/// A row's query heads that a block works on.
+struct RowHeads {
+  int32_t sequence = 0, token = 0;
+  int32_t first_head = 0, heads = 0;
+};
+
 /// Leaves a split's sums, or the row itself where it has no other; a warp a head.
 template <int kHeadDim>
 __device__ __forceinline__ void leave(const AttentionView& view, const DecodePlan& plan,
-                                      const DecodeWork& work, const WarpSums<kHeadDim>& warps,
-                                      int splits) {
+                                      const RowHeads& work, int split, int splits,
+                                      const WarpSums<kHeadDim>& warps) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   for (int h = warp; h < work.heads; h += kSplitWarps) {
     const auto by = warps.head(h);
     const int head = work.first_head + h;
-    const int64_t at = plan.first_split(view, work.sequence, head) + work.split;
-    const int token = view.first_row[work.sequence];
+    const int64_t at = plan.first_split(view, work.sequence, head) + split;
 #pragma unroll
     for (int first = 0; first < kHeadDim; first += 32 * kLaneColumns) {
       const int column = first + kLaneColumns * lane;
@@ -73,7 +78,7 @@ __device__ __forceinline__ void leave(const AttentionView& view, const DecodePla
       if (splits == 1) {
 #pragma unroll
         for (float& value : sum.at) value = __fdiv_rn(value, by.total);
-        store_result<kHeadDim>(view, plan, token, head, column, sum);
+        store_result<kHeadDim>(view, plan, work.token, head, column, sum);
       } else if (column < kHeadDim) {
         *reinterpret_cast<float4*>(plan.sums + at * kHeadDim + column) =
             make_float4(sum.at[0], sum.at[1], sum.at[2], sum.at[3]);
@@ -130,7 +135,7 @@ class SplitFactors {
 /// read past the first-level cache.
 template <int kHeadDim>
 __device__ __forceinline__ void merge(const AttentionView& view, const DecodePlan& plan,
-                                      const DecodeWork& work, int splits) {
+                                      const RowHeads& work, int splits) {
   constexpr int kAtOnce = 8;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   for (int h = warp; h < work.heads; h += kSplitWarps) {
@@ -163,8 +168,7 @@ __device__ __forceinline__ void merge(const AttentionView& view, const DecodePla
       }
 #pragma unroll
       for (float& value : sum.at) value = __fdiv_rn(value, total);
-      store_result<kHeadDim>(view, plan, view.first_row[work.sequence], work.first_head + h, column,
-                             sum);
+      store_result<kHeadDim>(view, plan, work.token, work.first_head + h, column, sum);
     }
   }
 }

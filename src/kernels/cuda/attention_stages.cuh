@@ -15,7 +15,7 @@ inline constexpr int kDecodeStagesMax = 4;
 /// Turing, whose copies do not, named barriers of the block do, for two stages at most.
 class StagePlace {
  public:
-  /// By all threads of the block. `fills`: arrivals that make a stage full.
+  /// By all threads of the block. `fills`: arrivals that make a stage full, of fill() or others.
   __device__ __forceinline__ StagePlace(int stages, uint32_t fills) : stages_(stages) {
 #if __CUDA_ARCH__ >= 800
     __shared__ uint64_t barriers[2 * kDecodeStagesMax];
@@ -49,10 +49,14 @@ class StagePlace {
     sync<kEmpty>();
 #endif
   }
-  /// The stage is full once the copies that all lanes have started are done.
+  /// The stage is full once the copies that all lanes have started are done; what they wrote is
+  /// there then, too.
+  static constexpr uint32_t kFills = 33;
   __device__ __forceinline__ void fill() const {
 #if __CUDA_ARCH__ >= 800
     arrive_after_copies(full());
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) arrive_at_copy_barrier(full());
 #else
     pass<kFull>();
 #endif

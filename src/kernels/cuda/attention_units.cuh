@@ -11,13 +11,15 @@ namespace neuros::kernels::cuda {
 struct Unit {
   DecodeWork work;
   HeadPages pages;
-  int32_t start = 0;     ///< its first position
-  int32_t row_end = 0;   ///< of all splits
-  int tiles = 0;         ///< none: there is no such unit
-  int splits = 0;        ///< of its row
-  int meeting = 0;       ///< where blocks that have splits of the row's heads meet
-  bool is_new = false;   ///< its queries are not those of the unit before
-  bool is_last = false;  ///< the unit after it has other queries, or there is none
+  int32_t start = 0;    ///< its first position
+  int32_t row_end = 0;  ///< of all splits
+  int tiles = 0;        ///< none: there is no such unit
+  int splits = 0;       ///< of its row
+  int meeting = 0;      ///< where blocks that have splits of the row's heads meet
+  /// Splits of the row's heads that this block has had with this one: 1 if queries are not those of
+  /// the unit before.
+  int run = 0;
+  bool is_last = false;  ///< of them
 };
 
 /// The units of this block: those of all sequences, heads and splits, in this order, dealt out to
@@ -28,7 +30,11 @@ class UnitWalk {
   __device__ __forceinline__ UnitWalk(const AttentionView& view, const DecodePlan& plan)
       : view_(view), plan_(plan), heads_(view.kv_heads * plan.head_blocks) {
     int splits = 0;
-    for (int first = 0; first < plan.sequences; first += 32) splits += splits_of(first + lane());
+#pragma unroll
+    for (int i = 0; i < kKnown; ++i) splits += known_[i] = splits_of(32 * i + lane());
+    for (int first = 32 * kKnown; first < plan.sequences; first += 32) {
+      splits += splits_of(first + lane());
+    }
     const int64_t units = int64_t{warp_sum(splits)} * heads_;
     const int begin = static_cast<int>(units * blockIdx.x / gridDim.x);
     left_ = static_cast<int>(units * (blockIdx.x + 1) / gridDim.x) - begin;
@@ -39,11 +45,11 @@ class UnitWalk {
     if (left_ == 0) return {};
     --left_;
     Unit unit = current();
-    is_new_ = false;
+    unit.run = ++run_;
     unit.is_last = ++split_ == row_.splits || left_ == 0;
     if (split_ < row_.splits) return unit;
     split_ = 0;
-    is_new_ = true;
+    run_ = 0;
     if (++head_ < heads_) return unit;
     head_ = 0;
     ++sequence_;
@@ -52,7 +58,11 @@ class UnitWalk {
   }
 
  private:
-  static __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  static constexpr int kKnown = 2;
+
+  static __device__ __forceinline__ int lane() {
+    return static_cast<int>(threadIdx.x) % 32;
+  }
   static __device__ __forceinline__ int warp_sum(int value) {
 #pragma unroll
     for (int distance = 16; distance > 0; distance /= 2) {
@@ -68,7 +78,10 @@ class UnitWalk {
   __device__ __forceinline__ void find(int index) {
     constexpr uint32_t kAll = 0xffffffffu;
     for (int first = 0;; first += 32) {
-      const int splits = splits_of(first + lane());
+      static_assert(kKnown == 2);
+      const int splits = first == 0    ? known_[0]
+                         : first == 32 ? known_[1]
+                                       : splits_of(first + lane());
       int end = splits * heads_;  // of the lane's units
 #pragma unroll
       for (int distance = 1; distance < 32; distance *= 2) {
@@ -102,8 +115,7 @@ class UnitWalk {
               .start = row_.begin + split_ * row_.split,
               .row_end = row_.end,
               .splits = row_.splits,
-              .meeting = sequence_ * heads_ + head_,
-              .is_new = is_new_};
+              .meeting = sequence_ * heads_ + head_};
     unit.pages.first = row_.first;
     unit.pages.end = min(row_.end, unit.start + row_.split);
     unit.tiles = (unit.pages.end - unit.start + kSplitTile - 1) / kSplitTile;
@@ -112,11 +124,12 @@ class UnitWalk {
 
   const AttentionView& view_;
   const DecodePlan& plan_;
-  const int heads_;  ///< head blocks of a sequence
-  int left_ = 0;     ///< units of this block from here on
+  const int heads_;    ///< head blocks of a sequence
+  int known_[kKnown];  ///< splits of sequence `lane`, and of the one 32 further on
+  int left_ = 0;       ///< units of this block from here on
   int sequence_ = 0, head_ = 0, split_ = 0;
   RowRange row_;
-  bool is_new_ = true;
+  int run_ = 0;
 };
 
 /// Pages of a sequence as the lanes of a warp remember them, 32 at a time: a tile's pages are known

@@ -30,6 +30,22 @@ TEST(ChoiceValues, ShippedTableIsOneThatIsRead) {
   }
 }
 
+TEST(ChoiceValues, EveryOneCanBeInATable) {
+  for (int op = 0; op < kChoiceOpCount; ++op) {
+    for (int dtype = 0; dtype < base::kWeightDTypeCount; ++dtype) {
+      const int64_t tokens = static_cast<ChoiceOp>(op) == ChoiceOp::kDecodeStep ? 1 : 64;
+      const ChoiceKey key =
+          key_of(static_cast<ChoiceOp>(op), static_cast<DType>(dtype), 6144, tokens);
+      for (const int32_t value : choice_values(kKind, key)) {
+        const ChoiceRow row{.device = kKind, .choice = {key, value}, .time_us = 1, .default_us = 2};
+        const auto rows = parse_choice_table(format_choice_table({&row, 1}));
+        ASSERT_TRUE(rows.has_value()) << rows.error().message;
+        EXPECT_EQ(rows->front().choice.value, value);
+      }
+    }
+  }
+}
+
 TEST(ChoiceValues, OnlyHopperHasAChoice) {
   const ChoiceKey key = key_of(ChoiceOp::kPrompt, DType::kQ4_K, 6144, 512);
   EXPECT_THAT(choice_values("sm_80/108", key), IsEmpty());
