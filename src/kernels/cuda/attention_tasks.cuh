@@ -14,7 +14,7 @@ struct TileTask {
   int32_t start, first, end;  ///< its first position; those that the split sees
   int32_t split, splits;
   int32_t meeting;  ///< as in Unit
-  int32_t run;      ///< the same, if there it is the last one: 0 else
+  int32_t run;  ///< as in Unit with the last split that this block has of the row's heads; else 0
   int32_t queries;  ///< where the row's operands are
   bool ends;        ///< the split
   bool is_end;      ///< there is no tile

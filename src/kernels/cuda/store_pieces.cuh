@@ -6,7 +6,7 @@
 
 namespace neuros::kernels::cuda {
 
-/// Stores columns column .. + 3 of a token, of a multiple of 4; none from `columns` on. All lanes
+/// Stores columns column .. + 3 of a token, a multiple of 4; none from `columns` on. kQ8: all lanes
 /// of a warp call it, eight one after another with 32 neighbouring columns.
 template <ActivationKind kKind>
 __device__ __forceinline__ void store_in_pieces(const PreparedActivations& out, int token,
