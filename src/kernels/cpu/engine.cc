@@ -1,6 +1,5 @@
 #include "kernels/cpu/engine.h"
 
-#include "base/check.h"
 #include "kernels/cpu/panel_pack.h"
 
 #include <array>
@@ -89,10 +88,11 @@ const EngineTable& engine_table(Engine engine) {
   }
 }
 
+/// For an engine that this machine need not have: a plan for another one asks as well. So nothing
+/// of the engine runs here, not even what fills its table.
 LinearKernel linear_kernel(Engine engine, base::DType dtype) {
   const auto e = static_cast<size_t>(engine);
   const auto t = static_cast<size_t>(dtype);
-  CHECK(engine_table(engine).tiles.at(t)[0] != nullptr);
   return {.name = kernel_names().at(e).at(t).c_str(),
           .packed_bytes = packed_bytes_function(dtype),
           .pack = pack_function(dtype),
