@@ -3,8 +3,7 @@
 /// A tile of decode attention whose keys and values come as boxes of whole pages (Hopper).
 
 #include "kernels/cuda/attention_page_maps.h"
-#include "kernels/cuda/attention_tile.cuh"
-#include "kernels/cuda/attention_units.cuh"
+#include "kernels/cuda/attention_split.cuh"
 #include "kernels/cuda/hopper.cuh"
 
 namespace neuros::kernels::cuda {
@@ -19,7 +18,6 @@ class PageTile {
   static constexpr int kRowBytes = 2 * kBoxColumns;
   static constexpr int kPageBytes = kHeadDim * kMappedPageTokens * 2;  ///< of keys or of values
   static constexpr int kBytes = 2 * kPages * kPageBytes;
-  static constexpr int kAlignment = 1024;
 
   __device__ __forceinline__ explicit PageTile(std::byte* at) : at_(at) {}
 

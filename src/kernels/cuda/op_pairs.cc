@@ -14,19 +14,19 @@ bool run_with(const OpContext&, std::monostate, const LinearArgs&) {
   return false;
 }
 
-/// Decode steps alone: both ops, the second of which reads what the first makes.
-bool run_decode(const OpContext& context, const AttentionArgs& first, const LinearArgs& second) {
-  const HandedOn handed = hand_on(second.weight, second.tokens, op_scratch(context));
-  if (!handed.is_possible() || !attention_handed_on(context, first, handed)) return false;
-  decode_handed_on(context, handed, source_of(second), task_of(second));
-  return true;
+/// The first of two ops of a decode step. False, and nothing done: not with rows handed on.
+bool run_first(const OpContext& context, const AttentionArgs& first, const HandedOn& handed) {
+  return attention_handed_on(context, first, handed);
 }
-bool run_decode(const OpContext& context, const GateUpArgs& first, const LinearArgs& second) {
+bool run_first(const OpContext& context, const GateUpArgs& first, const HandedOn& handed) {
+  return decode_swiglu_handed_on(context, source_of(first), first.gate, first.up, handed);
+}
+
+/// Decode steps alone: both ops, the second of which reads what the first makes.
+template <typename First>
+bool run_decode(const OpContext& context, const First& first, const LinearArgs& second) {
   const HandedOn handed = hand_on(second.weight, second.tokens, op_scratch(context));
-  if (!handed.is_possible() ||
-      !decode_swiglu_handed_on(context, source_of(first), first.gate, first.up, handed)) {
-    return false;
-  }
+  if (!handed.is_possible() || !run_first(context, first, handed)) return false;
   decode_handed_on(context, handed, source_of(second), task_of(second));
   return true;
 }

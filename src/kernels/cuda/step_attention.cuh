@@ -343,7 +343,8 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
   leave(run, place.work, sums, row.splits == 1);
 }
 
-/// Adds up this split's slice of the elements of its heads, in the order of merged(). `at`: for
+/// Adds up this split's slice of the elements of its heads, in the order of merge() of
+/// attention_results.cuh. `at`: for
 /// [split][pair of the slice].
 template <int kHeadDim>
 __device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const DecodeWork& work,
