@@ -55,11 +55,14 @@ class Stream {
   /// is done; from Device::reserve_host() it moves at full speed and beside the host's own work.
   virtual void copy(std::byte* to, const std::byte* from, size_t bytes) = 0;
   /// Does `work`, which under the same key always launches the same kernels with the same
-  /// arguments: a device may replay what it recorded the first time instead of calling it.
+  /// arguments: a device may call it once more to record it, and from then on replay that.
   virtual void run_recorded(uint64_t key, base::FunctionRef<void()> work) {
     static_cast<void>(key);
     work();
   }
+  /// In the work of run_recorded(): what has been launched so far may be replayed by itself, so
+  /// that the device begins while it is still being given the rest.
+  virtual void cut_recording() {}
   /// A stopwatch for this stream, which outlives it.
   virtual std::unique_ptr<Stopwatch> create_stopwatch() {
     return std::make_unique<HostStopwatch>();

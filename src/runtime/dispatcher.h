@@ -7,11 +7,11 @@
 #include "sched/scheduler.h"
 
 #include <cstdint>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace neuros::runtime {
@@ -75,7 +75,7 @@ class Dispatcher {
   sched::Scheduler scheduler_;
   Executor& executor_;
   Mailbox& mailbox_;
-  std::map<sched::ProcessId, LiveProcess> processes_;
+  std::unordered_map<sched::ProcessId, LiveProcess> processes_;
   std::optional<sched::Batch> batch_;  ///< of the pass
   int64_t swap_us_ = 0;  ///< that there were processes and they waited for weights, in all
   EngineStats stats_;

@@ -204,7 +204,10 @@ void Executor::run_pass(const kernels::BatchView& view) {
 }
 
 void Executor::run_ops(const kernels::OpContext& context) {
-  run_ops(context, 0, bound_.size());
+  const size_t first_step_end = step_ends_.front();
+  run_ops(context, 0, first_step_end);
+  context.stream.cut_recording();
+  run_ops(context, first_step_end, bound_.size());
   run_top_logits(context);
   mark();
 }

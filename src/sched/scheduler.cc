@@ -227,10 +227,12 @@ SchedulerStats Scheduler::stats() const {
 
 Demand Scheduler::demand() const {
   Demand demand;
-  for (const auto& [id, process] : state_->processes) {
+  const auto count = [&](const Process* process) {
     demand.work = true;
     demand.top = std::max(demand.top, process->priority);
-  }
+  };
+  std::ranges::for_each(state_->batcher.running(), count);
+  std::ranges::for_each(state_->queue.all(), count);
   return demand;
 }
 

@@ -5,8 +5,16 @@
 #include "device/cuda/cuda_stopwatch.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace neuros::device {
+namespace {
+
+void destroy(const std::vector<cudaGraphExec_t>& parts) {
+  for (const cudaGraphExec_t part : parts) cudaGraphExecDestroy(part);
+}
+
+}  // namespace
 
 base::Result<std::unique_ptr<Stream>> CudaStream::create(int device, StreamOptions options) {
   const std::string name = "cuda:" + std::to_string(device);
@@ -23,7 +31,7 @@ base::Result<std::unique_ptr<Stream>> CudaStream::create(int device, StreamOptio
 }
 
 CudaStream::~CudaStream() {
-  for (const auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
+  for (const auto& [key, recording] : recordings_) destroy(recording);
   cudaStreamDestroy(stream_);
 }
 
@@ -38,10 +46,17 @@ void CudaStream::copy(std::byte* to, const std::byte* from, size_t bytes) {
 }
 
 void CudaStream::run_recorded(uint64_t key, base::FunctionRef<void()> work) {
-  const auto [place, is_new] = graphs_.try_emplace(key, nullptr);
-  if (is_new) place->second = record(work);
-  if (place->second == nullptr) return work();  // it could not be recorded
-  note(cudaGraphLaunch(place->second, stream_));
+  const auto [place, is_new] = recordings_.try_emplace(key);
+  for (const cudaGraphExec_t part : place->second) note(cudaGraphLaunch(part, stream_));
+  if (!place->second.empty()) return;
+  work();
+  if (is_new) place->second = record(work);  // takes milliseconds, which the device is busy for
+}
+
+void CudaStream::cut_recording() {
+  if (!records_) return;
+  end_part();
+  begin_part();
 }
 
 std::unique_ptr<Stopwatch> CudaStream::create_stopwatch() {
@@ -58,20 +73,38 @@ void CudaStream::wait_for(Event& event) {
   if (other->is_recorded()) note(cudaStreamWaitEvent(stream_, other->native_handle(), 0));
 }
 
-cudaGraphExec_t CudaStream::record(base::FunctionRef<void()> work) {
-  if (cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) != cudaSuccess) {
-    cudaGetLastError();
-    return nullptr;
-  }
-  work();
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t executable = nullptr;
-  if (cudaStreamEndCapture(stream_, &graph) == cudaSuccess) {
-    if (cudaGraphInstantiate(&executable, graph, 0) != cudaSuccess) executable = nullptr;
-    cudaGraphDestroy(graph);
-  }
+CudaStream::Recording CudaStream::record(base::FunctionRef<void()> work) {
+  failed_ = false;
+  begin_part();
+  if (records_) work();
+  end_part();
+  Recording recording = std::exchange(parts_, {});
+  if (!failed_) return recording;
+  destroy(recording);
+  return {};
+}
+
+/// Where it fails, what comes next is not recorded but done, once more.
+void CudaStream::begin_part() {
+  records_ = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
+  failed_ |= !records_;
   cudaGetLastError();
-  return executable;
+}
+
+void CudaStream::end_part() {
+  if (!std::exchange(records_, false)) return;
+  cudaGraph_t graph = nullptr;
+  size_t nodes = 0;
+  bool done = cudaStreamEndCapture(stream_, &graph) == cudaSuccess &&
+              cudaGraphGetNodes(graph, nullptr, &nodes) == cudaSuccess;
+  if (done && nodes > 0) {
+    cudaGraphExec_t part = nullptr;
+    done = cudaGraphInstantiate(&part, graph, 0) == cudaSuccess;
+    if (done) parts_.push_back(part);
+  }
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  failed_ |= !done;
+  cudaGetLastError();
 }
 
 void CudaStream::note(cudaError_t error) {

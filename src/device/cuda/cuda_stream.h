@@ -4,13 +4,14 @@
 
 #include <map>
 #include <memory>
+#include <vector>
 
 #include <cuda_runtime.h>
 
 namespace neuros::device {
 
-/// A CUDA stream. What run_recorded() launches becomes a graph, one for each key, made when the key
-/// is first seen.
+/// A CUDA stream. What run_recorded() launches becomes a graph or, where it is cut, several of
+/// them; they are made behind what is launched when the key is first seen.
 class CudaStream final : public Stream {
  public:
   static base::Result<std::unique_ptr<Stream>> create(int device, StreamOptions options);
@@ -20,6 +21,7 @@ class CudaStream final : public Stream {
   base::Result<> synchronize() override;
   void copy(std::byte* to, const std::byte* from, size_t bytes) override;
   void run_recorded(uint64_t key, base::FunctionRef<void()> work) override;
+  void cut_recording() override;
   std::unique_ptr<Stopwatch> create_stopwatch() override;
   std::unique_ptr<Event> create_event() override;
   void wait_for(Event& event) override;
@@ -31,12 +33,20 @@ class CudaStream final : public Stream {
  private:
   CudaStream(int device, cudaStream_t stream) : device_(device), stream_(stream) {}
   void note(cudaError_t error);
-  cudaGraphExec_t record(base::FunctionRef<void()> work);
+  /// Graphs one after another; none if the work could not be recorded.
+  using Recording = std::vector<cudaGraphExec_t>;
+  Recording record(base::FunctionRef<void()> work);
+  void begin_part();
+  void end_part();
 
   int device_;
   cudaStream_t stream_;
   cudaError_t first_error_ = cudaSuccess;
-  std::map<uint64_t, cudaGraphExec_t> graphs_;
+  std::map<uint64_t, Recording> recordings_;
+  // Of the recording under way.
+  bool records_ = false;
+  bool failed_ = false;
+  Recording parts_;
 };
 
 }  // namespace neuros::device

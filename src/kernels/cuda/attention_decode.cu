@@ -89,7 +89,14 @@ __device__ __forceinline__ void feed_tiles(Block<T, kHeadDim> block) {
   wait_for_copies<0>();
 }
 
-/// The same with boxes.
+/// Tiles of a unit that only passes before this one have written, no more than there are stages: of
+/// a row all but the last one, which has the row's own position.
+__device__ __forceinline__ int written_tiles(const Unit& unit, int stages) {
+  const int before_own = (unit.row_end - 1 - unit.start) / kSplitTile;
+  return min(min(unit.tiles, before_own), stages);
+}
+
+/// The same with boxes. The first tiles come while the launch waits for the one before.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void feed_boxes(Block<T, kHeadDim> block, const PageMaps& maps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -103,18 +110,29 @@ __device__ __forceinline__ void feed_boxes(Block<T, kHeadDim> block, const PageM
     hopper::prefetch_map(&maps.values);
   }
   block.place.advance();
-  wait_for_previous();
   UnitWalk walk(block.view, block.plan);
   KnownPages known(block.view);
+  const auto start_copies = [&](const Block<T, kHeadDim>& to, const Unit& unit, int n) {
+    const int32_t start = unit.start + n * kSplitTile;
+    known.learn(unit, start);
+    const int32_t pages[KvTile::kPages]{known.page(start), known.page(start + kMappedPageTokens)};
+    to.place.wait_empty();
+    to.template tile<KvTile>().load(maps, pages, unit.work.kv_head, to.view.kv_heads,
+                                    to.place.full());
+  };
+  Unit unit = walk.next();
+  int started = written_tiles(unit, block.plan.stages);
+  Block<T, kHeadDim> ahead = block;
+  for (int n = 0; n < started; ++n, ahead.place.advance()) start_copies(ahead, unit, n);
+  wait_for_previous();
   hopper::order_bulk_reads();
-  for (Unit unit = walk.next(); unit.tiles > 0; unit = walk.next()) {
+  for (; unit.tiles > 0; unit = walk.next()) {
     for (int n = 0; n < unit.tiles; ++n, block.place.advance()) {
-      const int32_t start = unit.start + n * kSplitTile;
-      known.learn(unit, start);
-      const int32_t pages[KvTile::kPages]{known.page(start), known.page(start + kMappedPageTokens)};
-      block.place.wait_empty();
-      block.template tile<KvTile>().load(maps, pages, unit.work.kv_head, block.view.kv_heads,
-                                         block.place.full());
+      if (started > 0) {
+        --started;
+      } else {
+        start_copies(block, unit, n);
+      }
       writer.put(block.place.stage(), unit, n);
       __syncwarp();
       if (is_first_lane) hopper::arrive_and_expect(block.place.full(), KvTile::kBytes);
@@ -198,10 +216,10 @@ __device__ __forceinline__ void attend(Block<T, kHeadDim> block) {
     StagePlace::meet();
     const RowHeads row = task->row;
     const int splits = task->splits, run = task->run, at = task->meeting;
-    if (row.heads == 0) wait_for_previous();
     leave(block.view, block.plan, row, task->split, splits, sums);
     if constexpr (kFeed == Feed::kBoxes) publish_to_copies();
     block.place.empty();
+    if (row.heads == 0) wait_for_previous();
     meeting.merge_if_last<kHeadDim>(block.view, block.plan);
     if (run == 0 || splits == 1) continue;
     StagePlace::meet();
@@ -364,6 +382,7 @@ bool attention_decode(const OpContext& context, const AttentionRun& run, const H
   plan.largest_total = reinterpret_cast<float2*>(handed.rest.data());
   plan.sums = reinterpret_cast<float*>(handed.rest.data() + first);
   plan.meetings = meetings_of(context).of_heads;
+  plan.units_taken = meetings_of(context).of_units;
   if (run.dtype == base::DType::kF16) return launch_decode<__half>(context, run, plan);
   if (run.dtype == base::DType::kBF16) return launch_decode<__nv_bfloat16>(context, run, plan);
   return false;

@@ -15,6 +15,7 @@ struct DecodePlan {
   float* sums = nullptr;            ///< [sequences, heads, splits, head_dim]
   float2* largest_total = nullptr;  ///< [sequences, heads, splits]: score, sum of powers
   uint32_t* meetings = nullptr;     ///< [sequences, KV heads, head_blocks]: zeros before and after
+  uint32_t* units_taken = nullptr;  ///< of those not dealt out (UnitWalk): zero before and after
   /// Rows go here where they are to be in pieces, for a product of activations of `kind`: kQ8 or
   /// kBF16. Else to AttentionView::out.
   PreparedActivations pieces;

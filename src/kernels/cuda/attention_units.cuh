@@ -22,9 +22,10 @@ struct Unit {
   bool is_last = false;  ///< of them
 };
 
-/// The units of this block: those of all sequences, heads and splits, in this order, dealt out to
-/// the blocks as runs of equal length. So queries are mostly those of the unit before. All lanes of
-/// a warp call it.
+/// The units of this block: of those of all sequences, heads and splits, in this order, a run as
+/// long as any other block's, so that queries are mostly those of the unit before; and then, one by
+/// one, of the last ones, which blocks take as they come to them: equal work takes some half as
+/// long again as others. All lanes of a warp call it.
 class UnitWalk {
  public:
   __device__ __forceinline__ UnitWalk(const AttentionView& view, const DecodePlan& plan)
@@ -35,14 +36,21 @@ class UnitWalk {
     for (int first = 32 * kKnown; first < plan.sequences; first += 32) {
       splits += splits_of(first + lane());
     }
-    const int64_t units = int64_t{warp_sum(splits)} * heads_;
-    const int begin = static_cast<int>(units * blockIdx.x / gridDim.x);
-    left_ = static_cast<int>(units * (blockIdx.x + 1) / gridDim.x) - begin;
+    const int units = warp_sum(splits) * heads_;
+    const int blocks = static_cast<int>(gridDim.x);
+    pooled_ = units >= kPoolFrom * blocks ? units / kPooledPart : 0;
+    dealt_ = units - pooled_;
+    const auto end_of = [&](unsigned block) {
+      return static_cast<int>(int64_t{dealt_} * block / blocks);
+    };
+    const int begin = end_of(blockIdx.x);
+    left_ = end_of(blockIdx.x + 1) - begin;
     if (left_ > 0) find(begin);
   }
 
+  /// The first one may be asked for before the launch may begin, the others not.
   __device__ __forceinline__ Unit next() {
-    if (left_ == 0) return {};
+    if (left_ == 0 && !take()) return {};
     --left_;
     Unit unit = current();
     unit.run = ++run_;
@@ -59,6 +67,8 @@ class UnitWalk {
 
  private:
   static constexpr int kKnown = 2;
+  /// Units of a block from which on some are not dealt out: one of so many.
+    static constexpr int kPoolFrom = 6, kPooledPart = 8;
 
   static __device__ __forceinline__ int lane() {
     return static_cast<int>(threadIdx.x) % 32;
@@ -103,6 +113,25 @@ class UnitWalk {
     }
   }
 
+  /// Another unit of those that were not dealt out; false: there is none. Each block comes once too
+  /// often, and the last of these leaves the count as it was.
+  __device__ __forceinline__ bool take() {
+    if (pooled_ == 0) return false;
+    uint32_t before = 0;
+    if (lane() == 0) before = atomicAdd(plan_.units_taken, 1u);
+    const int taken = static_cast<int>(__shfl_sync(0xffffffffu, before, 0));
+    if (taken >= pooled_) {
+      const bool is_last = taken - pooled_ + 1 == static_cast<int>(gridDim.x);
+      if (is_last && lane() == 0) *plan_.units_taken = 0;
+      pooled_ = 0;
+      return false;
+    }
+    find(dealt_ + taken);
+    left_ = 1;
+    run_ = 0;
+    return true;
+  }
+
   __device__ __forceinline__ Unit current() const {
     const int kv_head = plan_.head_blocks == 1 ? head_ : head_ / plan_.head_blocks;
     const int in_group = (head_ - kv_head * plan_.head_blocks) * kBlockHeads;
@@ -124,9 +153,10 @@ class UnitWalk {
 
   const AttentionView& view_;
   const DecodePlan& plan_;
-  const int heads_;    ///< head blocks of a sequence
-  int known_[kKnown];  ///< splits of sequence `lane`, and of the one 32 further on
-  int left_ = 0;       ///< units of this block from here on
+  const int heads_;     ///< head blocks of a sequence
+  int known_[kKnown];   ///< splits of sequence `lane`, and of the one 32 further on
+  int dealt_, pooled_;  ///< units of all; 0 of the latter once all are taken
+  int left_ = 0;        ///< units of this block from here on
   int sequence_ = 0, head_ = 0, split_ = 0;
   RowRange row_;
   int run_ = 0;

@@ -114,8 +114,7 @@ std::vector<int32_t> choice_values(std::string_view device_kind, const ChoiceKey
     case ChoiceOp::kDecodeManyGated:
       return can_pair(key.dtype) ? many_values(*multiprocessors, key) : std::vector<int32_t>();
     case ChoiceOp::kDecodeStep:
-      if (!fits_step(key)) return {};
-      return prefers_step(key) ? std::vector<int32_t>{1, 0} : std::vector<int32_t>{0, 1};
+      return fits_step(key) ? std::vector<int32_t>{1, 0} : std::vector<int32_t>();
   }
   return {};
 }
@@ -124,12 +123,6 @@ std::vector<int32_t> choice_values(std::string_view device_kind, const ChoiceKey
 bool fits_step(const ChoiceKey& key) {
   constexpr int64_t kColsMax = 32768;
   return activation_kind(key.dtype) == ActivationKind::kQ8 && key.cols <= kColsMax;
-}
-
-/// Matrices of q8_0 that are not small stream faster by launches, as measured.
-bool prefers_step(const ChoiceKey& key) {
-  constexpr int64_t kSmallElements = int64_t{12} << 20;
-  return key.dtype != DType::kQ8_0 || key.rows * key.cols <= kSmallElements;
 }
 
 }  // namespace neuros::kernels::cuda

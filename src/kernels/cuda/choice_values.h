@@ -22,9 +22,8 @@ inline int32_t chosen_or(const OpContext& context, const ChoiceKey& key, int32_t
   return context.choices == nullptr ? fallback : context.choices->find(key).value_or(fallback);
 }
 
-/// ChoiceOp::kDecodeStep: whether the kernel can take a matrix, and whether it does unless
-/// something else was chosen.
+/// ChoiceOp::kDecodeStep: whether the kernel can take a matrix, which it then does unless something
+/// else was chosen.
 bool fits_step(const ChoiceKey& key);
-bool prefers_step(const ChoiceKey& key);
 
 }  // namespace neuros::kernels::cuda

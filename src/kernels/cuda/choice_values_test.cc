@@ -88,13 +88,12 @@ TEST(ChoiceValues, OfHalvesArePossiblePlansTheBestFirst) {
   }
 }
 
-TEST(ChoiceValues, StepsOfWideQ80GoByLaunches) {
+TEST(ChoiceValues, QuantisedTypesMayGoByTheStepKernel) {
   const auto values = [](DType dtype, int64_t rows) {
     return choice_values(kKind, key_of(ChoiceOp::kDecodeStep, dtype, rows, 1));
   };
   EXPECT_THAT(values(DType::kQ4_K, 14336), ElementsAre(1, 0));
-  EXPECT_THAT(values(DType::kQ8_0, 1024), ElementsAre(1, 0));
-  EXPECT_THAT(values(DType::kQ8_0, 14336), ElementsAre(0, 1));
+  EXPECT_THAT(values(DType::kQ8_0, 128256), ElementsAre(1, 0));
   EXPECT_THAT(values(DType::kBF16, 1024), IsEmpty());
 }
 

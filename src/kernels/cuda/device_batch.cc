@@ -87,7 +87,7 @@ DeviceBatch batch_of(const OpContext& context) {
 }
 
 int64_t meetings_bytes(const OpLimits& limits) {
-  const int64_t counts = kMeetingsMax + limits.sequences * limits.heads;
+  const int64_t counts = kMeetingsMax + limits.sequences * limits.heads + 1;
   return aligned(counts * static_cast<int64_t>(sizeof(uint32_t)));
 }
 
@@ -95,7 +95,10 @@ Meetings meetings_of(const OpContext& context) {
   const int64_t before = batch_bytes(context.limits);
   CHECK(before + meetings_bytes(context.limits) <= std::ssize(context.scratch));
   auto* const counts = reinterpret_cast<uint32_t*>(context.scratch.data() + before);
-  return {.of_rows = counts, .of_heads = counts + kMeetingsMax};
+  auto* const of_heads = counts + kMeetingsMax;
+  return {.of_rows = counts,
+          .of_heads = of_heads,
+          .of_units = of_heads + context.limits.sequences * context.limits.heads};
 }
 
 std::span<std::byte> pass_state(const OpContext& context) {

@@ -34,6 +34,7 @@ DeviceBatch batch_of(const OpContext& context);
 struct Meetings {
   uint32_t* of_rows = nullptr;   ///< of a product, [kMeetingsMax] (halves_plan.h)
   uint32_t* of_heads = nullptr;  ///< of decode attention, [sequences, heads]
+  uint32_t* of_units = nullptr;  ///< of decode attention, one count (attention_units.cuh)
 };
 Meetings meetings_of(const OpContext& context);
 int64_t meetings_bytes(const OpLimits& limits);

@@ -10,12 +10,15 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int64_t kBlocksMax = 32;  // enough requests on the bus at a time
 
+/// The next kernel does not start before all blocks have ended, and finds what they wrote though it
+/// has not waited.
 __global__ void read_host_kernel(uint4* to, const uint4* pinned, int64_t count) {
   wait_for_previous();
   for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < count;
        i += int64_t{gridDim.x} * kThreads) {
     to[i] = __ldcv(pinned + i);
   }
+  __threadfence();
 }
 
 bool is_aligned(const std::byte* at) {

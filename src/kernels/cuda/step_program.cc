@@ -93,7 +93,7 @@ bool takes_matrix(const OpContext& context, const PackedMatrix& weight) {
                       .rows = weight.rows,
                       .cols = weight.cols,
                       .tokens = 1};
-  return fits_step(key) && chosen_or(context, key, prefers_step(key) ? 1 : 0) != 0;
+  return fits_step(key) && chosen_or(context, key, 1) != 0;
 }
 
 /// What the phases of a launch have in common.
