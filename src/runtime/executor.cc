@@ -204,10 +204,11 @@ void Executor::run_pass(const kernels::BatchView& view) {
 }
 
 void Executor::run_ops(const kernels::OpContext& context) {
-  const size_t first_step_end = step_ends_.front();
-  run_ops(context, 0, first_step_end);
+  // With the embedding and a layer to do, the device does not wait for the rest.
+  const size_t first_part = step_ends_[std::min<size_t>(1, step_ends_.size() - 1)];
+  run_ops(context, 0, first_part);
   context.stream.cut_recording();
-  run_ops(context, first_step_end, bound_.size());
+  run_ops(context, first_part, bound_.size());
   run_top_logits(context);
   mark();
 }

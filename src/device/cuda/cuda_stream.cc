@@ -54,7 +54,8 @@ void CudaStream::run_recorded(uint64_t key, base::FunctionRef<void()> work) {
 }
 
 void CudaStream::cut_recording() {
-  if (!records_) return;
+  constexpr size_t kWorthIt = 8;  // launches: fewer are done before the rest has come
+  if (!records_ || recorded_launches() < kWorthIt) return;
   end_part();
   begin_part();
 }
@@ -89,6 +90,17 @@ void CudaStream::begin_part() {
   records_ = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
   failed_ |= !records_;
   cudaGetLastError();
+}
+
+size_t CudaStream::recorded_launches() const {
+  cudaStreamCaptureStatus status{};
+  cudaGraph_t graph = nullptr;
+  size_t nodes = 0;
+  const bool known = cudaStreamGetCaptureInfo(stream_, &status, nullptr, &graph, nullptr, nullptr,
+                                              nullptr) == cudaSuccess &&
+                     graph != nullptr && cudaGraphGetNodes(graph, nullptr, &nodes) == cudaSuccess;
+  cudaGetLastError();
+  return known ? nodes : 0;
 }
 
 void CudaStream::end_part() {

@@ -36,6 +36,7 @@ class CudaStream final : public Stream {
   /// Graphs one after another; none if the work could not be recorded.
   using Recording = std::vector<cudaGraphExec_t>;
   Recording record(base::FunctionRef<void()> work);
+  size_t recorded_launches() const;
   void begin_part();
   void end_part();
 

@@ -31,8 +31,15 @@ __device__ __forceinline__ void turn_pair(const HeadsView& view, int pair, int p
 template <int kMost = kHeadDimMax>
 __device__ __forceinline__ void finish_head(const HeadsView& view, const float* from,
                                             const float* norm, const float* rope, float* head) {
-  constexpr int kPerLane = kMost / 32;
+  constexpr int kPerLane = kMost / 32, kPairsPerLane = kMost / 64;
   const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int pairs = rope == nullptr ? 0 : view.rope_dims / 2;
+  float2 turns[kPairsPerLane];  // on their way together with the elements
+#pragma unroll
+  for (int j = 0; j < kPairsPerLane; ++j) {
+    const int pair = lane + 32 * j;
+    if (pair < pairs) turns[j] = make_float2(rope[2 * pair], rope[2 * pair + 1]);
+  }
   float x[kPerLane];
   float squares = 0.0f;
 #pragma unroll
@@ -49,9 +56,10 @@ __device__ __forceinline__ void finish_head(const HeadsView& view, const float* 
   }
   __syncwarp();
   if (rope == nullptr) return;
-  const int pairs = view.rope_dims / 2;
-  for (int pair = lane; pair < pairs; pair += 32) {
-    turn_pair(view, pair, pairs, make_float2(rope[2 * pair], rope[2 * pair + 1]), head);
+#pragma unroll
+  for (int j = 0; j < kPairsPerLane; ++j) {
+    const int pair = lane + 32 * j;
+    if (pair < pairs) turn_pair(view, pair, pairs, turns[j], head);
   }
   __syncwarp();
 }
@@ -64,12 +72,15 @@ __device__ __forceinline__ std::byte* head_page(const HeadsView& view, int64_t t
   return view.layer + page * view.page_bytes + kv_head * view.head_bytes;
 }
 
-/// Writes a finished key to its page.
+/// A key's place in its page: of the batch alone, as is that of values.
 template <typename T>
-__device__ __forceinline__ void store_key(const HeadsView& view, int64_t token, int32_t kv_head,
-                                          const float* shared) {
-  T* to = reinterpret_cast<T*>(head_page(view, token, kv_head)) +
-          view.positions[token] % view.page_tokens;
+__device__ __forceinline__ T* key_place(const HeadsView& view, int64_t token, int32_t kv_head) {
+  return reinterpret_cast<T*>(head_page(view, token, kv_head)) +
+         view.positions[token] % view.page_tokens;
+}
+/// Writes a finished key to its place.
+template <typename T>
+__device__ __forceinline__ void store_key(const HeadsView& view, T* to, const float* shared) {
   for (int i = static_cast<int>(threadIdx.x) % 32; i < view.head_dim; i += 32) {
     to[i * view.page_tokens] = from_float<T>(shared[i]);
   }
@@ -81,13 +92,11 @@ __device__ __forceinline__ T* value_place(const HeadsView& view, int64_t token, 
   std::byte* values = head_page(view, token, kv_head) + view.kv_heads * view.head_bytes;
   return reinterpret_cast<T*>(values) + view.positions[token] % view.page_tokens * view.head_dim;
 }
-/// Writes a value to its page.
+/// Writes a value to its place.
 template <typename T>
-__device__ __forceinline__ void store_value(const HeadsView& view, int64_t token, int32_t kv_head) {
-  const int64_t at = (token * view.kv_heads + kv_head) * view.head_dim;
-  T* to = value_place<T>(view, token, kv_head);
+__device__ __forceinline__ void store_value(const HeadsView& view, T* to, const float* from) {
   for (int i = static_cast<int>(threadIdx.x) % 32; i < view.head_dim; i += 32) {
-    to[i] = from_float<T>(__ldcg(view.v + at + i));
+    to[i] = from_float<T>(__ldcg(from + i));
   }
 }
 

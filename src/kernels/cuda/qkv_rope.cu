@@ -14,39 +14,56 @@ namespace {
 
 constexpr int kWarps = 4;
 
-/// A warp's head: of the queries, then of the keys, then of the values.
+/// A warp's head of a row: of the queries, then of the keys, then of the values.
 template <typename T>
-__device__ void store_head(const HeadsView& view, int64_t token, int32_t head, float* shared) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const float* rope = rope_of(view, token);
-  if (head < view.heads) {
-    if (view.q_norm == nullptr && rope == nullptr) return;
-    float* q = view.q + (token * view.heads + head) * view.head_dim;
-    finish_head(view, q, view.q_norm, rope, shared);
-    for (int i = lane; i < view.head_dim; i += 32) q[i] = shared[i];
-    return;
+class WarpHead {
+ public:
+  /// Finds its place in the pages, which needs no waiting.
+  __device__ WarpHead(const HeadsView& view, int64_t token, int32_t head)
+      : view_(view), token_(token), head_(head) {
+    if (is_query()) return;
+    to_ = is_key() ? key_place<T>(view, token, kv_head()) : value_place<T>(view, token, kv_head());
   }
-  const bool is_key = head < view.heads + view.kv_heads;
-  const int32_t kv_head = head - view.heads - (is_key ? 0 : view.kv_heads);
-  if (is_key) {
-    finish_head(view, view.k + (token * view.kv_heads + kv_head) * view.head_dim, view.k_norm, rope,
-                shared);
-    store_key<T>(view, token, kv_head, shared);
-  } else {
-    store_value<T>(view, token, kv_head);
+
+  __device__ void store(float* shared) const {
+    const float* rope = rope_of(view_, token_);
+    if (is_query()) return store_query(rope, shared);
+    const int64_t at = (token_ * view_.kv_heads + kv_head()) * view_.head_dim;
+    if (!is_key()) return store_value<T>(view_, to_, view_.v + at);
+    finish_head(view_, view_.k + at, view_.k_norm, rope, shared);
+    store_key<T>(view_, to_, shared);
   }
-}
+
+ private:
+  __device__ bool is_query() const { return head_ < view_.heads; }
+  __device__ bool is_key() const { return head_ < view_.heads + view_.kv_heads; }
+  __device__ int32_t kv_head() const { return (head_ - view_.heads) % view_.kv_heads; }
+
+  __device__ void store_query(const float* rope, float* shared) const {
+    if (view_.q_norm == nullptr && rope == nullptr) return;
+    float* q = view_.q + (token_ * view_.heads + head_) * view_.head_dim;
+    finish_head(view_, q, view_.q_norm, rope, shared);
+    for (int i = static_cast<int>(threadIdx.x) % 32; i < view_.head_dim; i += 32) q[i] = shared[i];
+  }
+
+  const HeadsView& view_;
+  const int64_t token_;
+  const int32_t head_;
+  T* to_ = nullptr;
+};
 
 /// Block (token, j): four of its heads, one a warp.
 template <typename T>
-__global__ void __launch_bounds__(32 * kWarps) finish_heads_kernel(HeadsView view) {
+__global__ void __launch_bounds__(32 * kWarps)
+    finish_heads_kernel(const __grid_constant__ HeadsView view) {
   __shared__ float shared[kWarps][kHeadDimMax];
   let_next_start();
-  wait_for_previous();
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const auto head = static_cast<int32_t>(blockIdx.y) * kWarps + warp;
   if (head >= view.heads + 2 * view.kv_heads) return;
-  store_head<T>(view, blockIdx.x, head, shared[warp]);
+  const WarpHead<T> own(view, blockIdx.x, head);
+  wait_for_previous();
+  own.store(shared[warp]);
 }
 
 int64_t widths_bytes(int64_t tokens, int64_t width) {

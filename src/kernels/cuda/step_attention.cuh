@@ -209,7 +209,7 @@ __device__ __forceinline__ void finish_heads(const HeadsView& view, const StepAt
   } else if (place.is_newest && warp == kBlockHeads) {
     const uint32_t* k = words + phase.k_words + work.kv_head * kHeadDim;
     finish_words<kHeadDim>(view, k, view.k_norm, shared.new_key);
-    store_key<T>(view, 0, work.kv_head, shared.new_key);
+    store_key<T>(view, key_place<T>(view, 0, work.kv_head), shared.new_key);
   } else if (place.is_newest && warp == kBlockHeads + 1) {
     const uint32_t* v = words + phase.v_words + work.kv_head * kHeadDim;
     T* page = value_place<T>(view, 0, work.kv_head);
