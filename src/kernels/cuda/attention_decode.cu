@@ -35,9 +35,9 @@ enum class Feed { kCopies, kBoxes };
 template <Feed kFeed, typename T, int kHeadDim>
 using TileOf =
     std::conditional_t<kFeed == Feed::kBoxes, PageTile<T, kHeadDim>, Tile<T, kHeadDim, kSplitTile>>;
-/// Arrivals that make a stage full.
+/// Arrivals that make a stage full: of boxes one says how much is to come, and one what for.
 template <Feed kFeed>
-constexpr uint32_t kFills = kFeed == Feed::kBoxes ? 1 : StagePlace::kFills;
+constexpr uint32_t kFills = kFeed == Feed::kBoxes ? 2 : StagePlace::kFills;
 
 /// What a block's warps have in common.
 template <typename T, int kHeadDim>
@@ -106,6 +106,7 @@ __device__ __forceinline__ void feed_boxes(Block<T, kHeadDim> block, const PageM
   writer.put_dry(block.place.stage());
   if (is_first_lane) {
     hopper::arrive(block.place.full());
+    hopper::arrive(block.place.full());
     hopper::prefetch_map(&maps.keys);
     hopper::prefetch_map(&maps.values);
   }
@@ -117,6 +118,8 @@ __device__ __forceinline__ void feed_boxes(Block<T, kHeadDim> block, const PageM
     known.learn(unit, start);
     const int32_t pages[KvTile::kPages]{known.page(start), known.page(start + kMappedPageTokens)};
     to.place.wait_empty();
+    if (is_first_lane) hopper::arrive_and_expect(to.place.full(), KvTile::kBytes);
+    __syncwarp();
     to.template tile<KvTile>().load(maps, pages, unit.work.kv_head, to.view.kv_heads,
                                     to.place.full());
   };
@@ -135,12 +138,15 @@ __device__ __forceinline__ void feed_boxes(Block<T, kHeadDim> block, const PageM
       }
       writer.put(block.place.stage(), unit, n);
       __syncwarp();
-      if (is_first_lane) hopper::arrive_and_expect(block.place.full(), KvTile::kBytes);
+      if (is_first_lane) hopper::arrive(block.place.full());
     }
   }
   block.place.wait_empty();
   writer.put_end(block.place.stage());
-  if (is_first_lane) hopper::arrive(block.place.full());
+  if (is_first_lane) {
+    hopper::arrive(block.place.full());
+    hopper::arrive(block.place.full());
+  }
 #endif
 }
 
