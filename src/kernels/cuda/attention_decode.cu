@@ -5,9 +5,10 @@
 /// split's own largest score; the last block that has splits of a row adds them in their order.
 ///
 /// A warp of a block finds the tiles and copies them, the other four multiply: what it takes to
-/// know where a tile lies, loads one after another, holds nobody up. Bound: keys and values at the
-/// speed of memory. Of a tile, 32 KB for 128 dimensions, that is 5,800 clocks of a block where
-/// three share a multiprocessor; multiplying takes some 1,500 of them, the end of a split as many.
+/// know where a tile lies, loads one after another, holds nobody up. The first tiles, of positions
+/// that earlier passes wrote, come before the launch may begin. Bound: keys and values at the speed
+/// of memory. Of a tile, 32 KB for 128 dimensions, that is 5,800 clocks of a block where three
+/// share a multiprocessor; multiplying takes some 1,500 of them, the end of a split as many.
 ///
 /// Products run on tensor cores at nearly float's precision: queries and softmax weights are
 /// sums of two 16-bit numbers, and of the 16 rows that an instruction has, the eight heads take
@@ -103,14 +104,17 @@ __device__ __forceinline__ void feed_boxes(Block<T, kHeadDim> block, const PageM
   using KvTile = TileOf<Feed::kBoxes, T, kHeadDim>;
   const bool is_first_lane = threadIdx.x % 32 == 0;
   TaskWriter<T, kHeadDim> writer(block.view, block.tasks, block.plan.stages);
+  const auto fill_without_tile = [&] {
+    if (!is_first_lane) return;
+    for (uint32_t i = 0; i < kFills<Feed::kBoxes>; ++i) hopper::arrive(block.place.full());
+  };
   writer.put_dry(block.place.stage());
+  fill_without_tile();
+  block.place.advance();
   if (is_first_lane) {
-    hopper::arrive(block.place.full());
-    hopper::arrive(block.place.full());
     hopper::prefetch_map(&maps.keys);
     hopper::prefetch_map(&maps.values);
   }
-  block.place.advance();
   UnitWalk walk(block.view, block.plan);
   KnownPages known(block.view);
   const auto start_copies = [&](const Block<T, kHeadDim>& to, const Unit& unit, int n) {
@@ -143,10 +147,7 @@ __device__ __forceinline__ void feed_boxes(Block<T, kHeadDim> block, const PageM
   }
   block.place.wait_empty();
   writer.put_end(block.place.stage());
-  if (is_first_lane) {
-    hopper::arrive(block.place.full());
-    hopper::arrive(block.place.full());
-  }
+  fill_without_tile();
 #endif
 }
 
