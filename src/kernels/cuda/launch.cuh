@@ -23,7 +23,7 @@ struct LaunchShape {
 
 /// Launches with programmatic dependent launch: the kernel may start while the one before it in the
 /// stream ends, and must call wait_for_previous() before it touches what that one reads or writes;
-/// weights, the batch (read_host.h) and what earlier passes left need no waiting.
+/// weights, the batch (read_host.h) and keys and values of earlier passes need no waiting.
 template <typename... Parameters, typename... Arguments>
 void launch(const OpContext& context, LaunchShape shape, void (*kernel)(Parameters...),
             Arguments&&... arguments) {
