@@ -132,8 +132,9 @@ TEST_F(PipelineAppTest, AnswersInLessMemoryThanItsModelsTake) {
                 stage.end_us - stage.start_us + 10)
           << stage.stage;
     }
-    EXPECT_EQ(end.stages[0].completion_tokens, 8);
+    EXPECT_LE(end.stages[0].completion_tokens, 8) << "drawn, and may end by itself";
     EXPECT_EQ(end.stages[1].model, "");
+    EXPECT_EQ(end.stages[2].completion_tokens, 8);
   }
   EXPECT_GT((*app)->fleet().fleet().snapshot().stats.drops, 0U);
 }
@@ -198,7 +199,7 @@ TEST_F(PipelineAppTest, AStageWhoseModelFailedSaysSoByName) {
   const std::string yaml = std::string(kModels) + R"(
 stages:
   - { id: draft, run: first, in: $request, max_output_tokens: 8 }
-  - { id: say, run: second, in: $draft, max_output_tokens: 8 }
+  - { id: say, run: second, in: $request, after: draft, max_output_tokens: 8 }
 )";
   pipeline::ModelOptions chosen = options();
   chosen.memory_bytes = too_little_memory(yaml);
@@ -224,7 +225,8 @@ stages:
 }
 
 TEST_F(PipelineAppTest, CancelsARequestOnItsWay) {
-  const auto app = open(std::string(kModels) + R"(
+  const auto app = open(R"(
+models: { first: { file: first.gguf, context: 2048 } }
 stages: [{ id: long, run: first, in: $request }]
 )");
   ASSERT_TRUE(app) << app.error().message;
