@@ -123,8 +123,11 @@ TEST(InputSquares, AreThoseThatKernelsAreGiven) {
   executor.observe(&squares);
   Capture capture;
   capturing = &capture;
-  const sched::BatchItem first{.id = 1, .tokens = {5, 6, 7, 80}, .pages = {0}, .logits_all = true};
-  const sched::BatchItem second{.id = 2, .tokens = {1, 33}, .pages = {1}, .logits_all = true};
+  const std::vector<sched::TokenId> four{5, 6, 7, 80}, two{1, 33};
+  const std::vector<sched::PageId> pages{0, 1};
+  const auto page = [&](size_t number) { return std::span(pages).subspan(number, 1); };
+  const sched::BatchItem first{.id = 1, .tokens = four, .pages = page(0), .logits_all = true};
+  const sched::BatchItem second{.id = 2, .tokens = two, .pages = page(1), .logits_all = true};
   ASSERT_TRUE(executor.forward({.items = {first}}));
   ASSERT_TRUE(executor.forward({.items = {first, second}}));
   const auto importance = squares.importance("a test");

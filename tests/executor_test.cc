@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -82,11 +83,20 @@ struct Machine {
   std::optional<runtime::Executor> executor;
 };
 
+using Tokens = std::vector<sched::TokenId>;
+const Tokens kThree{5, 6, 7}, kTwo{1, 2}, kOne{9};
+const std::vector<sched::PageId> kPages{0, 1, 2, 3};
+
+/// A page by itself.
+std::span<const sched::PageId> page(size_t number) {
+  return std::span(kPages).subspan(number, 1);
+}
+
 /// Two sequences that ask for their last row, and one of two tokens that is scored.
 sched::Batch batch() {
-  sched::BatchItem first{.id = 1, .tokens = {5, 6, 7}, .pages = {0}, .logits_last = true};
-  sched::BatchItem scored{.id = 2, .tokens = {1, 2}, .pages = {1}, .logits_all = true};
-  sched::BatchItem last{.id = 3, .tokens = {9}, .pages = {2}, .logits_last = true};
+  sched::BatchItem first{.id = 1, .tokens = kThree, .pages = page(0), .logits_last = true};
+  sched::BatchItem scored{.id = 2, .tokens = kTwo, .pages = page(1), .logits_all = true};
+  sched::BatchItem last{.id = 3, .tokens = kOne, .pages = page(2), .logits_last = true};
   return {.items = {first, scored, last}};
 }
 
@@ -115,16 +125,16 @@ using Kind = sched::PageMove::Kind;
 
 TEST(Executor, CarriesPagesToTheHostAndBackBeforeItComputes) {
   Machine stays(kernels::ref_ops()), moves(kernels::ref_ops());
-  const sched::BatchItem first{.id = 1, .tokens = {5, 6, 7}, .pages = {0}, .logits_last = true};
+  const sched::BatchItem first{.id = 1, .tokens = kThree, .pages = page(0), .logits_last = true};
   sched::BatchItem next{
-      .id = 1, .first_position = 3, .tokens = {8}, .pages = {0}, .logits_last = true};
+      .id = 1, .first_position = 3, .tokens = kOne, .pages = page(0), .logits_last = true};
   ASSERT_TRUE(stays.executor->forward({.items = {first}}));
   ASSERT_TRUE(stays.executor->forward({.items = {next}}));
 
   ASSERT_TRUE(moves.executor->forward({.items = {first}}));
-  const sched::BatchItem other{.id = 2, .tokens = {9, 9}, .pages = {0}, .logits_last = true};
+  const sched::BatchItem other{.id = 2, .tokens = kTwo, .pages = page(0), .logits_last = true};
   ASSERT_TRUE(moves.executor->forward({.items = {other}, .moves = {{Kind::kOut, 0, 1}}}));
-  next.pages = {3};
+  next.pages = page(3);
   const sched::Batch back{.items = {next}, .moves = {{Kind::kIn, 3, 1}}};  // outlives the pass
   ASSERT_TRUE(moves.executor->begin_pass(back));
   ASSERT_TRUE(moves.executor->run_steps(0, moves.executor->steps(), true, [] { return true; }));

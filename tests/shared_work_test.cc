@@ -16,6 +16,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -95,6 +96,8 @@ class Turns {
       CHECK(runtime::pack_weights(plans_[i], models_[i].checkpoint(), ops_, target, {}));
     }
     for (size_t i = 0; i < kModels; ++i) {
+      prompts_.push_back(prompt_of(i, 12));
+      pages_.push_back(static_cast<sched::PageId>(i));
       executors_.push_back(
           std::make_unique<runtime::Executor>(plans_[i], ops_, *stream_, arenas_[i]));
     }
@@ -127,10 +130,11 @@ class Turns {
   }
 
  private:
-  static sched::Batch batch_of(size_t model) {
+  /// The prompt of model `model`, on the page of its number.
+  sched::Batch batch_of(size_t model) const {
     return {.items = {{.id = 1,
-                       .tokens = prompt_of(model, 12),
-                       .pages = {static_cast<int32_t>(model)},
+                       .tokens = prompts_[model],
+                       .pages = std::span(pages_).subspan(model, 1),
                        .logits_last = true}}};
   }
   Bits logits(size_t model) { return bits_of(*executors_[model]->logits(0)); }
@@ -148,6 +152,8 @@ class Turns {
   const runtime::WorkArena work_;
   std::vector<runtime::Arenas> arenas_;
   std::vector<std::unique_ptr<runtime::Executor>> executors_;
+  std::vector<std::vector<int32_t>> prompts_;
+  std::vector<sched::PageId> pages_;
 };
 
 /// Runs every model's pass a step at a time, with whole passes of the others in between.

@@ -5,7 +5,10 @@
 #include "runtime/executor.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <numeric>
+#include <vector>
 
 namespace neuros::pipeline {
 namespace {
@@ -49,17 +52,25 @@ base::Result<> make_up_weights(const plan::Plan& plan, device::Stream& stream,
   return {};
 }
 
-sched::Batch one_step(const plan::Plan& plan) {
-  sched::BatchItem item;
-  item.first_position = kPosition;
-  item.tokens = {0};
-  for (int32_t page = 0; page <= kPosition / plan.kv.page_tokens; ++page) {
-    item.pages.push_back(page);
+/// A batch of one decode step, of the first pages there are.
+class OneStep {
+ public:
+  explicit OneStep(const plan::Plan& plan)
+      : pages_(static_cast<size_t>(kPosition / plan.kv.page_tokens + 1)) {
+    std::iota(pages_.begin(), pages_.end(), 0);
   }
-  item.logits_last = true;
-  item.decodes = true;
-  return {.items = {item}};
-}
+  sched::Batch batch() const {
+    return {.items = {{.first_position = kPosition,
+                       .tokens = kTokens,
+                       .pages = pages_,
+                       .logits_last = true,
+                       .decodes = true}}};
+  }
+
+ private:
+  static constexpr std::array<sched::TokenId, 1> kTokens{};
+  std::vector<sched::PageId> pages_;
+};
 
 base::Result<double> step_us(runtime::Executor& executor, const sched::Batch& batch) {
   using Clock = std::chrono::steady_clock;
@@ -99,7 +110,8 @@ base::Result<std::vector<double>> StepTimer::time_us(const kernels::ChoiceKey& k
     variant.executor =
         std::make_unique<runtime::Executor>(variant.plan, ops_, *variant.stream, arenas_);
   }
-  const sched::Batch batch = one_step(plan_);
+  const OneStep step(plan_);
+  const sched::Batch batch = step.batch();
   for (Variant& variant : variants) {
     for (int i = 0; i < kWarmUps; ++i) TRY(variant.executor->forward(batch));
   }

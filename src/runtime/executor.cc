@@ -5,6 +5,7 @@
 #include "runtime/plan_check.h"
 
 #include <algorithm>
+#include <array>
 #include <variant>
 
 namespace neuros::runtime {
@@ -186,12 +187,11 @@ void Executor::copy_logits(int32_t first_row, int32_t rows) {
 
 base::Result<> Executor::warm_up() {
   if (!device_has_own_memory()) return {};
-  sched::BatchItem item;
-  item.tokens = {0, 0};
-  item.pages = {0};
-  item.logits_last = true;
+  constexpr std::array<sched::TokenId, 2> kTokens{};
+  constexpr std::array<sched::PageId, 1> kPages{};
+  sched::BatchItem item{.tokens = kTokens, .pages = kPages, .logits_last = true};
   if (limits_.batch_tokens > 1) TRY(forward({.items = {item}}));
-  item.tokens = {0};
+  item.tokens = item.tokens.first(1);
   item.decodes = true;
   TRY(forward({.items = {item}}));
   return forward({.items = {item}});  // what the one before recorded

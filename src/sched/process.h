@@ -5,6 +5,7 @@
 #include "sched/ids.h"
 
 #include <cstdint>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -52,6 +53,10 @@ struct Chunk {
   int32_t end = 0;
 
   int32_t rows() const { return end - begin; }
+  std::span<const TokenId> tokens() const {
+    return std::span(process->tokens)
+        .subspan(static_cast<size_t>(begin), static_cast<size_t>(rows()));
+  }
   bool logits_all() const { return process->owes_prompt_logits() && begin >= process->owed_from; }
   bool logits_last() const { return end == process->size() && process->wants_token(); }
   int32_t logit_rows() const { return logits_all() ? rows() : logits_last() ? 1 : 0; }

@@ -140,10 +140,9 @@ BatchItem Scheduler::State::start(const Chunk& chunk) {
   CHECK(!process.in_flight, "a process is once in a batch");
   process.waited_us = process.waited_until(now_us);
   process.in_flight = true;
-  const auto first = process.tokens.begin();
   return {.id = process.id,
           .first_position = chunk.begin,
-          .tokens = {first + chunk.begin, first + chunk.end},
+          .tokens = chunk.tokens(),
           .pages = process.pages,
           .logits_all = chunk.logits_all(),
           .logits_last = chunk.logits_last(),

@@ -48,14 +48,16 @@ enum class Admission { kQueued, kQueueFull, kTooLong };
 int64_t pages_worst_case(int64_t prompt_tokens, int64_t max_new_tokens, int32_t page_tokens);
 
 /// One process's part of a batch: its tokens at [first_position, first_position + tokens.size()).
+/// Tokens and pages are the scheduler's own, and as they are here until the batch is done or
+/// failed.
 struct BatchItem {
   ProcessId id = 0;
   int32_t first_position = 0;
-  std::vector<TokenId> tokens;
-  std::vector<PageId> pages;  ///< page numbers by position / page_tokens, up to the last token
-  bool logits_all = false;    ///< a logit row for each token
-  bool logits_last = false;   ///< a logit row for the last token: a new token is wanted
-  bool decodes = false;       ///< one token that was generated, not part of a prompt
+  std::span<const TokenId> tokens;
+  std::span<const PageId> pages;  ///< page numbers by position / page_tokens, up to the last token
+  bool logits_all = false;        ///< a logit row for each token
+  bool logits_last = false;       ///< a logit row for the last token: a new token is wanted
+  bool decodes = false;           ///< one token that was generated, not part of a prompt
 
   int32_t logit_rows() const {
     return logits_all ? static_cast<int32_t>(tokens.size()) : logits_last ? 1 : 0;
