@@ -3,12 +3,28 @@
 #include "base/check.h"
 
 #include <exception>
+#include <limits>
 #include <utility>
 
 namespace neuros::runtime {
+namespace {
 
-Dispatcher::Dispatcher(const sched::SchedulerLimits& limits, Executor& executor, Mailbox& mailbox)
-    : scheduler_(limits), executor_(executor), mailbox_(mailbox) {
+sched::SchedulerLimits scheduler_limits(const plan::Plan& plan) {
+  return {.context = plan.limits.context,
+          .batch_tokens = plan.limits.batch_tokens,
+          .sequences = plan.limits.sequences,
+          .logit_rows = plan.limits.logit_rows,
+          .pages = plan.kv.pages,
+          .host_pages = plan.kv.host_pages,
+          .page_tokens = plan.kv.page_tokens,
+          .queue = std::numeric_limits<int32_t>::max(),    // the mailbox refuses before
+          .decodes_differ = !plan.memory.arenas_on_host};  // CPUs ignore the kind of a row
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(const plan::Plan& plan, Executor& executor, Mailbox& mailbox)
+    : scheduler_(scheduler_limits(plan)), executor_(executor), mailbox_(mailbox) {
   publish();
 }
 
@@ -60,12 +76,15 @@ void Dispatcher::finish_pass(const base::Result<>& computed, int64_t busy_us) {
   CHECK(batch_.has_value());
   count(*batch_, busy_us);
   if (!computed) return fail_pass(computed.error().message);
+  const std::vector<LiveProcess*> owners = owners_of(*batch_);
   std::vector<sched::ItemResult> results;
+  results.reserve(owners.size());
   std::vector<Ending> endings;
   int32_t logit_row = 0;
-  for (const sched::BatchItem& item : batch_->items) {
-    const bool cancelled = !processes_.contains(item.id);
-    Outcome outcome = cancelled ? Outcome{} : deliver(item, logit_row);
+  for (size_t i = 0; i < owners.size(); ++i) {
+    const sched::BatchItem& item = batch_->items[i];
+    const bool cancelled = owners[i] == nullptr;
+    Outcome outcome = cancelled ? Outcome{} : deliver(item, logit_row, *owners[i]);
     logit_row += item.logit_rows();
     results.push_back(outcome.result);
     if (outcome.ends) endings.push_back(end(item.id, outcome.reason, std::move(outcome.error)));
@@ -74,6 +93,21 @@ void Dispatcher::finish_pass(const base::Result<>& computed, int64_t busy_us) {
   scheduler_.batch_done(results, now_us());
   publish();
   for (Ending& ending : endings) tell(std::move(ending));
+}
+
+/// Of all items at once: a pass took long enough for them to leave the caches, and the device
+/// waits.
+std::vector<LiveProcess*> Dispatcher::owners_of(const sched::Batch& batch) {
+  std::vector<LiveProcess*> owners;
+  owners.reserve(batch.items.size());
+  for (const sched::BatchItem& item : batch.items) {
+    const auto found = processes_.find(item.id);
+    owners.push_back(found == processes_.end() ? nullptr : &found->second);
+  }
+  for (const LiveProcess* owner : owners) {
+    if (owner != nullptr) __builtin_prefetch(owner->client.get());
+  }
+  return owners;
 }
 
 void Dispatcher::fail_pass(const std::string& error) {
@@ -111,6 +145,7 @@ void Dispatcher::shut_down() {
 
 void Dispatcher::note_start(const sched::Batch& batch, int64_t started_us) {
   for (const sched::BatchItem& item : batch.items) {
+    if (item.decodes) continue;  // after its prompt
     LiveProcess& process = processes_.at(item.id);
     if (process.has_started()) continue;
     process.started = {started_us, swap_us_};
@@ -125,8 +160,8 @@ Dispatcher::Outcome Dispatcher::failed(const std::string& error) {
           .error = error};
 }
 
-Dispatcher::Outcome Dispatcher::deliver(const sched::BatchItem& item, int32_t logit_row) {
-  LiveProcess& process = processes_.at(item.id);
+Dispatcher::Outcome Dispatcher::deliver(const sched::BatchItem& item, int32_t logit_row,
+                                        LiveProcess& process) {
   Outcome outcome;
   try {
     base::Result<Outcome> handed = hand_over(item, logit_row, process);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plan/plan.h"
 #include "runtime/engine.h"
 #include "runtime/executor.h"
 #include "runtime/live_process.h"
@@ -21,7 +22,7 @@ namespace neuros::runtime {
 class Dispatcher {
  public:
   /// `executor` and `mailbox` outlive the dispatcher.
-  Dispatcher(const sched::SchedulerLimits& limits, Executor& executor, Mailbox& mailbox);
+  Dispatcher(const plan::Plan& plan, Executor& executor, Mailbox& mailbox);
 
   /// Takes what came. False once the mailbox says stop.
   bool take_mail();
@@ -57,12 +58,14 @@ class Dispatcher {
   };
 
   void accept(Submission submission);
+  /// The process of each item; null where it was cancelled meanwhile.
+  std::vector<LiveProcess*> owners_of(const sched::Batch& batch);
   /// The processes of the pass end.
   void fail_pass(const std::string& error);
   void cancel(sched::ProcessId id);
   void note_start(const sched::Batch& batch, int64_t started_us);
   static Outcome failed(const std::string& error);
-  Outcome deliver(const sched::BatchItem& item, int32_t logit_row);
+  Outcome deliver(const sched::BatchItem& item, int32_t logit_row, LiveProcess& process);
   base::Result<Outcome> hand_over(const sched::BatchItem& item, int32_t logit_row,
                                   LiveProcess& process);
   base::Result<NextToken> next_token(ProcessClient& client, int32_t logit_row);

@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <limits>
 #include <mutex>
 #include <numeric>
 #include <optional>
@@ -27,18 +26,6 @@
 
 namespace neuros::runtime {
 namespace {
-
-sched::SchedulerLimits scheduler_limits(const plan::Plan& plan) {
-  return {.context = plan.limits.context,
-          .batch_tokens = plan.limits.batch_tokens,
-          .sequences = plan.limits.sequences,
-          .logit_rows = plan.limits.logit_rows,
-          .pages = plan.kv.pages,
-          .host_pages = plan.kv.host_pages,
-          .page_tokens = plan.kv.page_tokens,
-          .queue = std::numeric_limits<int32_t>::max(),    // the mailbox refuses before
-          .decodes_differ = !plan.memory.arenas_on_host};  // CPUs ignore the kind of a row
-}
 
 base::Result<> check_workers(const plan::Plan& plan, device::Stream& stream) {
   base::ThreadPool* workers = stream.cpu_workers();
@@ -137,7 +124,7 @@ base::Result<> Member::reserve(FleetMember member, device::Device& device,
     source_.emplace(from_.home);
   }
   executor_.emplace(plan_, ops_, *stream_, arenas_);
-  dispatcher_.emplace(scheduler_limits(plan_), *executor_, mailbox_);
+  dispatcher_.emplace(plan_, *executor_, mailbox_);
   return {};
 }
 

@@ -19,6 +19,7 @@ std::vector<Chunk> Batcher::plan(int64_t now_us, int32_t rows_most) {
   rescue_.choose(running_, queue_.all(), now_us);
   const Order order(rescue_.process());
   chunks_.clear();
+  chunks_.reserve(running_.size());
   admit_urgent(order, now_us);
   std::ranges::sort(running_,
                     [&](const Process* a, const Process* b) { return order.outranks(*a, *b); });
