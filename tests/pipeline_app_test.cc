@@ -10,6 +10,7 @@
 #include "pipeline/stages/testing/recording_sink.h"
 #include "plan/map_hash.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -120,6 +121,7 @@ TEST_F(PipelineAppTest, AnswersInLessMemoryThanItsModelsTake) {
   ASSERT_TRUE(app) << app.error().message;
   std::vector<std::shared_ptr<RecordingSink>> sinks;
   for (int i = 0; i < 6; ++i) sinks.push_back(ask(**app, "question " + std::to_string(i)));
+  int32_t longest_draft = 0;
   for (int i = 0; i < 6; ++i) {
     const pipeline::PipelineEnd& end = sinks[static_cast<size_t>(i)]->wait();
     ASSERT_EQ(end.reason, FinishReason::kLength) << end.error.message;
@@ -132,10 +134,11 @@ TEST_F(PipelineAppTest, AnswersInLessMemoryThanItsModelsTake) {
                 stage.end_us - stage.start_us + 10)
           << stage.stage;
     }
-    EXPECT_LE(end.stages[0].completion_tokens, 8) << "drawn, and may end by itself";
+    longest_draft = std::max(longest_draft, end.stages[0].completion_tokens);
     EXPECT_EQ(end.stages[1].model, "");
     EXPECT_EQ(end.stages[2].completion_tokens, 8);
   }
+  EXPECT_EQ(longest_draft, 8) << "drafts are drawn, and one alone may end by itself";
   EXPECT_GT((*app)->fleet().fleet().snapshot().stats.drops, 0U);
 }
 
