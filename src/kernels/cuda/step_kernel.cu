@@ -2,11 +2,11 @@
 /// and waits in each for the elements it needs, wherever they come from.
 ///
 /// Bound. Weights: bytes over an H200's 4.2 TB/s. While a phase's elements come through L2 and are
-/// prepared, rings fill, 110 to 160 KB on each of 132 multiprocessors, and 20 MB of L2 for them: 8
-/// to 9 us. As measured (bench/RESULTS.md), 2 to 4 us lie between the products of two phases, 9
-/// where attention does: an element's way through a busy L2 is 0.1 to 1.4 us of it, the rest are
-/// chains of instructions that are fetched anew each time. So they count one by one, and lanes that
-/// part in such a chain execute the rest of it apart.
+/// prepared, rings fill, 110 to 160 KB on each of 132 multiprocessors: 4 to 5 us. As measured
+/// (bench/RESULTS.md), 2 to 4 us lie between the products of two phases, 9 where attention does: an
+/// element's way through a busy L2 is 0.1 to 1.4 us of it, the rest are chains of instructions that
+/// are fetched anew each time. So they count one by one, and lanes that part in such a chain
+/// execute the rest of it apart.
 
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
@@ -20,20 +20,19 @@
 namespace neuros::kernels::cuda {
 namespace {
 
-/// 16 warps that multiply, and a warpgroup that sees to their weights.
-constexpr int kStepThreads = kBlockThreads + 128;
-static_assert((kFeedingWarps + 1) * kLanes == 128);
+/// 16 warps that multiply, and those that feed.
+constexpr int kStepThreads = kBlockThreads + kFeedingWarps * kLanes;
+static_assert(kFeedingWarps == 4);
 /// The registers of 640 threads x 96, dealt again. There are no others: more than a block started
 /// with it never gets.
-constexpr int kMultiplyRegisters = 112;
-constexpr int kFeedRegisters = 32;
-static_assert(kStepWarps * kMultiplyRegisters + 4 * kFeedRegisters <= 20 * 96);
+constexpr int kMultiplyRegisters = 104;
+constexpr int kFeedRegisters = (20 * 96 - kStepWarps * kMultiplyRegisters) / kFeedingWarps;
 
 /// What the threads that multiply have in common, at the start of shared memory.
 struct StepBlock {
   StepPhase phases[3];  ///< number i at i % 3: the current one and its neighbours
   StepAttentionShared attention;
-  StepRings rings;
+  StepRing ring;           ///< the first one
   uint32_t* words;         ///< of this launch
   uint64_t launch_number;  ///< phases number theirs from here on
   // Offsets in shared memory: pointers that are read would lose that they are of shared memory.
@@ -44,20 +43,19 @@ struct StepBlock {
   std::byte* split_sums;    ///< of StepHeads
 };
 
-/// Shared memory, offsets in bytes: rings after the block's data.
+/// Shared memory, offsets in bytes: the rings after the block's data.
 struct StepShared {
-  int barriers, queues, sums, area, end;
+  int barriers, sums, area, end;
 
-  __host__ __device__ constexpr StepShared(int slot_bytes, int slots, int area_bytes) {
-    barriers = kRingsOffset + kStepWarps * slots * slot_bytes;
-    queues = barriers + kStepWarps * kStepSlotsMax * 16;
-    sums = queues + kQueueBytes;
+  __host__ __device__ constexpr StepShared(int ring_bytes, int area_bytes) {
+    barriers = kRingOffset + kFeedingWarps * ring_bytes;
+    sums = barriers + kFeedingWarps * StepRing::kBarrierBytes;
     area =
         static_cast<int>(round_up(sums + 2 * kBatchFloats * static_cast<int>(sizeof(float)), 128));
     end = area + area_bytes;
   }
 };
-static_assert(sizeof(StepBlock) <= kRingsOffset);
+static_assert(sizeof(StepBlock) <= kRingOffset);
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -156,20 +154,19 @@ __device__ __forceinline__ void start_next(const StepLaunch& launch, int index) 
   });
 }
 
-/// Returns where the warp's ring has come to.
-__device__ __forceinline__ SlotPlace multiply(const StepLaunch& launch, int index,
-                                              SlotPlace in_ring) {
+/// `stage`: the warp's next one; returns which it is then.
+__device__ __forceinline__ uint32_t multiply(const StepLaunch& launch, int index, uint32_t stage) {
   StepBlock& block = step_block();
-  RingReader ring(block.rings, in_ring);
+  RingReader ring(block.ring, stage);
   const ProductPlace place{shared_bytes() + block.area,
                            reinterpret_cast<float*>(shared_bytes() + block.sums)};
   run_product(block.phases[index % 3].product, block.words, ring, place,
               [&] { start_next(launch, index); });
-  return ring.place();
+  return ring.number();
 }
 
 /// By all threads; a barrier follows.
-__device__ __forceinline__ void init_block(const StepLaunch& launch, const StepRings& rings,
+__device__ __forceinline__ void init_block(const StepLaunch& launch, const StepRing& ring,
                                            const StepShared& place) {
   StepBlock& block = step_block();
   init_attention(launch.heads, block.attention);
@@ -178,7 +175,7 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
   if (thread_index() < kLanes) fetch_phase(launch, 0);
   if (thread_index() != 0) return;
   enter_if_attention(launch, 1);
-  block.rings = rings;
+  block.ring = ring;
   block.words = words;
   block.launch_number = uint64_t{launches} << 8;
   block.sums = place.sums;
@@ -191,10 +188,11 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
 
 /// No barrier stands between phases. When a thread comes to one, all are done with what the phase
 /// before had prepared (multiply_units()), and with the one before that altogether.
-__device__ __forceinline__ void run_phases(const StepLaunch& launch, SlotPlace in_ring) {
+__device__ __forceinline__ void run_phases(const StepLaunch& launch) {
+  uint32_t stage = 0;
   for (int i = 0; i < launch.phase_count; ++i) {
     if (step_block().phases[i % 3].kind() != StepKind::kAttention) {
-      in_ring = multiply(launch, i, in_ring);
+      stage = multiply(launch, i, stage);
       continue;
     }
     if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
@@ -211,26 +209,22 @@ __device__ __forceinline__ void run_phases(const StepLaunch& launch, SlotPlace i
 __global__ void __launch_bounds__(kStepThreads, 1)
     step_kernel(const __grid_constant__ StepLaunch launch) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  const StepShared place(launch.slot_bytes, launch.slots, launch.area_bytes);
+  const StepShared place(launch.ring_bytes, launch.area_bytes);
   const uint32_t start = hopper::shared_address(shared_bytes());
-  const StepRings rings{start + kRingsOffset, start + static_cast<uint32_t>(place.barriers),
-                        launch.slot_bytes, launch.slots};
-  auto& queues = *reinterpret_cast<RunQueues*>(shared_bytes() + place.queues);
-  init_rings(rings, queues);
+  const StepRing ring{start + kRingOffset, start + static_cast<uint32_t>(place.barriers),
+                      static_cast<uint32_t>(launch.ring_bytes)};
+  init_rings(ring);
   __syncthreads();
   if (thread_index() >= kBlockThreads) {
     hopper::give_registers_back<kFeedRegisters>();
-    const int feeder = (thread_index() - kBlockThreads) / kLanes;
-    if (feeder == kFeedingWarps) {
-      return launch.brings_lines ? give_runs_by_lines(launch, queues) : give_runs(launch, queues);
-    }
-    return feed_rings(queues, rings, feeder);
+    const int part = (thread_index() - kBlockThreads) / kLanes;
+    return feed_stages(launch, ring.of_part(part), part);
   }
   hopper::take_registers<kMultiplyRegisters>();
   wait_for_previous();
-  init_block(launch, rings, place);
+  init_block(launch, ring, place);
   StepThreads::sync();
-  run_phases(launch, SlotPlace(rings.full(thread_index() / kLanes)));
+  run_phases(launch);
   leave_launch(launch);
 #endif
 }
@@ -258,11 +252,10 @@ void launch_step(const OpContext& context, StepLaunch& step) {
   static Residency residency;
   const DeviceTraits device = device_traits();
   constexpr int kStatic = 1024;  // what the kernel has beside
-  const int fixed = StepShared(step.slot_bytes, 0, step.area_bytes).end + kStatic;
-  step.slots =
-      std::min((device.shared_bytes_max - fixed) / (kStepWarps * step.slot_bytes), kStepSlotsMax);
-  CHECK(step.slots > 1, "a step's rings do not fit");
-  const StepShared shared(step.slot_bytes, step.slots, step.area_bytes);
+  const int fixed = StepShared(0, step.area_bytes).end + kStatic;
+  step.ring_bytes = (device.shared_bytes_max - fixed) / kFeedingWarps / 128 * 128;
+  CHECK(step.ring_bytes >= 2 * kStageWarps * step.chunk_bytes_max, "a step's ring does not fit");
+  const StepShared shared(step.ring_bytes, step.area_bytes);
   residency.blocks(reinterpret_cast<const void*>(step_kernel), kStepThreads, shared.end);
   launch_cooperative(context, device.multiprocessors, shared.end, step);
 }

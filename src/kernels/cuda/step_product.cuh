@@ -235,6 +235,7 @@ __device__ __forceinline__ void multiply_units(const StepProduct& product, const
     const int end = min(first + step, phase.units);
     float* const of_batch = product.gated ? sums : sums + batch % 2 * kBatchFloats;
     multiply_batch(product, phase, first, end, ring, x, of_batch);
+    if (end == phase.units) ring.end_phase();
     StepThreads::sync();
     result.finish(of_batch, 1 << phase.log_groups);
     first = end;

@@ -17,11 +17,6 @@ namespace {
 using base::DType;
 
 constexpr int kBlockHeads = 8;  ///< query heads that attention takes at once
-/// Launches whose chunks are this large on average bring them to L2 line by line, by all lanes of a
-/// warp: that leaves the copy engine, which else has every chunk twice, to the copies. Of smaller
-/// chunks there are too many for the warp.
-constexpr int64_t kLineChunkBytes = 2304;
-
 /// NEUROS_CUDA_PATH, for tests: "launches" and "generic" keep every op to its own kernels.
 bool is_wanted() {
   const char* given = std::getenv("NEUROS_CUDA_PATH");
@@ -296,10 +291,7 @@ void StepProgram::append(StepProduct product) {
   const StepTask* const end = product.tasks + product.task_count;
   for (const StepTask* task = product.tasks; task != end; ++task) {
     const int chunk_bytes = 16 * task->chunk_units;
-    const int64_t chunks = panel_count(task->rows) * task->chunks;
-    launch_.slot_bytes = std::max(launch_.slot_bytes, chunk_bytes);
-    weight_chunks_ += chunks;
-    weight_bytes_ += chunks * chunk_bytes;
+    launch_.chunk_bytes_max = std::max(launch_.chunk_bytes_max, chunk_bytes);
     product.is_mixed = product.is_mixed || task->dtype != product.tasks[0].dtype;
   }
   StepPhase phase;
@@ -315,7 +307,6 @@ void StepProgram::append(const StepPhase& phase, int64_t area_bytes) {
 }
 
 void StepProgram::flush() {
-  launch_.brings_lines = weight_bytes_ >= kLineChunkBytes * weight_chunks_;
   if (launch_.phase_count > 0) launch_step(context_, launch_);
   if (heads_pending_) finish_heads(context_, heads_.kv.layout.dtype, unfinished_, 1, 1);
   heads_pending_ = false;
@@ -323,8 +314,7 @@ void StepProgram::flush() {
   launch_.heads = {};
   launch_.words = 0;
   launch_.phase_count = 0;
-  launch_.slot_bytes = 0;
-  weight_bytes_ = weight_chunks_ = 0;
+  launch_.chunk_bytes_max = 0;
   launch_.area_bytes = 0;
   launch_.tile_offset = 0;
 }

@@ -130,11 +130,10 @@ struct StepLaunch {
   int32_t set_words = 0;     ///< that a set has room for
   int32_t words = 0;         ///< that this launch uses
   int32_t phase_count = 0;
-  int32_t slot_bytes = 0;     ///< the largest chunk
-  bool brings_lines = false;  ///< how chunks come to L2 (step_ring.cuh)
-  int32_t slots = 0;          ///< of a warp's ring
-  int32_t area_bytes = 0;     ///< for prepared activations, or a tile of keys and values
-  int32_t tile_offset = 0;    ///< in the area, behind the activations of the heads' products
+  int32_t chunk_bytes_max = 0;
+  int32_t ring_bytes = 0;
+  int32_t area_bytes = 0;   ///< for prepared activations, or a tile of keys and values
+  int32_t tile_offset = 0;  ///< in the area, behind the activations of the heads' products
 };
 static_assert(sizeof(StepLaunch) <= 32764);
 
@@ -172,7 +171,6 @@ class StepProgram final : public PassOps {
 
   const OpContext& context_;
   StepLaunch launch_;
-  int64_t weight_bytes_ = 0, weight_chunks_ = 0;  ///< of the launch
   bool has_attention_ = false;
   // Of the last product, where its heads are not finished.
   QkvRopeArgs heads_;

@@ -1,11 +1,19 @@
 #pragma once
 
-/// How the weights of a step get to the warps that multiply: each has a ring of slots in shared
-/// memory, a chunk a slot, and one lane of the feeding warps that keeps it full. Feeding warps wait
-/// for nothing but free slots: weights depend on nothing, so that while the other warps wait at the
-/// end of a phase, the first chunks of the next ones are on their way. Where they lie another warp
-/// works out ahead, for all rings at once. Only few instructions of the warps that multiply are
-/// about the rings, as all that runs between two phases is fetched anew.
+/// How the weights of a step get to the warps that multiply: through rings of stages in shared
+/// memory, which warps of their own fill. Weights depend on nothing: while the other warps wait at
+/// the end of a phase, the first stages of the next ones are on their way. Only few instructions of
+/// the warps that multiply are about the rings, as all that runs between two phases is fetched
+/// anew.
+///
+/// Four warps have a ring and a warp that feeds it: one for all would not come to an end in time. A
+/// stage is a chunk for each of the four; stages lie one behind the other, as long as what is in
+/// them.
+///
+/// No more bytes are on their way than memory needs to be busy: the elements that all blocks wait
+/// for between two phases would queue behind them. On an H200 they take 1 to 2 us with 37 KB on
+/// their way to each multiprocessor, 4 us with 180 KB. For the same reason nothing is brought to L2
+/// ahead.
 ///
 /// Work of a phase. A unit is a panel of 16 rows; blocks take panels in turn, and of gated phases
 /// the gate's panel and then up's. Units come apart in items, one for each group of columns
@@ -21,12 +29,9 @@
 namespace neuros::kernels::cuda {
 
 inline constexpr int kStepWarps = kBlockWarps;  ///< that multiply
-inline constexpr int kStepSlotsMax = 16;
-/// Warps whose lanes feed a ring each.
-inline constexpr int kFeedingWarps = 3;
-/// Runs that a ring's queue has room for, and bytes of the queues of a block.
-inline constexpr int kQueueDepth = 4;
-inline constexpr int kQueueBytes = kStepWarps * (kQueueDepth * 32 + 12);
+/// Stages that a ring has at most, and warps that have a chunk of one.
+inline constexpr int kStagesMax = 16;
+inline constexpr int kStageWarps = kStepWarps / 4;
 
 /// The threads that multiply, without the feeding warps.
 struct StepThreads {
@@ -38,8 +43,8 @@ struct StepThreads {
   }
 };
 
-/// Rings begin here in shared memory; before lies what the threads that multiply share.
-inline constexpr int kRingsOffset = 18432;
+/// The ring begins here in shared memory; before lies what the threads that multiply share.
+inline constexpr int kRingOffset = 18432;
 
 /// The dynamic shared memory of a block. Functions that are called find their data here by
 /// themselves: handed over, addresses would lose that they are of shared memory.
@@ -48,19 +53,51 @@ __device__ __forceinline__ std::byte* shared_bytes() {
   return reinterpret_cast<std::byte*>(dynamic_shared);
 }
 
-/// Where rings lie in shared memory: 32-bit addresses.
-struct StepRings {
-  uint32_t slots;     ///< [warp][slot]
-  uint32_t barriers;  ///< [warp][slot]{full, empty}
-  int slot_bytes, slots_of_warp;
+inline constexpr int kFeedingWarps = kStepWarps / kStageWarps;
 
-  __device__ __forceinline__ uint32_t slot(int warp) const {
-    return slots + static_cast<uint32_t>(warp * slots_of_warp * slot_bytes);
+/// Where a ring lies in shared memory: 32-bit addresses.
+struct StepRing {
+  uint32_t bytes;
+  uint32_t barriers;  ///< [kStagesMax]{full, empty}, then of each stage: StagePlace::word()
+  uint32_t byte_count;
+
+  static constexpr int kBarrierBytes = kStagesMax * (2 * 8 + 4);
+
+  /// Ring `part`, given the first one.
+  __device__ __forceinline__ StepRing of_part(int part) const {
+    const auto n = static_cast<uint32_t>(part);
+    return {bytes + n * byte_count, barriers + n * kBarrierBytes, byte_count};
   }
-  __device__ __forceinline__ uint32_t full(int warp) const {
-    return barriers + static_cast<uint32_t>(warp * kStepSlotsMax * 16);
+  __device__ __forceinline__ uint32_t full(uint32_t number) const {
+    return barriers + number % kStagesMax * 16;
+  }
+  __device__ __forceinline__ uint32_t empty(uint32_t number) const { return full(number) + 8; }
+  __device__ __forceinline__ uint32_t place(uint32_t number) const {
+    return barriers + kStagesMax * 16 + number % kStagesMax * 4;
+  }
+  /// Of the phase that ends when stage `number` is full, or empty.
+  static __device__ __forceinline__ uint32_t parity(uint32_t number) {
+    return number / kStagesMax & 1;
   }
 };
+
+/// Where a stage lies, in units of 16 bytes, and how far apart its warps' chunks are.
+struct StagePlace {
+  uint32_t offset, distance;
+  bool is_last;  ///< of its phase, for these warps
+
+  __device__ __forceinline__ uint32_t word() const {
+    return offset | distance << 16 | static_cast<uint32_t>(is_last) << 31;
+  }
+  static __device__ __forceinline__ StagePlace of(uint32_t word) {
+    return {word & 0xffff, word >> 16 & 0x7fff, (word >> 31) != 0};
+  }
+};
+
+/// Bytes of a ring that are on their way at most, beyond one stage. Memory is busy with 4.3 TB/s at
+/// a latency of 1.2 us, 39 KB for each of 132 multiprocessors; and so many while those who read
+/// have nothing left.
+inline constexpr uint32_t kBytesUnderWay = 10000, kBytesUnderWayStarved = 20000;
 
 /// What a block does in a product phase.
 struct PhaseUnits {
@@ -149,43 +186,32 @@ struct ItemRun {
   }
 };
 
-/// All items that one warp will multiply, in its order, from the first phase to the last.
+/// All items of a phase that one warp will multiply, in its order.
 class RunSource {
  public:
-  __device__ __forceinline__ RunSource(const StepLaunch& launch, int warp)
-      : launch_(launch), warp_(warp) {
-    next_phase();
-  }
+  /// `warp`: kStepWarps or more has none.
+  __device__ __forceinline__ RunSource(const StepProduct& product, const PhaseUnits& units,
+                                       int warp)
+      : product_(product),
+        units_(units),
+        index_(warp),
+        items_(warp < kStepWarps ? units.units << units.log_groups : 0) {}
 
-  /// The next run of items that have chunks; one without items at the end.
+  /// The next run of items that have chunks; one without chunks at the end.
   __device__ __forceinline__ ItemRun next() {
-    while (phase_ < launch_.phase_count) {
-      while (index_ < items_) {
-        const ItemRun run = run_at(launch_.phases[phase_].product);
-        index_ += kStepWarps * run.items;
-        if (run.chunks > 0) return run;
-      }
-      ++phase_;
-      next_phase();
+    while (index_ < items_) {
+      const ItemRun run = run_at();
+      index_ += kStepWarps * run.items;
+      if (run.chunks > 0) return run;
     }
     return {};
   }
 
  private:
-  __device__ __forceinline__ void next_phase() {
-    while (phase_ < launch_.phase_count && launch_.phases[phase_].kind() != StepKind::kProduct) {
-      ++phase_;
-    }
-    if (phase_ >= launch_.phase_count) return;
-    units_ = PhaseUnits(launch_.phases[phase_].product);
-    items_ = units_.units << units_.log_groups;
-    index_ = warp_;
-  }
-
-  __device__ __forceinline__ ItemRun run_at(const StepProduct& product) const {
+  __device__ __forceinline__ ItemRun run_at() const {
     const int unit = index_ >> units_.log_groups;
-    const PhaseUnits::Place place = units_.place(product, unit);
-    const StepTask& task = product.tasks[place.task];
+    const PhaseUnits::Place place = units_.place(product_, unit);
+    const StepTask& task = product_.tasks[place.task];
     const bool is_rotated = rotates(task.chunks, units_.log_groups);
     const ChunkRange range(task.chunks, item_at(units_, index_, is_rotated).group,
                            units_.log_groups);
@@ -199,183 +225,26 @@ class RunSource {
     };
     run.at = address(task, place.panel);
     run.items = 1;
-    if (is_rotated || (product.gated && product.is_mixed)) return run;
+    if (is_rotated || (product_.gated && product_.is_mixed)) return run;
     run.items += (units_.task_end(unit) - 1 - unit) >> (4 - units_.log_groups);
     if (run.items == 1) return run;
     const int units = kStepWarps >> units_.log_groups;  // from an item to the next
-    const PhaseUnits::Place second = units_.place(product, unit + units);
-    run.other = address(product.tasks[second.task], second.panel);
-    const int panels = product.gated ? units : 2 * units;
+    const PhaseUnits::Place second = units_.place(product_, unit + units);
+    run.other = address(product_.tasks[second.task], second.panel);
+    const int panels = product_.gated ? units : 2 * units;
     run.stride =
         panels * static_cast<int>(gridDim.x) * panel_bytes - (run.chunks - 1) * run.chunk_bytes;
     return run;
   }
 
-  const StepLaunch& launch_;
-  const int warp_;
-  int phase_ = 0;
-  int index_ = 0, items_ = 0;
-  PhaseUnits units_;
+  const StepProduct& product_;
+  const PhaseUnits& units_;
+  int index_;
+  const int items_;
 };
 
-/// The runs to come of a block's rings, and how many each has been given and has taken.
-struct RunQueues {
-  ItemRun runs[kStepWarps][kQueueDepth];
-  uint32_t given[kStepWarps], taken[kStepWarps];
-  uint32_t copied[kStepWarps];  ///< chunks whose copies have been started
-
-  /// By the first threads of the block; a barrier follows.
-  __device__ __forceinline__ void init() {
-    const int thread = thread_index();
-    if (thread < kStepWarps) given[thread] = taken[thread] = copied[thread] = 0;
-  }
-  __device__ __forceinline__ bool has_room(int warp, uint32_t next) const {
-    return next - load(taken[warp]) < kQueueDepth;
-  }
-  /// Run number `number` of a ring, from 0 on.
-  __device__ __forceinline__ void give(int warp, uint32_t number, const ItemRun& run) {
-    runs[warp][number % kQueueDepth] = run;
-    store(given[warp], number + 1);
-  }
-  __device__ __forceinline__ uint32_t copies(int warp) const { return load(copied[warp]); }
-  __device__ __forceinline__ void say_copied(int warp, uint32_t count) {
-    store(copied[warp], count);
-  }
-  __device__ __forceinline__ bool has_run(int warp, uint32_t number) const {
-    return load(given[warp]) != number;
-  }
-  __device__ __forceinline__ ItemRun take(int warp, uint32_t number) {
-    const ItemRun run = runs[warp][number % kQueueDepth];
-    store(taken[warp], number + 1);
-    return run;
-  }
-
- private:
-  static __device__ __forceinline__ uint32_t load(const uint32_t& count) {
-    uint32_t value;
-    asm volatile("ld.acquire.cta.shared::cta.u32 %0, [%1];"
-                 : "=r"(value)
-                 : "r"(hopper::shared_address(&count))
-                 : "memory");
-    return value;
-  }
-  static __device__ __forceinline__ void store(uint32_t& count, uint32_t value) {
-    asm volatile("st.release.cta.shared::cta.u32 [%0], %1;" ::"r"(hopper::shared_address(&count)),
-                 "r"(value)
-                 : "memory");
-  }
-};
-static_assert(sizeof(RunQueues) == kQueueBytes);
-
-/// Bytes of a ring's chunks that are brought to L2 ahead of their copies: 20 MB of all rings.
-inline constexpr int kAheadBytes = 9728;
-
-/// Gives the runs of a ring, and has their chunks brought to L2 before they are copied: while rings
-/// are full memory would be idle.
-class RunGiver {
- public:
-  __device__ __forceinline__ RunGiver(const StepLaunch& launch, RunQueues& queues, int ring)
-      : queues_(queues), ring_(ring), source_(launch, ring) {}
-
-  __device__ __forceinline__ bool is_done() const { return is_done_; }
-  /// False: there was nothing to do yet. bring(at, bytes): has a chunk brought.
-  template <typename Bring>
-  __device__ __forceinline__ bool go_on(Bring bring) {
-    if (left_ == 0) return give();
-    const auto ahead = static_cast<int>(asked_ - queues_.copies(ring_));
-    if (ahead > 0 && ahead * run_.chunk_bytes >= kAheadBytes) return false;
-    if (ahead >= 0) {  // else it has been copied already
-      bring(run_.at, static_cast<uint32_t>(run_.chunk_bytes));
-    }
-    ++asked_;
-    left_ = run_.advance(left_);
-    return true;
-  }
-
- private:
-  __device__ __forceinline__ bool give() {
-    if (is_done_ || !queues_.has_room(ring_, number_)) return false;
-    run_ = source_.next();
-    queues_.give(ring_, number_++, run_);
-    is_done_ = run_.at == nullptr;
-    left_ = run_.chunks;
-    return true;
-  }
-
-  RunQueues& queues_;
-  const int ring_;
-  RunSource source_;
-  ItemRun run_;         ///< from the next chunk to ask for on
-  int left_ = 0;        ///< of its item
-  uint32_t asked_ = 0;  ///< chunks
-  uint32_t number_ = 0;
-  bool is_done_ = false;
-};
-
-/// By a warp of its own, a lane for each ring.
-__device__ __forceinline__ void give_runs(const StepLaunch& launch, RunQueues& queues) {
-  constexpr uint32_t kGiving = (1u << kStepWarps) - 1;
-  const int lane = thread_index() % kLanes;
-  if (lane >= kStepWarps) return;
-  RunGiver giver(launch, queues, lane);
-  while (__any_sync(kGiving, !giver.is_done())) {
-    const bool went_on = giver.go_on(hopper::prefetch_to_l2);
-    if (!__any_sync(kGiving, went_on)) __nanosleep(100);
-  }
-}
-
-/// Asks for the lines of the ranges that lanes have, of no bytes where they have none.
-__device__ __forceinline__ void prefetch_lines(const std::byte* at, uint32_t bytes) {
-  constexpr uint32_t kAll = 0xffffffffu, kLineBytes = 128;
-  const auto address = reinterpret_cast<uint64_t>(at);
-  for (uint32_t asking = __ballot_sync(kAll, bytes > 0); asking != 0; asking &= asking - 1) {
-    const int lane = __ffs(static_cast<int>(asking)) - 1;
-    const uint64_t first = __shfl_sync(kAll, address, lane);
-    const uint64_t end = first + __shfl_sync(kAll, bytes, lane);
-    uint64_t line = first / kLineBytes * kLineBytes + thread_index() % kLanes * kLineBytes;
-    for (; line < end; line += kLanes * kLineBytes) {
-      prefetch_line(reinterpret_cast<const void*>(line));
-    }
-  }
-}
-/// The same as give_runs(), line by line.
-__device__ __forceinline__ void give_runs_by_lines(const StepLaunch& launch, RunQueues& queues) {
-  constexpr uint32_t kAll = 0xffffffffu;
-  const int lane = thread_index() % kLanes;
-  const bool gives = lane < kStepWarps;
-  RunGiver giver(launch, queues, lane % kStepWarps);
-  while (__any_sync(kAll, gives && !giver.is_done())) {
-    const std::byte* at = nullptr;
-    uint32_t bytes = 0;
-    const auto keep = [&](const std::byte* of_chunk, uint32_t of_bytes) {
-      at = of_chunk, bytes = of_bytes;
-    };
-    const bool went_on = gives && giver.go_on(keep);
-    if (!__any_sync(kAll, went_on)) __nanosleep(100);
-    prefetch_lines(at, bytes);
-  }
-}
-
-/// A place in a ring: offset of its slot, its barrier `full`, and how often it was passed.
-struct SlotPlace {
-  uint32_t offset = 0;
-  uint32_t full;
-  uint32_t phase = 0;
-
-  __device__ __forceinline__ explicit SlotPlace(uint32_t first_full) : full(first_full) {}
-
-  __device__ __forceinline__ void advance(uint32_t slot_bytes, uint32_t ring_bytes,
-                                          uint32_t first_full) {
-    offset += slot_bytes;
-    full += 16;
-    if (offset < ring_bytes) return;
-    offset = 0;
-    full = first_full;
-    phase ^= 1;
-  }
-};
-
-/// Whether a wait for the end of the phase of this parity would return at once.
+/// Whether a wait for the end of the phase of this parity would return at once. Lanes may see it at
+/// different times.
 __device__ __forceinline__ bool is_over(uint32_t barrier, uint32_t parity) {
   uint32_t over;
   asm volatile(
@@ -390,101 +259,215 @@ __device__ __forceinline__ bool is_over(uint32_t barrier, uint32_t parity) {
   return over != 0;
 }
 
-/// A ring as the lane that feeds it sees it.
-class RingFeed {
+/// The warp that feeds a ring; all lanes call everything. Lane i finds what the ring's warp i
+/// multiplies.
+class StageFeed {
  public:
-  __device__ __forceinline__ RingFeed(RunQueues& queues, const StepRings& rings, int warp)
-      : queues_(queues),
-        warp_(warp),
-        slot_bytes_(static_cast<uint32_t>(rings.slot_bytes)),
-        ring_bytes_(static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
-        slots_(rings.slot(warp)),
-        first_full_(rings.full(warp)),
-        next_(first_full_) {}
+  __device__ __forceinline__ StageFeed(const StepRing& ring, int part)
+      : ring_(ring),
+        lane_(static_cast<uint32_t>(thread_index() % kLanes)),
+        warp_(lane_ < kStageWarps ? part * kStageWarps + static_cast<int>(lane_) : kStepWarps) {}
 
-  /// There will be no more chunks.
-  __device__ __forceinline__ bool is_done() const { return is_done_; }
-  /// There is a chunk to copy.
-  __device__ __forceinline__ bool has_chunk() {
-    if (left_ > 0) return true;
-    if (!queues_.has_run(warp_, number_)) return false;
-    run_ = queues_.take(warp_, number_++);
-    is_done_ = run_.at == nullptr;
-    left_ = run_.chunks;
-    return !is_done_;
-  }
-  __device__ __forceinline__ bool has_free_slot() const {
-    return is_over(next_.full + 8, next_.phase ^ 1);
-  }
-  __device__ __forceinline__ void start_copy() {
-    const auto bytes = static_cast<uint32_t>(run_.chunk_bytes);
-    hopper::arrive_and_expect(next_.full, bytes);
-    hopper::bulk_copy(slots_ + next_.offset, run_.at, bytes, next_.full,
-                      hopper::evict_first_policy());
-    next_.advance(slot_bytes_, ring_bytes_, first_full_);
-    queues_.say_copied(warp_, ++copies_);
-    left_ = run_.advance(left_);
+  /// The stages of a phase, of which this block has units.
+  __device__ __forceinline__ void feed(const StepProduct& product, const PhaseUnits& units) {
+    RunSource source(product, units, warp_);
+    ItemRun run = source.next();
+    int left = run.chunks;  // of its item
+    StageShape shape(run, lane_);
+    for (bool is_last = false; !is_last;) {
+      const Chunk chunk{run.at, static_cast<uint32_t>(run.chunk_bytes)};
+      const StageShape of_chunk = shape;
+      left = left > 0 ? run.advance(left) : 0;
+      if (__any_sync(kAll, left == 0 && run.chunk_bytes > 0)) {
+        if (left == 0) {
+          run = source.next();
+          left = run.chunks;
+        }
+        shape = StageShape(run, lane_);
+      }
+      is_last = shape.bytes == 0;
+      put(chunk, of_chunk, is_last);
+    }
   }
 
  private:
-  RunQueues& queues_;
+  static constexpr uint32_t kAll = 0xffffffffu;
+
+  /// What a lane has copied; of no bytes: nothing.
+  struct Chunk {
+    const std::byte* from;
+    uint32_t bytes;
+  };
+
+  /// What the chunks of a stage have in common, as long as no lane's run ends.
+  struct StageShape {
+    uint32_t distance;  ///< the longest
+    uint32_t bytes;     ///< of all
+    bool is_one;        ///< they lie one behind the other
+
+    __device__ __forceinline__ StageShape(const ItemRun& run, uint32_t lane) {
+      const auto of_lane = static_cast<uint32_t>(run.chunk_bytes);
+      distance = __reduce_max_sync(kAll, of_lane);
+      bytes = __reduce_add_sync(kAll, of_lane);
+      // All lanes take part in each exchange.
+      const bool follow = follows(run.at, lane), others_follow = follows(run.other, lane);
+      const int stride = __shfl_sync(kAll, run.stride, 0), items = __shfl_sync(kAll, run.items, 0);
+      const bool fits = run.chunks == 1 && of_lane == distance && follow && run.items == items &&
+                        (items == 1 || (others_follow && run.stride == stride));
+      is_one = __all_sync(kAll, fits || lane >= kStageWarps);
+    }
+
+   private:
+    __device__ __forceinline__ bool follows(const std::byte* at, uint32_t lane) const {
+      const auto address = reinterpret_cast<uint64_t>(at);
+      return address == __shfl_sync(kAll, address, 0) + lane * distance;
+    }
+  };
+
+  __device__ __forceinline__ void put(Chunk chunk, const StageShape& shape, bool is_last) {
+    const uint32_t at = find_room(shape.distance * kStageWarps);
+    wait_for_earlier(shape.bytes);
+    const uint32_t full = ring_.full(number_);
+    const StagePlace place{at / 16, shape.distance / 16, is_last};
+    if (lane_ == 0) {
+      asm volatile("st.shared::cta.u32 [%0], %1;" ::"r"(ring_.place(number_)), "r"(place.word())
+                   : "memory");
+      hopper::arrive_and_expect(full, shape.bytes);
+    }
+    __syncwarp();
+    const uint64_t policy = hopper::evict_first_policy();
+    if (shape.is_one) {
+      if (lane_ == 0) hopper::bulk_copy(ring_.bytes + at, chunk.from, shape.bytes, full, policy);
+    } else if (chunk.bytes > 0) {
+      hopper::bulk_copy(ring_.bytes + at + lane_ * shape.distance, chunk.from, chunk.bytes, full,
+                        policy);
+    }
+    __syncwarp();
+    if (lane_ == number_ % kStagesMax) of_lane_ = {at, shape.bytes};
+    on_their_way_ += shape.bytes;
+    end_ = at + shape.distance * kStageWarps;
+    ++number_;
+  }
+
+  /// Waits until a stage of so many bytes has room, and returns where.
+  __device__ __forceinline__ uint32_t find_room(uint32_t bytes) {
+    const bool wraps = end_ + bytes > ring_.byte_count;
+    while (!has_room(bytes, wraps)) {
+      hopper::wait(ring_.empty(used_), StepRing::parity(used_));
+      ++used_;
+    }
+    return wraps ? 0 : end_;
+  }
+  __device__ __forceinline__ bool has_room(uint32_t bytes, bool wraps) const {
+    if (used_ == number_) return true;
+    if (number_ - used_ == kStagesMax) return false;
+    const uint32_t first = __shfl_sync(kAll, of_lane_.at, static_cast<int>(used_ % kStagesMax));
+    if (first < end_) return !wraps || bytes <= first;
+    return !wraps && end_ + bytes <= first && first != end_;
+  }
+  /// Waits until few enough bytes are on their way; these may be more while those who read wait.
+  __device__ __forceinline__ void wait_for_earlier(uint32_t bytes) {
+    for (;;) {
+      if (come_ >= used_) {
+        if (on_their_way_ == 0 || on_their_way_ + bytes <= kBytesUnderWay) return;
+        if (on_their_way_ + bytes <= kBytesUnderWayStarved && __any_sync(kAll, all_is_used()))
+          return;
+        if (!__any_sync(kAll, is_over(ring_.full(come_), StepRing::parity(come_)))) continue;
+      }
+      on_their_way_ -= __shfl_sync(kAll, of_lane_.bytes, static_cast<int>(come_ % kStagesMax));
+      ++come_;
+    }
+  }
+  /// Nothing that has come is left.
+  __device__ __forceinline__ bool all_is_used() const {
+    return come_ == 0 || is_over(ring_.empty(come_ - 1), StepRing::parity(come_ - 1));
+  }
+
+  /// Of the stage whose place among kStagesMax the lane's is.
+  struct OfStage {
+    uint32_t at = 0, bytes = 0;
+  };
+
+  const StepRing ring_;
+  const uint32_t lane_;
   const int warp_;
-  uint32_t slot_bytes_, ring_bytes_;
-  uint32_t slots_, first_full_;
-  SlotPlace next_;
-  ItemRun run_;   ///< from the next chunk to copy on
-  int left_ = 0;  ///< of its item; 0: the run is over
-  uint32_t number_ = 0, copies_ = 0;
-  bool is_done_ = false;
+  OfStage of_lane_;
+  uint32_t end_ = 0;           ///< of the last stage
+  uint32_t number_ = 0;        ///< of the next stage
+  uint32_t come_ = 0;          ///< stages before it have come
+  uint32_t used_ = 0;          ///< stages before it have been left by their warps
+  uint32_t on_their_way_ = 0;  ///< bytes
 };
 
-/// A feeding warp; `feeder` is its number among them. Its lanes feed a ring each and wait for
-/// nothing: a ring whose warp is slow does not hold the others up.
-__device__ __forceinline__ void feed_rings(RunQueues& queues, const StepRings& rings, int feeder) {
-  const int ring = feeder + kFeedingWarps * (thread_index() % kLanes);
-  if (ring >= kStepWarps) return;
-  RingFeed feed(queues, rings, ring);
-  while (!feed.is_done()) {
-    if (feed.has_chunk() && feed.has_free_slot()) feed.start_copy();
+/// All stages of a launch for ring `part`.
+__device__ __forceinline__ void feed_stages(const StepLaunch& launch, const StepRing& ring,
+                                            int part) {
+  StageFeed feed(ring, part);
+  for (int i = 0; i < launch.phase_count; ++i) {
+    if (launch.phases[i].kind() != StepKind::kProduct) continue;
+    const StepProduct& product = launch.phases[i].product;
+    const PhaseUnits units(product);
+    if (units.units > 0) feed.feed(product, units);
   }
 }
 
-/// The other end of a warp's ring. All lanes call everything.
+/// The other end of the ring, of one warp. All lanes call everything.
 class RingReader {
  public:
-  /// From `place` on.
-  __device__ __forceinline__ RingReader(const StepRings& rings, SlotPlace place)
-      : slot_bytes_(static_cast<uint32_t>(rings.slot_bytes)),
-        ring_bytes_(static_cast<uint32_t>(rings.slots_of_warp * rings.slot_bytes)),
-        first_full_(rings.full(thread_index() / kLanes)),
-        first_slot_(static_cast<uint32_t>(thread_index() / kLanes) * ring_bytes_),
-        place_(place) {}
+  /// `ring`: the first one; `number`: of the warp's next stage.
+  __device__ __forceinline__ RingReader(const StepRing& ring, uint32_t number)
+      : ring_(ring.of_part(warp() / kStageWarps)), number_(number) {}
 
   /// The next chunk, valid until release().
-  __device__ __forceinline__ const std::byte* take() const {
-    hopper::wait(place_.full, place_.phase);
-    return shared_bytes() + kRingsOffset + first_slot_ + place_.offset;
+  __device__ __forceinline__ const std::byte* take() {
+    const StagePlace place = await();
+    const auto in_part = static_cast<uint32_t>(warp() % kStageWarps);
+    const uint32_t first = static_cast<uint32_t>(warp() / kStageWarps) * ring_.byte_count;
+    return shared_bytes() + kRingOffset + first + (place.offset + in_part * place.distance) * 16;
   }
   /// Done with it.
   __device__ __forceinline__ void release() {
     __syncwarp();
-    if (thread_index() % kLanes == 0) hopper::arrive(place_.full + 8);
-    place_.advance(slot_bytes_, ring_bytes_, first_full_);
+    if (thread_index() % kLanes == 0) hopper::arrive(ring_.empty(number_));
+    ++number_;
   }
-  __device__ __forceinline__ SlotPlace place() const { return place_; }
+  /// Passes what is left of the phase, where other warps have more chunks.
+  __device__ __forceinline__ void end_phase() {
+    while (!is_last_) {
+      await();
+      release();
+    }
+    is_last_ = false;
+  }
+  __device__ __forceinline__ uint32_t number() const { return number_; }
 
  private:
-  uint32_t slot_bytes_, ring_bytes_;
-  uint32_t first_full_, first_slot_;
-  SlotPlace place_;
+  static __device__ __forceinline__ int warp() { return thread_index() / kLanes; }
+
+  __device__ __forceinline__ StagePlace await() {
+    hopper::wait(ring_.full(number_), StepRing::parity(number_));
+    uint32_t word;
+    asm volatile("ld.shared::cta.u32 %0, [%1];"
+                 : "=r"(word)
+                 : "r"(ring_.place(number_))
+                 : "memory");
+    const StagePlace place = StagePlace::of(word);
+    is_last_ = place.is_last;
+    return place;
+  }
+
+  const StepRing ring_;
+  uint32_t number_;  ///< of the warp's next stage
+  bool is_last_ = false;
 };
 
 /// By the first threads of the block; a barrier follows.
-__device__ __forceinline__ void init_rings(const StepRings& rings, RunQueues& queues) {
-  queues.init();
+__device__ __forceinline__ void init_rings(const StepRing& first) {
   const auto thread = static_cast<uint32_t>(thread_index());
-  if (thread < 2 * kStepWarps * kStepSlotsMax) {
-    hopper::init_barrier(rings.barriers + thread * 8, 1);
+  if (thread < kFeedingWarps * kStagesMax) {
+    const StepRing ring = first.of_part(static_cast<int>(thread / kStagesMax));
+    hopper::init_barrier(ring.full(thread), 1);
+    hopper::init_barrier(ring.empty(thread), kStageWarps);
   }
   hopper::publish_barriers();
 }
