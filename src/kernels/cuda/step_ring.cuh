@@ -94,9 +94,9 @@ struct StagePlace {
   }
 };
 
-/// Bytes of a ring that are on their way at most, beyond one stage. Memory is busy with 4.3 TB/s at
-/// a latency of 1.2 us, 39 KB for each of 132 multiprocessors; and so many while those who read
-/// have nothing left.
+/// The most bytes of a ring that are on their way where more than one stage is: 40 KB of a
+/// multiprocessor, as 4.3 TB/s at a latency of 1.2 us are 39 KB for each of 132; more while those
+/// who read have nothing left.
 inline constexpr uint32_t kBytesUnderWay = 10000, kBytesUnderWayStarved = 20000;
 
 /// What a block does in a product phase.
@@ -365,7 +365,7 @@ class StageFeed {
     if (first < end_) return !wraps || bytes <= first;
     return !wraps && end_ + bytes <= first && first != end_;
   }
-  /// Waits until few enough bytes are on their way; these may be more while those who read wait.
+  /// Waits until few enough bytes are on their way.
   __device__ __forceinline__ void wait_for_earlier(uint32_t bytes) {
     for (;;) {
       if (come_ >= used_) {
