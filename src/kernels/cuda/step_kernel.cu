@@ -27,6 +27,7 @@ static_assert(kFeedingWarps == 4);
 /// with it never gets.
 constexpr int kMultiplyRegisters = 104;
 constexpr int kFeedRegisters = (20 * 96 - kStepWarps * kMultiplyRegisters) / kFeedingWarps;
+static_assert(kMultiplyRegisters % 8 == 0 && kFeedRegisters % 8 == 0);
 
 /// What the threads that multiply have in common, at the start of shared memory.
 struct StepBlock {
