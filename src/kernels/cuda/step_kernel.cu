@@ -22,7 +22,6 @@ namespace {
 
 /// 16 warps that multiply, and those that feed.
 constexpr int kStepThreads = kBlockThreads + kFeedingWarps * kLanes;
-static_assert(kFeedingWarps == 4);
 /// The registers of 640 threads x 96, dealt again. There are no others: more than a block started
 /// with it never gets.
 constexpr int kMultiplyRegisters = 104;
@@ -49,14 +48,14 @@ struct StepShared {
   int barriers, sums, area, end;
 
   __host__ __device__ constexpr StepShared(int ring_bytes, int area_bytes) {
-    barriers = kRingOffset + kFeedingWarps * ring_bytes;
+    barriers = kRingsOffset + kFeedingWarps * ring_bytes;
     sums = barriers + kFeedingWarps * StepRing::kBarrierBytes;
     area =
         static_cast<int>(round_up(sums + 2 * kBatchFloats * static_cast<int>(sizeof(float)), 128));
     end = area + area_bytes;
   }
 };
-static_assert(sizeof(StepBlock) <= kRingOffset);
+static_assert(sizeof(StepBlock) <= kRingsOffset);
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -212,7 +211,7 @@ __global__ void __launch_bounds__(kStepThreads, 1)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   const StepShared place(launch.ring_bytes, launch.area_bytes);
   const uint32_t start = hopper::shared_address(shared_bytes());
-  const StepRing ring{start + kRingOffset, start + static_cast<uint32_t>(place.barriers),
+  const StepRing ring{start + kRingsOffset, start + static_cast<uint32_t>(place.barriers),
                       static_cast<uint32_t>(launch.ring_bytes)};
   init_rings(ring);
   __syncthreads();

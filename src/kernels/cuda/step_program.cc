@@ -17,6 +17,7 @@ namespace {
 using base::DType;
 
 constexpr int kBlockHeads = 8;  ///< query heads that attention takes at once
+
 /// NEUROS_CUDA_PATH, for tests: "launches" and "generic" keep every op to its own kernels.
 bool is_wanted() {
   const char* given = std::getenv("NEUROS_CUDA_PATH");

@@ -12,8 +12,8 @@
 ///
 /// No more bytes are on their way than memory needs to be busy: the elements that all blocks wait
 /// for between two phases would queue behind them. On an H200 they take 1 to 2 us with 37 KB on
-/// their way to each multiprocessor, 4 us with 180 KB. For the same reason nothing is brought to L2
-/// ahead.
+/// their way to each multiprocessor, 3 to 4 us with 180 KB. For the same reason nothing is brought
+/// to L2 ahead.
 ///
 /// Work of a phase. A unit is a panel of 16 rows; blocks take panels in turn, and of gated phases
 /// the gate's panel and then up's. Units come apart in items, one for each group of columns
@@ -29,9 +29,10 @@
 namespace neuros::kernels::cuda {
 
 inline constexpr int kStepWarps = kBlockWarps;  ///< that multiply
-/// Stages that a ring has at most, and warps that have a chunk of one.
-inline constexpr int kStagesMax = 16;
-inline constexpr int kStageWarps = kStepWarps / 4;
+inline constexpr int kStagesMax = 16;           ///< of a ring
+inline constexpr int kFeedingWarps = 4;         ///< a warpgroup, which gives registers back as one
+/// Warps that have a chunk of a stage.
+inline constexpr int kStageWarps = kStepWarps / kFeedingWarps;
 
 /// The threads that multiply, without the feeding warps.
 struct StepThreads {
@@ -43,8 +44,8 @@ struct StepThreads {
   }
 };
 
-/// The ring begins here in shared memory; before lies what the threads that multiply share.
-inline constexpr int kRingOffset = 18432;
+/// Rings begin here in shared memory; before lies what the threads that multiply share.
+inline constexpr int kRingsOffset = 18432;
 
 /// The dynamic shared memory of a block. Functions that are called find their data here by
 /// themselves: handed over, addresses would lose that they are of shared memory.
@@ -52,8 +53,6 @@ __device__ __forceinline__ std::byte* shared_bytes() {
   extern __shared__ uint4 dynamic_shared[];
   return reinterpret_cast<std::byte*>(dynamic_shared);
 }
-
-inline constexpr int kFeedingWarps = kStepWarps / kStageWarps;
 
 /// Where a ring lies in shared memory: 32-bit addresses.
 struct StepRing {
@@ -106,7 +105,6 @@ struct PhaseUnits {
   int unit_end[2];     ///< of the first and second task
   int first_panel[2];  ///< of the second and third task, among the panels of all
 
-  PhaseUnits() = default;
   __device__ __forceinline__ explicit PhaseUnits(const StepProduct& product) {
     const int grid = static_cast<int>(gridDim.x), block = static_cast<int>(blockIdx.x);
     const auto units_of = [&](StepShare share) {
@@ -423,7 +421,7 @@ class RingReader {
     const StagePlace place = await();
     const auto in_part = static_cast<uint32_t>(warp() % kStageWarps);
     const uint32_t first = static_cast<uint32_t>(warp() / kStageWarps) * ring_.byte_count;
-    return shared_bytes() + kRingOffset + first + (place.offset + in_part * place.distance) * 16;
+    return shared_bytes() + kRingsOffset + first + (place.offset + in_part * place.distance) * 16;
   }
   /// Done with it.
   __device__ __forceinline__ void release() {
