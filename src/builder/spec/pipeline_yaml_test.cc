@@ -111,6 +111,27 @@ TEST(PipelineYaml, AnchorsStandForTheirValues) {
   EXPECT_EQ(spec->models[1].context, 4096);
 }
 
+TEST(PipelineYaml, EscapesAreCharacters) {
+  const auto spec = parse_pipeline(
+      "models: {m: {file: \"\\_a\\N\\u00a0\u00e9\\N\\_\\L\\P\\U0001f600\\x85\"}}", "p.yaml");
+  ASSERT_TRUE(spec.has_value()) << spec.error().message;
+  EXPECT_EQ(spec->models[0].file,
+            "\u00a0a\u0085\u00a0\u00e9\u0085\u00a0\u2028\u2029\U0001f600\u0085");
+  const auto again = parse_pipeline(to_yaml(*spec), "again.yaml");
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_EQ(*again, *spec);
+}
+
+TEST(PipelineYamlErrors, QuotesThatDoNotEnd) {
+  for (const std::string quote : {"\"", "'"}) {
+    const std::string open = "models:\n  m:\n    file: " + quote + "a";
+    for (const std::string end : {"\n", "\n\n", "\n  b: c\n", " # it\n", "\r\n"}) {
+      EXPECT_EQ(error_of(open + end), "p.yaml:3:11: not YAML: a quoted text that does not end");
+    }
+    EXPECT_EQ(error_of(open), "p.yaml:3:13: not YAML: illegal EOF in scalar");
+  }
+}
+
 TEST(PipelineYamlErrors, WholeFiles) {
   EXPECT_EQ(error_of(""), "p.yaml:1:1: empty");
   EXPECT_EQ(error_of("# nothing\n"), "p.yaml:1:1: empty");

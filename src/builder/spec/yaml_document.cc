@@ -64,9 +64,25 @@ Kind kind_of_plain(std::string_view text) {
   return at == text.size() ? Kind::kFloat : Kind::kText;
 }
 
+/// yaml-cpp writes the escapes \N (U+0085) and \_ (U+00A0) as one byte each, without the one before
+/// it in UTF-8. Nothing else that it reads from valid UTF-8 stops being that.
+std::string with_whole_characters(const std::string& scalar) {
+  std::string whole;
+  std::string_view rest = scalar;
+  for (size_t valid = text::valid_utf8_prefix(rest); valid < rest.size();
+       valid = text::valid_utf8_prefix(rest)) {
+    whole += rest.substr(0, valid);
+    whole += {'\xc2', rest[valid]};
+    rest.remove_prefix(valid + 1);
+  }
+  return whole.append(rest);
+}
+
 class TreeBuilder : public YAML::EventHandler {
  public:
   std::shared_ptr<const YamlNode> take_root() { return std::move(root_); }
+  /// Where the last text or number of the file begins.
+  YamlMark last_scalar() const { return last_scalar_; }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (std::exchange(started_, true)) throw Refusal{mark_of(mark), "a second document"};
@@ -79,11 +95,12 @@ class TreeBuilder : public YAML::EventHandler {
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    last_scalar_ = mark_of(mark);
     const bool plain = tag == "?";
     if (!plain) refuse_tag(mark, tag);
-    if (is_key_next()) return take_key(mark_of(mark), value);
+    if (is_key_next()) return take_key(mark_of(mark), with_whole_characters(value));
     Open scalar = begin(plain ? kind_of_plain(value) : Kind::kText, mark, anchor);
-    scalar.node->text = value;
+    scalar.node->text = with_whole_characters(value);
     finish(std::move(scalar));
   }
 
@@ -191,7 +208,27 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Open> open_;  ///< lists and mappings around the place that is read
   std::map<YAML::anchor_t, std::shared_ptr<const YamlNode>> anchored_;
   std::shared_ptr<const YamlNode> root_;
+  YamlMark last_scalar_;
 };
+
+void read_documents(const std::string& text, TreeBuilder& tree) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  while (parser.HandleNextDocument(tree)) {
+  }
+}
+
+/// Of a text that yaml-cpp has read to its end: it takes a quoted text without its last quote for
+/// whole where the file ends, but not where a line says that the document does.
+bool ends_in_quotes(std::string_view text) {
+  TreeBuilder ignored;
+  try {
+    read_documents(std::string(text) + "\n...\n", ignored);
+  } catch (const YAML::ParserException&) {
+    return true;
+  }
+  return false;
+}
 
 YamlMark mark_at(std::string_view text, size_t at) {
   const std::string_view before = text.substr(0, at);
@@ -249,9 +286,9 @@ base::Result<std::shared_ptr<const YamlNode>> parse_yaml(std::string_view text) 
   TRY(check_bytes(text));
   TreeBuilder tree;
   try {
-    std::istringstream stream{std::string(text)};
-    YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(tree)) {
+    read_documents(std::string(text), tree);
+    if (ends_in_quotes(text)) {
+      return fail_at_mark(tree.last_scalar(), "not YAML: a quoted text that does not end");
     }
   } catch (const Refusal& refusal) {
     return fail_at_mark(refusal.mark, refusal.problem);
