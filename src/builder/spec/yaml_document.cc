@@ -64,8 +64,9 @@ Kind kind_of_plain(std::string_view text) {
   return at == text.size() ? Kind::kFloat : Kind::kText;
 }
 
-/// yaml-cpp writes the escapes \N (U+0085) and \_ (U+00A0) as one byte each, without the one before
-/// it in UTF-8. Nothing else that it reads from valid UTF-8 stops being that.
+/// yaml-cpp 0.7 (later ones do not) writes the escapes \N (U+0085) and \_ (U+00A0) as one byte
+/// each, without the one before it in UTF-8. Nothing else that it reads from valid UTF-8 stops
+/// being that.
 std::string with_whole_characters(const std::string& scalar) {
   std::string whole;
   std::string_view rest = scalar;

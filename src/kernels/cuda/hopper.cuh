@@ -82,6 +82,21 @@ __device__ __forceinline__ void wait_for_blocks(uint32_t barrier, uint32_t parit
       : "memory");
 }
 
+/// Whether wait() would return at once. Lanes may see it at different times.
+__device__ __forceinline__ bool is_over(uint32_t barrier, uint32_t parity) {
+  uint32_t over;
+  asm volatile(
+      "{\n"
+      ".reg .pred over;\n"
+      "mbarrier.test_wait.parity.shared::cta.b64 over, [%1], %2;\n"
+      "selp.u32 %0, 1, 0, over;\n"
+      "}\n"
+      : "=r"(over)
+      : "r"(barrier), "r"(parity)
+      : "memory");
+  return over != 0;
+}
+
 /// Lets matrix products read what this thread wrote to shared memory by other means than bulk
 /// copies; before a barrier.
 __device__ __forceinline__ void publish_shared() {

@@ -241,22 +241,6 @@ class RunSource {
   const int items_;
 };
 
-/// Whether a wait for the end of the phase of this parity would return at once. Lanes may see it at
-/// different times.
-__device__ __forceinline__ bool is_over(uint32_t barrier, uint32_t parity) {
-  uint32_t over;
-  asm volatile(
-      "{\n"
-      ".reg .pred over;\n"
-      "mbarrier.test_wait.parity.shared::cta.b64 over, [%1], %2;\n"
-      "selp.u32 %0, 1, 0, over;\n"
-      "}\n"
-      : "=r"(over)
-      : "r"(barrier), "r"(parity)
-      : "memory");
-  return over != 0;
-}
-
 /// The warp that feeds a ring; all lanes call everything. Lane i finds what the ring's warp i
 /// multiplies.
 class StageFeed {
@@ -370,7 +354,8 @@ class StageFeed {
         if (on_their_way_ == 0 || on_their_way_ + bytes <= kBytesUnderWay) return;
         if (on_their_way_ + bytes <= kBytesUnderWayStarved && __any_sync(kAll, all_is_used()))
           return;
-        if (!__any_sync(kAll, is_over(ring_.full(come_), StepRing::parity(come_)))) continue;
+        if (!__any_sync(kAll, hopper::is_over(ring_.full(come_), StepRing::parity(come_))))
+          continue;
       }
       on_their_way_ -= __shfl_sync(kAll, of_lane_.bytes, static_cast<int>(come_ % kStagesMax));
       ++come_;
@@ -378,7 +363,7 @@ class StageFeed {
   }
   /// Nothing that has come is left.
   __device__ __forceinline__ bool all_is_used() const {
-    return come_ == 0 || is_over(ring_.empty(come_ - 1), StepRing::parity(come_ - 1));
+    return come_ == 0 || hopper::is_over(ring_.empty(come_ - 1), StepRing::parity(come_ - 1));
   }
 
   /// Of the stage whose place among kStagesMax the lane's is.
