@@ -47,6 +47,7 @@ AttentionView attention_view(const AttentionArgs& args, const DeviceBatch& batch
           .head_bytes = layout.head_bytes(),
           .values_bytes = layout.kv_heads * layout.head_bytes(),
           .page_tokens = layout.page_tokens,
+          .page_inverse = 0xffffffffu / static_cast<uint32_t>(layout.page_tokens) + 1,
           .head_dim = layout.head_dim,
           .heads = args.heads,
           .kv_heads = layout.kv_heads,

@@ -90,12 +90,14 @@ __device__ __forceinline__ void feed_tiles(Block<T, kHeadDim> block) {
   wait_for_copies<0>();
 }
 
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 /// Tiles of a unit that only passes before this one have written, no more than there are stages: of
 /// a row all but the last one, which has the row's own position.
 __device__ __forceinline__ int written_tiles(const Unit& unit, int stages) {
   const int before_own = (unit.row_end - 1 - unit.start) / kSplitTile;
   return min(min(unit.tiles, before_own), stages);
 }
+#endif
 
 /// The same with boxes. The first tiles come while the launch waits for the one before.
 template <typename T, int kHeadDim>

@@ -22,15 +22,16 @@ class PageTile {
   __device__ __forceinline__ explicit PageTile(std::byte* at) : at_(at) {}
 
   /// As in Tile.
-  __device__ __forceinline__ const std::byte* key_block(int dimension, int position) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32, in_page = position % kMappedPageTokens;
+  __device__ __forceinline__ const std::byte* key_block(int dimension, int position,
+                                                        int lane) const {
+    const int in_page = position % kMappedPageTokens;
     const int chunk = lane % 2 * 4 + in_page / 8 + lane / 16;
     const int row = dimension / 2 + lane % 16 / 2;  // row % 8 is the lane's part
     return at_ + position / kMappedPageTokens * kPageBytes + row * kRowBytes +
            (chunk ^ (lane % 16 / 2)) * 16;
   }
-  __device__ __forceinline__ const std::byte* value_block(int position, int dimension) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
+  __device__ __forceinline__ const std::byte* value_block(int position, int dimension,
+                                                          int lane) const {
     const int chunk = dimension % kBoxColumns / 8 + lane / 16;
     return values_row(position, lane % 16, dimension) + (chunk ^ (lane % 8)) * 16;
   }

@@ -84,10 +84,13 @@ template <typename T, int kHeadDim>
 struct DecodeWarp {
   static constexpr int kSteps = kHeadDim / 16;
   SharedQueries q;
+  int lane;
   FragmentC out[2 * kSteps] = {};
   RunningSoftmax softmax;  ///< of head g
 
-  __device__ explicit DecodeWarp(SharedQueries queries) : q(queries) {}
+  __device__ explicit DecodeWarp(SharedQueries queries,
+                                 int lane = static_cast<int>(threadIdx.x) % 32)
+      : q(queries), lane(lane) {}
 
   /// 16 positions from `start` on, `column` of the tile; visible are [first, end).
   template <typename KvTile>
@@ -96,12 +99,12 @@ struct DecodeWarp {
     FragmentC products[2] = {};
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-      const FragmentsB b = load_transposed(tile.key_block(16 * step, column));
+      const FragmentsB b = load_transposed(tile.key_block(16 * step, column, lane));
       const FragmentA queries = q.at(step);
       multiply(products[0], queries, b.x[0], b.x[1], T{});
       multiply(products[1], queries, b.x[2], b.x[3], T{});
     }
-    const int t = static_cast<int>(threadIdx.x) % 4;
+    const int t = lane % 4;
     float scores[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -127,7 +130,7 @@ struct DecodeWarp {
     pack_in_two<T>(scores[2], scores[3], weights.x[2], weights.x[3]);
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-      const FragmentsB b = load_transposed(tile.value_block(column, 16 * step));
+      const FragmentsB b = load_transposed(tile.value_block(column, 16 * step, lane));
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         FragmentC& sums = out[2 * step + half];
@@ -146,8 +149,7 @@ struct WarpSums {
 
   template <typename T>
   __device__ void put(const DecodeWarp<T, kHeadDim>& from) {
-    const int warp = static_cast<int>(threadIdx.x) / 32;
-    const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+    const int warp = static_cast<int>(threadIdx.x) / 32, g = from.lane / 4, t = from.lane % 4;
 #pragma unroll
     for (int n = 0; n < kHeadDim / 8; ++n) {
       const FragmentC& c = from.out[n];

@@ -28,7 +28,8 @@ struct HeadPages {
   int32_t first, end;     ///< positions to read; the others count as zeros
 
   __device__ __forceinline__ PagePlace find(const AttentionView& view, int32_t position) const {
-    const int32_t in_order = position / view.page_tokens;
+    const auto in_order =
+        static_cast<int32_t>(__umulhi(static_cast<uint32_t>(position), view.page_inverse));
     return {pages[in_order], position - in_order * view.page_tokens};
   }
 };
@@ -75,39 +76,45 @@ struct Tile {
   __device__ explicit Tile(std::byte* at) : keys(reinterpret_cast<T*>(at)), values(keys + kKeys) {}
 
   /// Starts the copies of positions [start, start + kPositions), by kThreads threads: whole warps,
-  /// the first of them a multiple of kThreads.
+  /// the first of them a multiple of kThreads. `thread`: where it is to be looked up anew, as in
+  /// kernels that have no registers for what depends on it.
   template <int kThreads = kTileThreads>
-  __device__ void load(const AttentionView& view, const HeadPages& from, int32_t start) const {
-    const auto copy = [](T* to, const std::byte* at, bool exists) { copy_16(to, at, exists); };
-    visit_keys<kThreads>(view, from, start, copy);
-    visit_values<kThreads>(view, from, start, copy);
+  __device__ void load(const AttentionView& view, const HeadPages& from, int32_t start,
+                       int thread = static_cast<int>(threadIdx.x)) const {
+    const auto copy = [](T* to, const std::byte* at, bool exists, int /*unit*/) {
+      copy_16(to, at, exists);
+    };
+    visit_keys<kThreads>(view, from, start, copy, thread);
+    visit_values<kThreads>(view, from, start, copy, thread);
   }
   /// The same where all positions are to be read. All threads call from.find() side by side.
   template <int kThreads, typename Pages>
   __device__ void load_whole(const AttentionView& view, const Pages& from, int32_t start) const {
-    const auto copy = [](T* to, const std::byte* at, bool /*exists*/) { copy_16(to, at, true); };
+    const auto copy = [](T* to, const std::byte* at, bool /*exists*/, int /*unit*/) {
+      copy_16(to, at, true);
+    };
     visit_keys<kThreads, Part::kWhole>(view, from, start, copy);
     visit_values<kThreads, Part::kWhole>(view, from, start, copy);
   }
   /// Brings what load() would copy to the second-level cache.
   template <int kThreads = kTileThreads>
-  __device__ void prefetch(const AttentionView& view, const HeadPages& from, int32_t start) const {
-    const auto bring = [](T* /*to*/, const std::byte* at, bool exists) {
+  __device__ void prefetch(const AttentionView& view, const HeadPages& from, int32_t start,
+                           int thread = static_cast<int>(threadIdx.x)) const {
+    const auto bring = [](T* /*to*/, const std::byte* at, bool exists, int /*unit*/) {
       if (exists && reinterpret_cast<uintptr_t>(at) % 128 == 0) prefetch_line(at);
     };
-    visit_keys<kThreads>(view, from, start, bring);
-    visit_values<kThreads>(view, from, start, bring);
+    visit_keys<kThreads>(view, from, start, bring, thread);
+    visit_values<kThreads>(view, from, start, bring, thread);
   }
 
-  /// Calls use(place in the tile, place in memory, whether it is there) for 16 bytes at a time. Of
-  /// keys a thread has 8 positions of every kRows-th dimension.
+  /// Calls use(place in the tile, place in memory, whether it is there, how many came before) for
+  /// 16 bytes at a time. Of keys a thread has 8 positions of every kRows-th dimension.
   template <int kThreads, Part kPart = Part::kSome, typename Pages, typename Use>
-  __device__ void visit_keys(const AttentionView& view, const Pages& from, int32_t start,
-                             Use use) const {
+  __device__ void visit_keys(const AttentionView& view, const Pages& from, int32_t start, Use use,
+                             int thread = static_cast<int>(threadIdx.x)) const {
     constexpr int kChunks = kPositions / 8, kRows = kThreads / kChunks;
     static_assert(kHeadDim % kRows == 0);
-    const int thread = static_cast<int>(threadIdx.x) % kThreads;
-    const int row = thread / kChunks, column = 8 * (thread % kChunks);
+    const int row = thread % kThreads / kChunks, column = 8 * (thread % kChunks);
     const int32_t position = start + column;
     const bool exists = kPart == Part::kWhole || (position < from.end && position + 8 > from.first);
     const std::byte* key = from.keys;
@@ -116,22 +123,21 @@ struct Tile {
     T* to = keys + row * kKeyStride + column;
 #pragma unroll
     for (int round = 0; round < kHeadDim / kRows; ++round) {
-      use(to + round * kRows * kKeyStride, key, exists);
+      use(to + round * kRows * kKeyStride, key, exists, round);
       key += step;
     }
   }
 
   /// The same; of values a warp has granules, or part of one: runs of bytes.
   template <int kThreads, Part kPart = Part::kSome, typename Pages, typename Use>
-  __device__ void visit_values(const AttentionView& view, const Pages& from, int32_t start,
-                               Use use) const {
+  __device__ void visit_values(const AttentionView& view, const Pages& from, int32_t start, Use use,
+                               int thread = static_cast<int>(threadIdx.x)) const {
     constexpr int kWarps = kThreads / 32, kGranules = kPositions / kGranule;
     constexpr int kParts = kWarps < kGranules ? 1 : kWarps / kGranules;
     constexpr int kRowChunks = kHeadDim / 8, kChunks = kGranule * kRowChunks / kParts;
     static_assert(kChunks % 32 == 0 && (kWarps % kGranules == 0 || kGranules % kWarps == 0));
-    const int warp = static_cast<int>(threadIdx.x) / 32 % kWarps;
-    const int lane = static_cast<int>(threadIdx.x) % 32,
-              first_chunk = warp % kParts * kChunks + lane;
+    const int warp = thread / 32 % kWarps, lane = thread % 32;
+    const int first_chunk = warp % kParts * kChunks + lane;
 #pragma unroll
     for (int i = 0; i * kWarps < kGranules; ++i) {
       const int granule = kGranule * (warp / kParts + i * kWarps);
@@ -145,7 +151,8 @@ struct Tile {
         const int chunk = first_chunk + 32 * round;
         const int row = granule + chunk / kRowChunks;
         const bool exists = start + row < from.end && start + row >= from.first;
-        use(values + row * kValueStride + 8 * (chunk % kRowChunks), value + 16 * chunk, exists);
+        use(values + row * kValueStride + 8 * (chunk % kRowChunks), value + 16 * chunk, exists,
+            i * (kChunks / 32) + round);
       }
     }
   }
@@ -161,12 +168,12 @@ struct Tile {
 
   /// This lane's rows of the 16 x 16 blocks at (dimension, position) of the keys, and at
   /// (position, dimension) of the values, for load_transposed().
-  __device__ const T* key_block(int dimension, int position) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
+  __device__ const T* key_block(int dimension, int position,
+                                int lane = static_cast<int>(threadIdx.x) % 32) const {
     return keys + (dimension + lane % 16) * kKeyStride + position + 8 * (lane / 16);
   }
-  __device__ const T* value_block(int position, int dimension) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
+  __device__ const T* value_block(int position, int dimension,
+                                  int lane = static_cast<int>(threadIdx.x) % 32) const {
     return values + (position + lane % 16) * kValueStride + dimension + 8 * (lane / 16);
   }
 };

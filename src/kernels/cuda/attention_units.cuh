@@ -167,7 +167,7 @@ class UnitWalk {
 class KnownPages {
  public:
   __device__ __forceinline__ explicit KnownPages(const AttentionView& view)
-      : inverse_(0xffffffffu / static_cast<uint32_t>(view.page_tokens) + 1) {}
+      : inverse_(view.page_inverse) {}
 
   /// Of positions [start, start + kSplitTile), of which the unit's row has the first at least.
   __device__ __forceinline__ void learn(const Unit& unit, int32_t start) {
@@ -195,7 +195,6 @@ class KnownPages {
   static constexpr int32_t first = 0, end = 0;  ///< not asked for: all positions exist
 
  private:
-  /// position / page_tokens: exact below 2^26, as pages have no more than 64 positions.
   __device__ __forceinline__ int32_t in_order(int32_t position) const {
     return static_cast<int32_t>(__umulhi(static_cast<uint32_t>(position), inverse_));
   }

@@ -36,6 +36,9 @@ struct AttentionView {
   int64_t head_bytes = 0;
   int64_t values_bytes = 0;  ///< from a head's keys to its values
   int32_t page_tokens = 0;
+  /// 2^32 / page_tokens, rounded up: the high word of its product with a position is the position's
+  /// page, as long as position * page_tokens is below 2^32.
+  uint32_t page_inverse = 0;
   int32_t head_dim = 0;
   int32_t heads = 0;
   int32_t kv_heads = 0;

@@ -140,10 +140,7 @@ __device__ __forceinline__ void start_first_tile(const StepAttentionShared& shar
     const SplitPlace& place = shared.first;
     const HeadPages pages = place.pages(view, row);
     const Tile<T, kHeadDim, kSplitTile> tile(at);
-    tile.template load<kBlockThreads>(view, pages, place.start);
-    if (place.tiles > 1) {
-      tile.template prefetch<kBlockThreads>(view, pages, place.start + kSplitTile);
-    }
+    tile.template load<kBlockThreads>(view, pages, place.start, thread_index());
   }
   end_copy_group();
 }
@@ -158,7 +155,7 @@ __device__ __forceinline__ void finish_words(const HeadsView& view, const uint32
   const int pairs = view.rope == nullptr ? 0 : view.rope_dims / 2;
   uint32_t asked[kPerLane];
   float weight[kPerLane];
-  float2 turn[kPerLane / 2];
+  float2 turn[kPerLane / 2]{};
 #pragma unroll
   for (int j = 0; j < kPerLane; ++j) asked[j] = ask_word(words + lane + kLanes * j);
 #pragma unroll
@@ -208,8 +205,9 @@ __device__ __forceinline__ void finish_heads(const HeadsView& view, const StepAt
     share_query<T, kHeadDim>(shared.view, warp, warp < work.heads, shared);
   } else if (place.is_newest && warp == kBlockHeads) {
     const uint32_t* k = words + phase.k_words + work.kv_head * kHeadDim;
+    T* const page = key_place<T>(view, 0, work.kv_head);
     finish_words<kHeadDim>(view, k, view.k_norm, shared.new_key);
-    store_key<T>(view, key_place<T>(view, 0, work.kv_head), shared.new_key);
+    store_key<T>(view, page, shared.new_key);
   } else if (place.is_newest && warp == kBlockHeads + 1) {
     const uint32_t* v = words + phase.v_words + work.kv_head * kHeadDim;
     T* page = value_place<T>(view, 0, work.kv_head);
@@ -300,17 +298,116 @@ __device__ __forceinline__ void leave(const StepAttentionRun& run, const DecodeW
   }
 }
 
+/// A tile on its way to shared memory in the registers of the block's last threads, which do not
+/// attend, while those who do still need the tile before.
+template <typename T, int kHeadDim>
+class HeldTile {
+  using KvTile = Tile<T, kHeadDim, kSplitTile>;
+  static constexpr int kThreads = kBlockThreads / 2;
+  static constexpr int kUnits = kHeadDim * kSplitTile * 2 / 16 / kThreads;  ///< 16 bytes each
+  static_assert(kBlockThreads - kThreads >= kTileThreads);
+
+ public:
+  static __device__ __forceinline__ bool is_held() {
+    return thread_index() >= kBlockThreads - kThreads;
+  }
+  /// What Tile::load() copies.
+  __device__ __forceinline__ HeldTile(const AttentionView& view, const HeadPages& from,
+                                      int32_t start)
+      : view_(view), from_(from), start_(start) {
+    const auto read_to = [](uint4(&units)[kUnits]) {
+      return [&units](T* /*to*/, const std::byte* at, bool exists, int unit) {
+        units[unit] = read(at, exists);
+      };
+    };
+    const KvTile nowhere(nullptr);
+    nowhere.template visit_keys<kThreads>(view, from, start, read_to(keys_), thread_index());
+    nowhere.template visit_values<kThreads>(view, from, start, read_to(values_), thread_index());
+  }
+  /// When those who attend are done with what lies there.
+  __device__ __forceinline__ void put(const KvTile& tile) const {
+    const auto write_from = [](const uint4(&units)[kUnits]) {
+      return [&units](T* to, const std::byte* /*at*/, bool /*exists*/, int unit) {
+        *reinterpret_cast<uint4*>(to) = units[unit];
+      };
+    };
+    StepThreads::sync();
+    const int thread = thread_index();
+    tile.template visit_keys<kThreads>(view_, from_, start_, write_from(keys_), thread);
+    tile.template visit_values<kThreads>(view_, from_, start_, write_from(values_), thread);
+  }
+
+ private:
+  static __device__ __forceinline__ uint4 read(const std::byte* at, bool exists) {
+    uint4 unit;
+    asm volatile(
+        "{\n"
+        ".reg .pred exists;\n"
+        "setp.ne.u32 exists, %5, 0;\n"
+        "mov.u32 %0, 0;\n"
+        "mov.u32 %1, 0;\n"
+        "mov.u32 %2, 0;\n"
+        "mov.u32 %3, 0;\n"
+        "@exists ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];\n"
+        "}\n"
+        : "=&r"(unit.x), "=&r"(unit.y), "=&r"(unit.z), "=&r"(unit.w)
+        : "l"(at), "r"(static_cast<uint32_t>(exists))
+        : "memory");
+    return unit;
+  }
+
+  const AttentionView& view_;
+  const HeadPages& from_;
+  const int32_t start_;
+  uint4 keys_[kUnits], values_[kUnits];
+};
+
+/// All tiles of a split, of which the first one is there; leaves the warps' sums in its place.
+template <typename T, int kHeadDim>
+__device__ __forceinline__ void attend_tiles(const Tile<T, kHeadDim, kSplitTile>& tile,
+                                             const SplitPlace& place, const HeadPages& pages,
+                                             const StepAttentionShared& shared,
+                                             WarpSums<kHeadDim>& sums) {
+  const AttentionView& view = shared.view;
+  if (thread_index() < kTileThreads) {
+    const int lane = thread_index() % kLanes;
+    DecodeWarp<T, kHeadDim> warp(SharedQueries{shared.queries[0] + lane}, lane);
+    const int column = kGranule * (thread_index() / kLanes);
+#pragma unroll 1
+    for (int n = 0; n < place.tiles; ++n) {
+      if (n > 0) StepThreads::sync();
+      const int32_t start = place.start + n * kSplitTile + column;
+      warp.add(tile, column, start, pages.first, pages.end, view.soft_cap);
+      StepThreads::sync();
+    }
+    sums.put(warp);
+    return;
+  }
+#pragma unroll 1
+  for (int n = 1; n < place.tiles; ++n) {
+    if (HeldTile<T, kHeadDim>::is_held()) {
+      HeldTile<T, kHeadDim>(view, pages, place.start + n * kSplitTile).put(tile);
+    } else {
+      StepThreads::sync();
+    }
+    StepThreads::sync();
+  }
+  StepThreads::sync();
+}
+
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const RowRange& row,
                                              const SplitPlace& place, bool is_started,
                                              std::byte* at, StepAttentionShared& shared) {
   using KvTile = Tile<T, kHeadDim, kSplitTile>;
   const AttentionView& view = shared.view;
-  const bool attends = thread_index() < kTileThreads;
   const HeadPages pages = place.pages(view, row);
   const KvTile tile(at);
-  if (!is_started) tile.template load<kBlockThreads>(view, pages, place.start);
+  if (!is_started) tile.template load<kBlockThreads>(view, pages, place.start, thread_index());
   end_copy_group();
+  if (place.tiles > 1 && thread_index() >= kBlockThreads - kTileThreads) {  // they finish no head
+    tile.template prefetch<kTileThreads>(view, pages, place.start + kSplitTile, thread_index());
+  }
   finish_heads<T, kHeadDim>(shared.heads_view, run.phase, run.words, place, shared);
   __threadfence_block();
   wait_for_copies<0>();
@@ -320,61 +417,76 @@ __device__ __forceinline__ void attend_split(const StepAttentionRun& run, const 
     add_newest(tile, newest, shared);
     StepThreads::sync();
   }
-  DecodeWarp<T, kHeadDim> warp(SharedQueries{shared.queries[0] + thread_index() % kLanes});
-  const int column = kGranule * (thread_index() / 32);
-#pragma unroll 1
-  for (int n = 0; n < place.tiles; ++n) {
-    const int32_t start = place.start + n * kSplitTile;
-    if (n > 0) {
-      tile.template load<kBlockThreads>(view, pages, start);
-      end_copy_group();
-      wait_for_copies<0>();
-      StepThreads::sync();
-    }
-    if (attends) {
-      warp.add(tile, column, start + column, pages.first, pages.end, view.soft_cap);
-    }
-    StepThreads::sync();
-  }
   auto& sums = *reinterpret_cast<WarpSums<kHeadDim>*>(at);
   static_assert(sizeof(sums) <= KvTile::kBytes);
-  if (attends) sums.put(warp);
+  attend_tiles(tile, place, pages, shared, sums);
   StepThreads::sync();
   leave(run, place.work, sums, row.splits == 1);
 }
 
+/// Slices of what the splits of a unit's heads leave: this unit's, and the threads that read them,
+/// dealt out by powers of two, as divisions would take longer than adding.
+struct MergeSlice {
+  int splits;
+  int log_splits;    ///< rounded up
+  int first, count;  ///< pairs of elements of all heads
+
+  __device__ __forceinline__ MergeSlice(const DecodeWork& work, int splits, int pairs)
+      : splits(splits), log_splits(kLanes - __clz(splits - 1)) {
+    const int all = work.heads * pairs;
+    first = work.split * all / splits;
+    count = (work.split + 1) * all / splits - first;
+  }
+};
+
+/// What all splits have of the heads: largest scores and sums of powers. By the last threads, who
+/// have the least of read_slice() to do: nobody waits twice.
+template <int kHeadDim>
+__device__ __forceinline__ void read_totals(const StepAttentionRun& run, const DecodeWork& work,
+                                            const MergeSlice& slice, StepAttentionShared& shared) {
+  static_assert(kBlockHeads * kSplitsMax <= kBlockThreads);
+  const int thread = kBlockThreads - 1 - thread_index();
+  const int h = thread >> slice.log_splits, split = thread & ((1 << slice.log_splits) - 1);
+  if (h >= work.heads || split >= slice.splits) return;
+  const std::byte* from = run.sums(work.first_head + h, split, kHeadDim);
+  shared.totals[h][split] = await_pair(from + 16 * (kHeadDim / 2), run.number);
+}
+
+/// The slice of all splits, to `parts` [split][pair of the slice].
+template <int kHeadDim>
+__device__ __forceinline__ void read_slice(const StepAttentionRun& run, const DecodeWork& work,
+                                           const MergeSlice& slice, float2* parts) {
+  constexpr int kPairs = kHeadDim / 2;
+  const int threads = kBlockThreads >> slice.log_splits;  // of a split
+  const int split = (thread_index() << slice.log_splits) / kBlockThreads;
+  if (split >= slice.splits) return;
+  for (int i = thread_index() & (threads - 1); i < slice.count; i += threads) {
+    const int pair = slice.first + i;
+    const std::byte* from = run.sums(work.first_head + pair / kPairs, split, kHeadDim);
+    parts[split * slice.count + i] = await_pair(from + 16 * (pair % kPairs), run.number);
+  }
+}
+
 /// Adds up this split's slice of the elements of its heads, in the order of merge() of
-/// attention_results.cuh. `at`: for
-/// [split][pair of the slice].
+/// attention_results.cuh. `at`: for the slice of all splits.
 template <int kHeadDim>
 __device__ __forceinline__ void merge_slice(const StepAttentionRun& run, const DecodeWork& work,
                                             int splits, std::byte* at,
                                             StepAttentionShared& shared) {
-  constexpr int kPairs = kHeadDim / 2;
   auto* const parts = reinterpret_cast<float2*>(at);
-  const int all = work.heads * kPairs;
-  const int first = work.split * all / splits, count = (work.split + 1) * all / splits - first;
-  // By the last threads, who have the least to do in the loop below: nobody waits twice.
-  for (int i = kBlockThreads - 1 - thread_index(); i < work.heads * splits; i += kBlockThreads) {
-    const int h = i / splits, split = i % splits;
-    const std::byte* from = run.sums(work.first_head + h, split, kHeadDim);
-    shared.totals[h][split] = await_pair(from + 16 * kPairs, run.number);
-  }
-  for (int i = thread_index(); i < count * splits; i += kBlockThreads) {
-    const int split = i / count, pair = first + i % count;
-    const std::byte* from = run.sums(work.first_head + pair / kPairs, split, kHeadDim);
-    parts[i] = await_pair(from + 16 * (pair % kPairs), run.number);
-  }
+  const MergeSlice slice(work, splits, kHeadDim / 2);
+  read_totals<kHeadDim>(run, work, slice, shared);
+  read_slice<kHeadDim>(run, work, slice, parts);
   StepThreads::sync();
-  for (int i = thread_index(); i < 2 * count; i += kBlockThreads) {
-    const int element = 2 * first + i, h = element / kHeadDim;
+  for (int i = thread_index(); i < 2 * slice.count; i += kBlockThreads) {
+    const int element = 2 * slice.first + i, h = element / kHeadDim;
     const float largest = largest_of(shared.totals[h], splits);
     const float* sums = &parts[0].x + i;
     float total = 0.0f, sum = 0.0f;
     for (int s = 0; s < splits; ++s) {
       const float factor = power_of_two(shared.totals[h][s].x - largest);
       total = __fmaf_rn(factor, shared.totals[h][s].y, total);
-      sum = __fmaf_rn(factor, sums[2 * count * s], sum);
+      sum = __fmaf_rn(factor, sums[2 * slice.count * s], sum);
     }
     run.put(work.first_head * kHeadDim + element, __fdiv_rn(sum, total));
   }
