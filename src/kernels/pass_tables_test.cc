@@ -369,7 +369,7 @@ TEST_P(EveryPass, HasTheBitsOfItsOpsWithManySteps) {
 TEST_P(EveryPass, HasTheBitsOfItsOpsAsChosen) {
   SCOPED_TRACE(random_.trace());
   if (table().choice_values == nullptr) GTEST_SKIP() << table().name << " has no choices";
-  for (const DType dtype : {DType::kQ4_K, DType::kQ8_0}) {
+  for (const DType dtype : {DType::kQ4_K, DType::kQ8_0, DType::kBF16, DType::kF16}) {
     Shape shape = random_shape(random_, dtype, 100);
     shape.other = dtype;
     if (dtype == DType::kQ8_0) shape.hidden = 3072, shape.ffn = 4608;  // more than 12M elements

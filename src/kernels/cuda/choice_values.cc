@@ -119,10 +119,19 @@ std::vector<int32_t> choice_values(std::string_view device_kind, const ChoiceKey
   return {};
 }
 
-/// Quantised types. Wider rows would leave no room for the rings.
+/// Wider rows would leave no room for the rings.
 bool fits_step(const ChoiceKey& key) {
   constexpr int64_t kColsMax = 32768;
-  return activation_kind(key.dtype) == ActivationKind::kQ8 && key.cols <= kColsMax;
+  if (key.cols > kColsMax) return false;
+  switch (activation_kind(key.dtype)) {
+    case ActivationKind::kQ8:
+      return true;
+    case ActivationKind::kBF16:
+    case ActivationKind::kF16:
+      return key.cols % kHalfChunkColumns == 0;
+    default:
+      return false;
+  }
 }
 
 }  // namespace neuros::kernels::cuda

@@ -88,13 +88,20 @@ TEST(ChoiceValues, OfHalvesArePossiblePlansTheBestFirst) {
   }
 }
 
-TEST(ChoiceValues, QuantisedTypesMayGoByTheStepKernel) {
+TEST(ChoiceValues, AllButFloatsMayGoByTheStepKernel) {
   const auto values = [](DType dtype, int64_t rows) {
     return choice_values(kKind, key_of(ChoiceOp::kDecodeStep, dtype, rows, 1));
   };
   EXPECT_THAT(values(DType::kQ4_K, 14336), ElementsAre(1, 0));
   EXPECT_THAT(values(DType::kQ8_0, 128256), ElementsAre(1, 0));
-  EXPECT_THAT(values(DType::kBF16, 1024), IsEmpty());
+  EXPECT_THAT(values(DType::kBF16, 1024), ElementsAre(1, 0));
+  EXPECT_THAT(values(DType::kF16, 1024), ElementsAre(1, 0));
+  EXPECT_THAT(values(DType::kF32, 1024), IsEmpty());
+  ChoiceKey key = key_of(ChoiceOp::kDecodeStep, DType::kBF16, 1024, 1);
+  for (const int64_t cols : {4112, 32768 + 64}) {
+    key.cols = cols;
+    EXPECT_THAT(choice_values(kKind, key), IsEmpty());
+  }
 }
 
 /// A launch has the tiles that were chosen for it, and covers all its rows with them.

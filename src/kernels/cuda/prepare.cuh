@@ -247,28 +247,59 @@ struct RoundedFour {
   int sum_of_16, sum_of_32;  ///< codes of the 16 and 32 columns around them
 };
 
-/// Eight lanes one after another, the first a multiple of 8, have the 32 columns of a step. All
-/// lanes of the warp call it.
-__device__ __forceinline__ RoundedFour round_four(const Four& values) {
+/// 1 / value, for values that are no denormal numbers.
+__device__ __forceinline__ float approximate_inverse(float value) {
+  float inverse;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(value));
+  return inverse;
+}
+
+/// kCount times four columns, whose chains of instructions run side by side: no branches. Eight
+/// lanes one after another, the first a multiple of 8, have the 32 columns of a step. All lanes of
+/// the warp call it.
+template <int kCount>
+__device__ __forceinline__ void round_fours(const Four (&values)[kCount],
+                                            RoundedFour (&out)[kCount]) {
   constexpr uint32_t kAll = 0xffffffffu;
-  constexpr float kLeast = 1e-30f;  // below it 127 / largest may be infinite: all codes are 0
-  float largest = 0.0f;
+  constexpr float kLeast = 1e-30f;  // below it 127 / largest may be infinite: codes get smaller
+  float largest[kCount];
 #pragma unroll
-  for (int i = 0; i < 4; ++i) largest = fmaxf(largest, fabsf(values.at[i]));
+  for (int i = 0; i < kCount; ++i) {
+    const Four& four = values[i];
+    largest[i] = fmaxf(fmaxf(fabsf(four.at[0]), fabsf(four.at[1])),
+                       fmaxf(fabsf(four.at[2]), fabsf(four.at[3])));
+  }
 #pragma unroll
   for (int distance = 1; distance < 8; distance *= 2) {
-    largest = fmaxf(largest, __shfl_xor_sync(kAll, largest, distance));
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      largest[i] = fmaxf(largest[i], __shfl_xor_sync(kAll, largest[i], distance));
+    }
   }
-  const float inverse = largest < kLeast ? 0.0f : __fdividef(127.0f, largest);
-  RoundedFour out;
-  out.dx = largest < kLeast ? 0.0f : divide_by_127(largest);
-  out.codes = round_to_codes(values, inverse);
-  int sum = __dp4a(static_cast<int>(out.codes), 0x01010101, 0);
-  sum += __shfl_xor_sync(kAll, sum, 1);
-  sum += __shfl_xor_sync(kAll, sum, 2);
-  out.sum_of_16 = sum;
-  out.sum_of_32 = sum + __shfl_xor_sync(kAll, sum, 4);
-  return out;
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    const float inverse = __fmul_rn(127.0f, approximate_inverse(fmaxf(largest[i], kLeast)));
+    out[i].dx = divide_by_127(largest[i]);
+    out[i].codes = round_to_codes(values[i], inverse);
+    out[i].sum_of_16 = __dp4a(static_cast<int>(out[i].codes), 0x01010101, 0);
+  }
+#pragma unroll
+  for (int distance = 1; distance < 4; distance *= 2) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      out[i].sum_of_16 += __shfl_xor_sync(kAll, out[i].sum_of_16, distance);
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    out[i].sum_of_32 = out[i].sum_of_16 + __shfl_xor_sync(kAll, out[i].sum_of_16, 4);
+  }
+}
+__device__ __forceinline__ RoundedFour round_four(const Four& values) {
+  const Four one[1]{values};
+  RoundedFour out[1];
+  round_fours(one, out);
+  return out[0];
 }
 
 /// Stores what four columns give of a token's scales; scale(i): of the 32 floats of its pair.

@@ -1,12 +1,17 @@
 #pragma once
 
-/// What a warp does with one chunk of a panel for a single token. An instruction has columns for
-/// eight tokens; here a step of 32 columns takes one of them, and its neighbours the others: the
-/// activations of every step but one are zeros there. The sums of up to eight steps then lie in one
-/// result, one step to a lane, and each lane scales its own.
+/// What a warp does with one chunk of a panel for a single token.
+///
+/// Quantised types. An instruction has columns for eight tokens; here a step of 32 columns takes
+/// one of them, and its neighbours the others: the activations of every step but one are zeros
+/// there. The sums of up to eight steps then lie in one result, one step to a lane, and each lane
+/// scales its own.
 ///
 /// Lane 4 g + t has rows g and g + 8 of steps t and, in chunks of eight steps, t + 4: instruction
 /// columns 2 t and 2 t + 1. It gives the activations of instruction column g.
+///
+/// 16-bit floats. Their sums go on from step to step: the token has instruction column 0, and the
+/// others are zeros. The lanes with t = 0 have its rows g and g + 8.
 ///
 /// Same float operations in the same order as decode_chunks.cuh, so the same bits.
 
@@ -161,11 +166,10 @@ class SingleBlockChunk {
   };
 
  public:
-  __device__ __forceinline__ SingleBlockChunk() {
-    const int lane = thread_index() % kLanes, g = lane / 4, t = lane % 4;
+  __device__ __forceinline__ SingleBlockChunk() : lane_(thread_index() % kLanes) {
 #pragma unroll
-    for (int s = 0; s < kStepsAtOnce; ++s) mask_[s] = g / 2 == s ? ~0u : 0u;
-    shrink_ = __uint_as_float(static_cast<uint32_t>(127 - shift_of(t)) << 23);
+    for (int s = 0; s < kStepsAtOnce; ++s) mask_[s] = lane_ / 8 == s ? ~0u : 0u;
+    shrink_ = __uint_as_float(static_cast<uint32_t>(127 - shift_of(lane_ % 4)) << 23);
   }
 
   /// Where a lane finds what it needs of the first chunk's activations: the codes that it gives,
@@ -174,8 +178,8 @@ class SingleBlockChunk {
     const std::byte* codes;
     const float* scales;
   };
-  static __device__ __forceinline__ Place place(const SingleActivations& x) {
-    const int lane = thread_index() % kLanes, g = lane / 4, t = lane % 4;
+  __device__ __forceinline__ Place place(const SingleActivations& x) const {
+    const int g = lane_ / 4, t = lane_ % 4;
     const int part = g % 2 < kParts ? g % 2 : 0;
     return {x.values + part * kTokenCodeBytes + t * 32 + g / 2 * 8,
             x.scales + (kPieces<kFormat> == 1 ? 2 : 4) * t};
@@ -189,7 +193,7 @@ class SingleBlockChunk {
   __device__ __forceinline__ Activations activations(const Place& x, int chunk) const {
     Activations out;
     out.own = *reinterpret_cast<const uint2*>(x.codes + chunk * kParts * kTokenCodeBytes);
-    const int t = thread_index() % 4;
+    const int t = lane_ % 4;
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
       const float* scales = x.scales + (chunk * kParts + part) * kPairFloats;
@@ -218,17 +222,15 @@ class SingleBlockChunk {
 
   /// The lane's rows, added over the lanes that share them: even ones for row g, odd ones for
   /// g + 8. `of_lane`: row_of_lane() of the item's sums.
-  static __device__ __forceinline__ int row_of_lane() {
-    const int lane = thread_index() % kLanes;
-    return lane / 4 + lane % 2 * 8;
+  __device__ __forceinline__ int row_of_lane() const {
+    return lane_ / 4 + lane_ % 2 * 8;
   }
-  static __device__ __forceinline__ void leave(const float (&acc)[4], float* of_lane) {
-    const int lane = thread_index() % kLanes;
-    const bool is_odd = lane % 2 == 1;
+  __device__ __forceinline__ void leave(const float (&acc)[4], float* of_lane) const {
+    const bool is_odd = lane_ % 2 == 1;
     float sum = is_odd ? acc[1] : acc[0];
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, is_odd ? acc[0] : acc[1], 1));
     sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
-    if (lane % 4 < 2) *of_lane = sum;
+    if (lane_ % 4 < 2) *of_lane = sum;
   }
 
  private:
@@ -239,9 +241,8 @@ class SingleBlockChunk {
 
   __device__ __forceinline__ void add_part(const std::byte* weights, const Activations& x, int part,
                                            RowSums (&out)[kParts]) const {
-    const int lane = thread_index() % kLanes;
-    const bool is_part = lane / 4 % 2 == part;
-    const StepCodes codes = Codes::read(weights, part, lane);
+    const bool is_part = lane_ / 4 % 2 == part;
+    const StepCodes codes = Codes::read(weights, part, lane_);
     const uint2 given = make_uint2(is_part ? x.own.x : 0, is_part ? x.own.y : 0);
     int sums[kPieces<kFormat>][4];
 #pragma unroll
@@ -266,11 +267,9 @@ class SingleBlockChunk {
     }
   }
 
-  static __device__ __forceinline__ void scale_sums(const std::byte* weights, const Activations& x,
-                                                    int part, const RowSums& sums,
-                                                    float (&acc)[4]) {
-    const int lane = thread_index() % kLanes;
-    const StepScales<kFormat> of_step(weights, part, lane / 4, lane % 4);
+  __device__ __forceinline__ void scale_sums(const std::byte* weights, const Activations& x,
+                                             int part, const RowSums& sums, float (&acc)[4]) const {
+    const StepScales<kFormat> of_step(weights, part, lane_ / 4, lane_ % 4);
 #pragma unroll
     for (int piece = 0; piece < kPieces<kFormat>; ++piece) {
       const PieceFactors factors = of_step.factors(piece);
@@ -282,8 +281,66 @@ class SingleBlockChunk {
     }
   }
 
+  const int lane_;
   uint32_t mask_[kStepsAtOnce];  ///< all bits where this lane gives the codes of a step
   float shrink_;                 ///< what undoes the shift of this lane's codes
+};
+
+/// 16-bit floats of which the row has whole chunks. `acc`: of the lanes that have results, [0] is
+/// row g and [2] row g + 8.
+template <ActivationKind kKind>
+class SingleHalfChunk {
+  using Chunk = HalfChunk<kKind>;
+
+ public:
+  __device__ __forceinline__ SingleHalfChunk() : lane_(thread_index() % kLanes) {}
+
+  /// Where a lane finds the first chunk's activations: columns 4 t .. + 3 of its first step.
+  struct Place {
+    const uint2* values;
+    bool gives;  ///< else it gives zeros
+  };
+  __device__ __forceinline__ Place place(const SingleActivations& x) const {
+    return {reinterpret_cast<const uint2*>(x.values) + lane_ % 4, lane_ < 4};
+  }
+
+  struct Activations {
+    uint2 of_step[Chunk::kSteps];
+  };
+  static __device__ __forceinline__ Activations activations(const Place& x, int chunk) {
+    Activations out;
+#pragma unroll
+    for (int s = 0; s < Chunk::kSteps; ++s) {
+      out.of_step[s] = make_uint2(0, 0);
+      if (x.gives) out.of_step[s] = x.values[chunk * (Chunk::kColumns / 4) + 4 * s];
+    }
+    return out;
+  }
+
+  /// Adds a chunk.
+  __device__ __forceinline__ void multiply(const std::byte* weights, const Activations& x,
+                                           float (&acc)[4]) const {
+    uint4 a[Chunk::kSteps];
+#pragma unroll
+    for (int s = 0; s < Chunk::kSteps; ++s) {
+      a[s] = half_operand(weights + s * kHalfStepRowsBytes, kHalfRowsBytes, lane_);
+    }
+#pragma unroll
+    for (int s = 0; s < Chunk::kSteps; ++s) Chunk::multiply_step(acc, a[s], x.of_step[s]);
+  }
+
+  /// `of_lane`: row_of_lane() of the item's sums.
+  __device__ __forceinline__ int row_of_lane() const {
+    return lane_ / 4;
+  }
+  __device__ __forceinline__ void leave(const float (&acc)[4], float* of_lane) const {
+    if (lane_ % 4 != 0) return;
+    of_lane[0] = acc[0];
+    of_lane[8] = acc[2];
+  }
+
+ private:
+  const int lane_;
 };
 
 }  // namespace neuros::kernels::cuda

@@ -155,13 +155,14 @@ __device__ __forceinline__ void start_next(const StepLaunch& launch, int index) 
 }
 
 /// `stage`: the warp's next one; returns which it is then.
+template <ActivationKind kKind>
 __device__ __forceinline__ uint32_t multiply(const StepLaunch& launch, int index, uint32_t stage) {
   StepBlock& block = step_block();
   RingReader ring(block.ring, stage);
   const ProductPlace place{shared_bytes() + block.area,
                            reinterpret_cast<float*>(shared_bytes() + block.sums)};
-  run_product(block.phases[index % 3].product, block.words, ring, place,
-              [&] { start_next(launch, index); });
+  run_product<kKind>(block.phases[index % 3].product, block.words, ring, place,
+                     [&] { start_next(launch, index); });
   return ring.number();
 }
 
@@ -188,11 +189,12 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
 
 /// No barrier stands between phases. When a thread comes to one, all are done with what the phase
 /// before had prepared (multiply_units()), and with the one before that altogether.
+template <ActivationKind kKind>
 __device__ __forceinline__ void run_phases(const StepLaunch& launch) {
   uint32_t stage = 0;
   for (int i = 0; i < launch.phase_count; ++i) {
     if (step_block().phases[i % 3].kind() != StepKind::kAttention) {
-      stage = multiply(launch, i, stage);
+      stage = multiply<kKind>(launch, i, stage);
       continue;
     }
     if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, i + 1);
@@ -206,6 +208,8 @@ __device__ __forceinline__ void run_phases(const StepLaunch& launch) {
 
 #endif
 
+/// Of matrices whose activations are of one kind.
+template <ActivationKind kKind>
 __global__ void __launch_bounds__(kStepThreads, 1)
     step_kernel(const __grid_constant__ StepLaunch launch) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -224,12 +228,13 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   wait_for_previous();
   init_block(launch, ring, place);
   StepThreads::sync();
-  run_phases(launch);
+  run_phases<kKind>(launch);
   leave_launch(launch);
 #endif
 }
 
 /// Blocks wait for each other, so that all must be on the chip at once.
+template <ActivationKind kKind>
 void launch_cooperative(const OpContext& context, int blocks, int shared_bytes,
                         const StepLaunch& step) {
   cudaLaunchAttribute attribute{};
@@ -242,13 +247,12 @@ void launch_cooperative(const OpContext& context, int blocks, int shared_bytes,
   config.stream = stream_of(context);
   config.attrs = &attribute;
   config.numAttrs = 1;
-  const cudaError_t error = cudaLaunchKernelEx(&config, step_kernel, step);
+  const cudaError_t error = cudaLaunchKernelEx(&config, step_kernel<kKind>, step);
   CHECK(error == cudaSuccess, cudaGetErrorString(error));
 }
 
-}  // namespace
-
-void launch_step(const OpContext& context, StepLaunch& step) {
+template <ActivationKind kKind>
+void launch_of_kind(const OpContext& context, StepLaunch& step) {
   static Residency residency;
   const DeviceTraits device = device_traits();
   constexpr int kStatic = 1024;  // what the kernel has beside
@@ -256,8 +260,21 @@ void launch_step(const OpContext& context, StepLaunch& step) {
   step.ring_bytes = (device.shared_bytes_max - fixed) / kFeedingWarps / 128 * 128;
   CHECK(step.ring_bytes >= 2 * kStageWarps * step.chunk_bytes_max, "a step's ring does not fit");
   const StepShared shared(step.ring_bytes, step.area_bytes);
-  residency.blocks(reinterpret_cast<const void*>(step_kernel), kStepThreads, shared.end);
-  launch_cooperative(context, device.multiprocessors, shared.end, step);
+  residency.blocks(reinterpret_cast<const void*>(step_kernel<kKind>), kStepThreads, shared.end);
+  launch_cooperative<kKind>(context, device.multiprocessors, shared.end, step);
+}
+
+}  // namespace
+
+void launch_step(const OpContext& context, StepLaunch& step) {
+  switch (step.activations) {
+    case ActivationKind::kBF16:
+      return launch_of_kind<ActivationKind::kBF16>(context, step);
+    case ActivationKind::kF16:
+      return launch_of_kind<ActivationKind::kF16>(context, step);
+    default:
+      return launch_of_kind<ActivationKind::kQ8>(context, step);
+  }
 }
 
 }  // namespace neuros::kernels::cuda

@@ -8,6 +8,8 @@
 #include "kernels/cuda/step_preparation.cuh"
 #include "kernels/cuda/step_ring.cuh"
 
+#include <type_traits>
+
 namespace neuros::kernels::cuda {
 
 /// Units whose sums are kept until they are added: 128 rows, four threads a row. Of gated phases,
@@ -49,13 +51,13 @@ __device__ __forceinline__ void multiply_chunk_items(RingReader& ring, int first
                                                      int group, const SingleActivations& x,
                                                      float* sums) {
   const Chunk multiplier;
-  const typename Chunk::Activations of_chunk = multiplier.activations(Chunk::place(x), group);
-  float* of_item = sums + first * kItemFloats + Chunk::row_of_lane();
+  const typename Chunk::Activations of_chunk = multiplier.activations(multiplier.place(x), group);
+  float* of_item = sums + first * kItemFloats + multiplier.row_of_lane();
 #pragma unroll 1
   for (int i = first; i < end; i += kStepWarps) {
     float acc[4] = {};
     multiply_chunk(ring, multiplier, of_chunk, acc);
-    Chunk::leave(acc, of_item);
+    multiplier.leave(acc, of_item);
     of_item += kStepWarps * kItemFloats;
   }
 }
@@ -72,7 +74,7 @@ __device__ __forceinline__ void multiply_items(RingReader& ring, const ItemRange
                                        sums - (range.first_unit * groups) * kItemFloats);
   }
   const Chunk multiplier;
-  const typename Chunk::Place place = Chunk::place(x);
+  const typename Chunk::Place place = multiplier.place(x);
   const bool is_rotated = rotates(range.chunks, phase.log_groups);
 #pragma unroll 1
   for (int i = first; i < range.end; i += kStepWarps) {
@@ -83,14 +85,18 @@ __device__ __forceinline__ void multiply_items(RingReader& ring, const ItemRange
     for (int chunk = chunks.first; chunk < chunks.end; ++chunk) {
       multiply_chunk(ring, multiplier, multiplier.activations(place, chunk), acc);
     }
-    Chunk::leave(acc, item_sums(range, phase, item, sums) + Chunk::row_of_lane());
+    multiplier.leave(acc, item_sums(range, phase, item, sums) + multiplier.row_of_lane());
   }
 }
 
+template <ActivationKind kKind>
 __device__ __forceinline__ void multiply_items(RingReader& ring, base::DType dtype,
                                                const ItemRange& range, const PhaseUnits& phase,
                                                const SingleActivations& x, float* sums) {
   using base::DType;
+  if constexpr (kKind != ActivationKind::kQ8) {
+    return multiply_items<SingleHalfChunk<kKind>>(ring, range, phase, x, sums);
+  }
   switch (dtype) {
 #define NEUROS_BLOCKS(type)                                                                      \
   case DType::type:                                                                              \
@@ -141,15 +147,20 @@ class RowResult {
     }
   }
 
-  /// All threads of the warp call it.
-  __device__ __forceinline__ void finish(const float* sums, int groups) const {
+  /// All threads of the warp call it. `row_scale`: of the row that was multiplied, or null.
+  __device__ __forceinline__ void finish(const float* sums, int groups,
+                                         const float* row_scale) const {
+    const auto product_of = [&](int unit) {
+      const float product = sum(sums, unit, groups);
+      return row_scale == nullptr ? product : __fmul_rn(product, *row_scale);
+    };
     if (product_->gated) {
-      const float gate = sum(sums, unit(), groups);
-      const float up = sum(sums, unit() + 1, groups);
+      const float gate = product_of(unit());
+      const float up = product_of(unit() + 1);
       write(__fmul_rn(silu(gate), up));
       return;
     }
-    float y = sum(sums, unit(), groups);
+    float y = product_of(unit());
     if (product_->tasks[task_].bias != nullptr) y = __fadd_rn(y, bias_);
     if (product_->residual != nullptr) y = __fadd_rn(y, residual());
     write(y);
@@ -207,6 +218,7 @@ __device__ __forceinline__ int same_type_end(const StepProduct& product, const P
 }
 
 /// Units [first, end) of a batch.
+template <ActivationKind kKind>
 __device__ __forceinline__ void multiply_batch(const StepProduct& product, const PhaseUnits& phase,
                                                int first, int end, RingReader& ring,
                                                const SingleActivations& x, float* sums) {
@@ -214,7 +226,7 @@ __device__ __forceinline__ void multiply_batch(const StepProduct& product, const
     const int next = product.is_mixed ? same_type_end(product, phase, unit, end) : end;
     const StepTask& task = product.tasks[phase.place(product, unit).task];
     const ItemRange range{unit << phase.log_groups, next << phase.log_groups, first, task.chunks};
-    multiply_items(ring, task.dtype, range, phase, x, sums);
+    multiply_items<kKind>(ring, task.dtype, range, phase, x, sums);
     unit = next;
   }
 }
@@ -227,17 +239,19 @@ __device__ __forceinline__ int batch_units(const StepProduct& product) {
 /// All units of this block; `result`: of the first batch. `sums`: room for two batches,
 /// [item][kItemFloats] each, that take turns, or for one of a gated phase. Before the last results
 /// are written all threads are done with `x`.
+template <ActivationKind kKind>
 __device__ __forceinline__ void multiply_units(const StepProduct& product, const PhaseUnits& phase,
                                                uint32_t* words, RowResult result, RingReader& ring,
                                                const SingleActivations& x, float* sums) {
+  const float* const row_scale = kKind == ActivationKind::kF16 ? x.scales : nullptr;
   const int step = batch_units(product);
   for (int first = 0, batch = 0;; ++batch) {
     const int end = min(first + step, phase.units);
     float* const of_batch = product.gated ? sums : sums + batch % 2 * kBatchFloats;
-    multiply_batch(product, phase, first, end, ring, x, of_batch);
+    multiply_batch<kKind>(product, phase, first, end, ring, x, of_batch);
     if (end == phase.units) ring.end_phase();
     StepThreads::sync();
-    result.finish(of_batch, 1 << phase.log_groups);
+    result.finish(of_batch, 1 << phase.log_groups, row_scale);
     first = end;
     if (first >= phase.units) return;
     if (product.gated) StepThreads::sync();
@@ -254,7 +268,7 @@ struct ProductPlace {
 /// Prepares the row in the area and multiplies; `words`: the launch's. `start_next` is called in
 /// between, and a barrier comes after it: what makes the next phases ready does so there, where it
 /// holds up nobody who waits for this row.
-template <typename StartNext>
+template <ActivationKind kKind, typename StartNext>
 __device__ __forceinline__ void run_product(const StepProduct& product, uint32_t* words,
                                             RingReader& ring, ProductPlace place,
                                             StartNext start_next) {
@@ -275,20 +289,23 @@ __device__ __forceinline__ void run_product(const StepProduct& product, uint32_t
                           .rows = nullptr,
                           .epsilon = product.epsilon,
                           .cols = product.cols};
-  constexpr ActivationKind kKind = ActivationKind::kQ8;
   const int columns = static_cast<int>(padded_columns(kKind, product.cols));
   const auto value_bytes = static_cast<int>(own_activations(kKind, 1, columns).values);
   const PreparedActivations out{place.area, reinterpret_cast<float*>(place.area + value_bytes), 1,
                                 1};
-  constexpr int kFew = 2;
-  if (columns <= kFew * 4 * kBlockThreads) {
-    StepPreparation<StepThreads, kFew>(row, source).run(weight, asked, out, columns);
+  const auto prepare = [&]<int kFours>(std::integral_constant<int, kFours>) {
+    StepPreparation<kKind, StepThreads, kFours>(row, source, out).run(weight, asked, columns);
+  };
+  if (columns <= kRoundColumns) {
+    prepare(std::integral_constant<int, 1>{});
+  } else if (columns <= 2 * kRoundColumns) {
+    prepare(std::integral_constant<int, 2>{});
   } else {
-    StepPreparation<StepThreads, kPartFours>(row, source).run(weight, asked, out, columns);
+    prepare(std::integral_constant<int, kPartFours>{});
   }
   start_next();
-  multiply_units(product, phase, words, result, ring,
-                 SingleActivations{out.values, out.scales, columns}, place.sums);
+  multiply_units<kKind>(product, phase, words, result, ring,
+                        SingleActivations{out.values, out.scales, columns}, place.sums);
 }
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "kernels/cuda/choice_values.h"
+#include "kernels/cuda/decode_shape.h"
 #include "kernels/cuda/device_batch.h"
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/fragment_layout.h"
@@ -30,24 +31,24 @@ int64_t floats_bytes(int64_t count) {
 }
 
 StepTask step_task(const PackedMatrix& weight, const float* bias, float* y) {
-  const FragmentFormat format = fragment_format(weight.dtype);
+  const int chunk_bytes = chunk_bytes_of(weight.dtype);
   return {.weight = weight.data,
           .bias = bias,
           .y = y,
           .rows = static_cast<int32_t>(weight.rows),
-          .chunks = static_cast<uint16_t>((weight.cols + format.columns() - 1) / format.columns()),
-          .chunk_units = static_cast<uint8_t>(format.chunk_bytes() / 16),
+          .chunks = static_cast<uint16_t>(panel_bytes(weight.dtype, weight.cols) / chunk_bytes),
+          .chunk_units = static_cast<uint8_t>(chunk_bytes / 16),
           .dtype = weight.dtype};
 }
 
 /// The product of a source, its tasks still missing.
-StepProduct step_product(const ActivationSource& source) {
+StepProduct step_product(const ActivationSource& source, ActivationKind kind) {
   StepProduct product;
   product.x = source.x;
   product.norm_weight = source.norm_weight;
   product.epsilon = source.epsilon;
   product.cols = static_cast<int32_t>(source.cols);
-  const auto columns = static_cast<int>(padded_columns(ActivationKind::kQ8, source.cols));
+  const auto columns = static_cast<int>(padded_columns(kind, source.cols));
   while ((1 << product.log_groups) < column_groups(columns)) ++product.log_groups;
   return product;
 }
@@ -66,9 +67,9 @@ void deal_panels(StepProduct& product) {
 }
 
 /// Prepared activations of one row, in shared memory.
-int64_t prepared_bytes(int64_t cols) {
-  const int64_t columns = padded_columns(ActivationKind::kQ8, cols);
-  return columns + columns / kChunkColumns * kPairFloats * static_cast<int64_t>(sizeof(float));
+int64_t prepared_bytes(ActivationKind kind, int64_t cols) {
+  const OwnActivations own = own_activations(kind, 1, padded_columns(kind, cols));
+  return own.values + own.scales;
 }
 
 int64_t tile_bytes(int64_t head_dim) {
@@ -80,16 +81,6 @@ bool is_aligned(const ActivationSource& source) {
   const auto address = reinterpret_cast<uintptr_t>(source.x);
   const auto norm = reinterpret_cast<uintptr_t>(source.norm_weight);
   return source.cols % 4 == 0 && address % 16 == 0 && norm % 16 == 0;
-}
-
-/// Whether the kernel takes a matrix, and is to.
-bool takes_matrix(const OpContext& context, const PackedMatrix& weight) {
-  const ChoiceKey key{.op = ChoiceOp::kDecodeStep,
-                      .dtype = weight.dtype,
-                      .rows = weight.rows,
-                      .cols = weight.cols,
-                      .tokens = 1};
-  return fits_step(key) && chosen_or(context, key, 1) != 0;
 }
 
 /// What the phases of a launch have in common.
@@ -151,11 +142,23 @@ bool StepProgram::takes(const BatchView& view) {
          device_traits().compute_capability == 90 && is_wanted();
 }
 
+bool StepProgram::takes_matrix(const PackedMatrix& weight, ActivationKind kind) const {
+  const bool is_other = launch_.phase_count > 0 && launch_.activations != kind;
+  if (is_other || activation_kind(weight.dtype) != kind) return false;
+  const ChoiceKey key{.op = ChoiceOp::kDecodeStep,
+                      .dtype = weight.dtype,
+                      .rows = weight.rows,
+                      .cols = weight.cols,
+                      .tokens = 1};
+  return fits_step(key) && chosen_or(context_, key, 1) != 0;
+}
+
 bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask> tasks) {
   if (heads_pending_ || !has_words_for(2 * context_.limits.cols)) flush();
-  StepProduct product = step_product(source);
+  const ActivationKind kind = activation_kind(tasks.front().weight.dtype);
+  StepProduct product = step_product(source, kind);
   for (const LinearTask& task : tasks) {
-    const bool fits = is_aligned(source) && takes_matrix(context_, task.weight) &&
+    const bool fits = is_aligned(source) && takes_matrix(task.weight, kind) &&
                       (task.residual == nullptr || tasks.size() == 1);
     if (!fits) {
       flush();
@@ -172,11 +175,12 @@ bool StepProgram::add(const ActivationSource& source, std::span<const LinearTask
 bool StepProgram::add_gated(const ActivationSource& source, const PackedMatrix& gate,
                             const PackedMatrix& up, float* out) {
   if (heads_pending_ || !has_words_for(2 * context_.limits.cols)) flush();
-  if (!is_aligned(source) || !takes_matrix(context_, gate) || !takes_matrix(context_, up)) {
+  const ActivationKind kind = activation_kind(gate.dtype);
+  if (!is_aligned(source) || !takes_matrix(gate, kind) || !takes_matrix(up, kind)) {
     flush();
     return false;
   }
-  StepProduct product = step_product(source);
+  StepProduct product = step_product(source, kind);
   product.tasks[0] = step_task(gate, nullptr, out);
   product.tasks[1] = step_task(up, nullptr, out);
   product.task_count = 2;
@@ -238,7 +242,7 @@ bool StepProgram::add(const AttentionArgs& args) {
     return false;
   }
   heads_pending_ = false;
-  const int64_t before = round_up(prepared_bytes(heads_.wq.cols), 128);
+  const int64_t before = round_up(prepared_bytes(launch_.activations, heads_.wq.cols), 128);
   launch_.tile_offset = std::max(launch_.tile_offset, static_cast<int32_t>(before));
   append(phase, launch_.tile_offset + tile_bytes(view.head_dim));
   return true;
@@ -287,6 +291,7 @@ StepWords StepProgram::words_of(const float* row) {
 }
 
 void StepProgram::append(StepProduct product) {
+  launch_.activations = activation_kind(product.tasks[0].dtype);
   product.x_words = words_of(product.x);
   deal_panels(product);
   const StepTask* const end = product.tasks + product.task_count;
@@ -297,7 +302,7 @@ void StepProgram::append(StepProduct product) {
   }
   StepPhase phase;
   phase.product = product;
-  append(phase, prepared_bytes(product.cols));
+  append(phase, prepared_bytes(launch_.activations, product.cols));
 }
 
 void StepProgram::append(const StepPhase& phase, int64_t area_bytes) {

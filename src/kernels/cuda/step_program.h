@@ -134,14 +134,15 @@ struct StepLaunch {
   int32_t ring_bytes = 0;
   int32_t area_bytes = 0;   ///< for prepared activations, or a tile of keys and values
   int32_t tile_offset = 0;  ///< in the area, behind the activations of the heads' products
+  ActivationKind activations = ActivationKind::kQ8;  ///< of all its matrices
 };
 static_assert(sizeof(StepLaunch) <= 32764);
 
 /// Decides the rings and launches.
 void launch_step(const OpContext& context, StepLaunch& launch);
 
-/// Collects. An op first asks add(): false means that what was added before has been launched and
-/// the op must launch itself.
+/// Collects: matrices of one kind of activations to a launch. An op first asks add(): false means
+/// that what was added before has been launched and the op must launch itself.
 class StepProgram final : public PassOps {
  public:
   explicit StepProgram(const OpContext& context);
@@ -159,6 +160,9 @@ class StepProgram final : public PassOps {
   void flush() override;
 
  private:
+  /// Whether the kernel takes a matrix of that kind of activations, is to, and what was added
+  /// before is of that kind too.
+  bool takes_matrix(const PackedMatrix& weight, ActivationKind kind) const;
   void append(StepProduct product);
   void append(const StepPhase& phase, int64_t area_bytes);
   /// False: the launch has attention of another kind.

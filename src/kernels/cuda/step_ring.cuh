@@ -399,19 +399,22 @@ class RingReader {
  public:
   /// `ring`: the first one; `number`: of the warp's next stage.
   __device__ __forceinline__ RingReader(const StepRing& ring, uint32_t number)
-      : ring_(ring.of_part(warp() / kStageWarps)), number_(number) {}
+      : thread_(thread_index()),
+        ring_(ring.of_part(thread_ / kLanes / kStageWarps)),
+        number_(number) {}
 
   /// The next chunk, valid until release().
   __device__ __forceinline__ const std::byte* take() {
     const StagePlace place = await();
-    const auto in_part = static_cast<uint32_t>(warp() % kStageWarps);
-    const uint32_t first = static_cast<uint32_t>(warp() / kStageWarps) * ring_.byte_count;
+    const int warp = thread_ / kLanes;
+    const auto in_part = static_cast<uint32_t>(warp % kStageWarps);
+    const uint32_t first = static_cast<uint32_t>(warp / kStageWarps) * ring_.byte_count;
     return shared_bytes() + kRingsOffset + first + (place.offset + in_part * place.distance) * 16;
   }
   /// Done with it.
   __device__ __forceinline__ void release() {
     __syncwarp();
-    if (thread_index() % kLanes == 0) hopper::arrive(ring_.empty(number_));
+    if (thread_ % kLanes == 0) hopper::arrive(ring_.empty(number_));
     ++number_;
   }
   /// Passes what is left of the phase, where other warps have more chunks.
@@ -425,8 +428,6 @@ class RingReader {
   __device__ __forceinline__ uint32_t number() const { return number_; }
 
  private:
-  static __device__ __forceinline__ int warp() { return thread_index() / kLanes; }
-
   __device__ __forceinline__ StagePlace await() {
     hopper::wait(ring_.full(number_), StepRing::parity(number_));
     uint32_t word;
@@ -439,6 +440,7 @@ class RingReader {
     return place;
   }
 
+  const int thread_;
   const StepRing ring_;
   uint32_t number_;  ///< of the warp's next stage
   bool is_last_ = false;
