@@ -50,7 +50,7 @@ inline constexpr int kRingsOffset = 18432;
 /// The dynamic shared memory of a block. Functions that are called find their data here by
 /// themselves: handed over, addresses would lose that they are of shared memory.
 __device__ __forceinline__ std::byte* shared_bytes() {
-  extern __shared__ uint4 dynamic_shared[];
+  extern __shared__ __align__(128) uint4 dynamic_shared[];
   return reinterpret_cast<std::byte*>(dynamic_shared);
 }
 
