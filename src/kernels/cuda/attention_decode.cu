@@ -62,7 +62,7 @@ __device__ __forceinline__ void feed_tiles(Block<T, kHeadDim> block) {
   using KvTile = TileOf<Feed::kCopies, T, kHeadDim>;
   TaskWriter<T, kHeadDim> writer(block.view, block.tasks, block.plan.stages);
   writer.put_dry(block.place.stage());
-  block.place.fill();
+  block.place.fill_without_copies();
   block.place.advance();
   wait_for_previous();
   UnitWalk walk(block.view, block.plan);
@@ -85,7 +85,7 @@ __device__ __forceinline__ void feed_tiles(Block<T, kHeadDim> block) {
   }
   block.place.wait_empty();
   writer.put_end(block.place.stage());
-  block.place.fill();
+  block.place.fill_without_copies();
   end_copy_group();
   wait_for_copies<0>();
 }

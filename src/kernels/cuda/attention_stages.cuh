@@ -54,8 +54,19 @@ class StagePlace {
   static constexpr uint32_t kFills = 33;
   __device__ __forceinline__ void fill() const {
 #if __CUDA_ARCH__ >= 800
-    arrive_after_copies(full());
     __syncwarp();
+    if (threadIdx.x % 32 == 0) arrive_at_copy_barrier(full());
+    arrive_after_copies(full());
+#else
+    pass<kFull>();
+#endif
+  }
+  /// The same without copies: what the warp wrote is there.
+  __device__ __forceinline__ void fill_without_copies() const {
+#if __CUDA_ARCH__ >= 800
+    __syncwarp();
+    arrive_at_copy_barrier(full());
+    static_assert(kFills == 32 + 1);
     if (threadIdx.x % 32 == 0) arrive_at_copy_barrier(full());
 #else
     pass<kFull>();
