@@ -68,7 +68,7 @@ class UnitWalk {
  private:
   static constexpr int kKnown = 2;
   /// Units of a block from which on some are not dealt out: one of so many.
-  static constexpr int kPoolFrom = 6, kPooledPart = 8;
+  static constexpr int kPoolFrom = 6, kPooledPart = 16;
 
   static __device__ __forceinline__ int lane() {
     return static_cast<int>(threadIdx.x) % 32;
