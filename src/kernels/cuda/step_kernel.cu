@@ -133,22 +133,18 @@ __device__ __forceinline__ void fetch_phase(const StepLaunch& launch, int index)
       reinterpret_cast<const uint4*>(&launch.phases[index])[lane];
 }
 
-__device__ __forceinline__ bool is_attention(const StepLaunch& launch, int index) {
-  return index < launch.phase_count && launch.phases[index].kind() == StepKind::kAttention;
-}
-
-/// Sets the views of phase `index` if it is attention; by one thread.
-__device__ __forceinline__ void enter_if_attention(const StepLaunch& launch, int index) {
-  if (!is_attention(launch, index)) return;
+/// Sets the views of phase `index`, which is attention; by one thread.
+__device__ __forceinline__ void enter_attention_at(const StepLaunch& launch, int index) {
   enter_attention(launch.phases[index].attention, launch.heads.head_blocks, step_block().attention);
 }
 
 /// What the phases after product `index` need before they begin. There is no attention between this
 /// phase and the one after the next.
 __device__ __forceinline__ void start_next(const StepLaunch& launch, int index) {
+  const StepProduct& product = step_block().phases[index % 3].product;
   if (thread_index() / kLanes == kFetchingWarp) fetch_phase(launch, index + 1);
-  if (thread_index() == 0) enter_if_attention(launch, index + 2);
-  if (!is_attention(launch, index + 1)) return;
+  if (product.attention_is_after_next && thread_index() == 0) enter_attention_at(launch, index + 2);
+  if (!product.attention_is_next) return;
   with_heads(launch.heads, [&]<typename T, int kHeadDim>(T, std::integral_constant<int, kHeadDim>) {
     start_tile<T, kHeadDim>();
   });
@@ -175,7 +171,7 @@ __device__ __forceinline__ void init_block(const StepLaunch& launch, const StepR
   uint32_t* const words = take_words(launch, launches);
   if (thread_index() < kLanes) fetch_phase(launch, 0);
   if (thread_index() != 0) return;
-  enter_if_attention(launch, 1);
+  if (launch.phases[0].product.attention_is_next) enter_attention_at(launch, 1);
   block.ring = ring;
   block.words = words;
   block.launch_number = uint64_t{launches} << 8;

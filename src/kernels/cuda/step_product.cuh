@@ -265,9 +265,9 @@ struct ProductPlace {
   float* sums;
 };
 
-/// Prepares the row in the area and multiplies; `words`: the launch's. `start_next` is called in
-/// between, and a barrier comes after it: what makes the next phases ready does so there, where it
-/// holds up nobody who waits for this row.
+/// Prepares the row in the area and multiplies; `words`: the launch's. `start_next`, which makes
+/// the next phases ready, is called when the row has been asked for and is still on its way; a
+/// barrier comes after it.
 template <ActivationKind kKind, typename StartNext>
 __device__ __forceinline__ void run_product(const StepProduct& product, uint32_t* words,
                                             RingReader& ring, ProductPlace place,
@@ -293,6 +293,7 @@ __device__ __forceinline__ void run_product(const StepProduct& product, uint32_t
   const auto value_bytes = static_cast<int>(own_activations(kKind, 1, columns).values);
   const PreparedActivations out{place.area, reinterpret_cast<float*>(place.area + value_bytes), 1,
                                 1};
+  start_next();
   const auto prepare = [&]<int kFours>(std::integral_constant<int, kFours>) {
     StepPreparation<kKind, StepThreads, kFours>(row, source, out).run(weight, asked, columns);
   };
@@ -303,7 +304,6 @@ __device__ __forceinline__ void run_product(const StepProduct& product, uint32_t
   } else {
     prepare(std::integral_constant<int, kPartFours>{});
   }
-  start_next();
   multiply_units<kKind>(product, phase, words, result, ring,
                         SingleActivations{out.values, out.scales, columns}, place.sums);
 }

@@ -306,10 +306,20 @@ void StepProgram::append(StepProduct product) {
 }
 
 void StepProgram::append(const StepPhase& phase, int64_t area_bytes) {
+  if (phase.kind() == StepKind::kAttention) announce_attention();
   launch_.phases[launch_.phase_count++] = phase;
   launch_.area_bytes =
       std::max(launch_.area_bytes, static_cast<int32_t>(round_up(area_bytes, 128)));
   if (launch_.phase_count == kStepPhasesMax) flush();
+}
+
+void StepProgram::announce_attention() {
+  const int32_t next = launch_.phase_count;
+  const auto is_product = [&](int32_t index) {
+    return index >= 0 && launch_.phases[index].kind() == StepKind::kProduct;
+  };
+  if (is_product(next - 1)) launch_.phases[next - 1].product.attention_is_next = true;
+  if (is_product(next - 2)) launch_.phases[next - 2].product.attention_is_after_next = true;
 }
 
 void StepProgram::flush() {

@@ -60,6 +60,8 @@ struct StepProduct {
   int8_t log_groups = 0;      ///< of columns (column_groups())
   bool gated : 1 = false;     ///< tasks are gate and up; y is up's
   bool is_mixed : 1 = false;  ///< tasks are of different types
+  bool attention_is_next : 1 = false;
+  bool attention_is_after_next : 1 = false;
   int32_t cols = 0;
   StepTask tasks[kTasksMax];
   StepShare shares[kTasksMax];  ///< of the panels up to the end of each task
@@ -165,6 +167,8 @@ class StepProgram final : public PassOps {
   bool takes_matrix(const PackedMatrix& weight, ActivationKind kind) const;
   void append(StepProduct product);
   void append(const StepPhase& phase, int64_t area_bytes);
+  /// To the products before the next phase, which is attention.
+  void announce_attention();
   /// False: the launch has attention of another kind.
   bool set_common(StepHeads& common);
   /// Words of a row that an earlier phase of this launch left in `row`; kNoWords: none did. From

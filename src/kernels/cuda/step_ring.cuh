@@ -46,9 +46,11 @@ struct StepThreads {
 
 /// Rings begin here in shared memory; before lies what the threads that multiply share.
 inline constexpr int kRingsOffset = 18432;
+static_assert(kRingsOffset % 128 == 0);
 
 /// The dynamic shared memory of a block. Functions that are called find their data here by
-/// themselves: handed over, addresses would lose that they are of shared memory.
+/// themselves: handed over, addresses would lose that they are of shared memory. It lies on a line
+/// of 128 bytes whatever lies before it: copies half a line off cost a tenth of all decode steps.
 __device__ __forceinline__ std::byte* shared_bytes() {
   extern __shared__ __align__(128) uint4 dynamic_shared[];
   return reinterpret_cast<std::byte*>(dynamic_shared);
@@ -57,10 +59,11 @@ __device__ __forceinline__ std::byte* shared_bytes() {
 /// Where a ring lies in shared memory: 32-bit addresses.
 struct StepRing {
   uint32_t bytes;
-  uint32_t barriers;  ///< [kStagesMax]{full, empty}, then of each stage: StagePlace::word()
+  uint32_t barriers;  ///< [kStagesMax]{full, empty, ChunkPlace [kStageWarps]}
   uint32_t byte_count;
 
-  static constexpr int kBarrierBytes = kStagesMax * (2 * 8 + 4);
+  static constexpr uint32_t kStageBytes = 2 * 8 + kStageWarps * 4;
+  static constexpr int kBarrierBytes = kStagesMax * static_cast<int>(kStageBytes);
 
   /// Ring `part`, given the first one.
   __device__ __forceinline__ StepRing of_part(int part) const {
@@ -68,11 +71,12 @@ struct StepRing {
     return {bytes + n * byte_count, barriers + n * kBarrierBytes, byte_count};
   }
   __device__ __forceinline__ uint32_t full(uint32_t number) const {
-    return barriers + number % kStagesMax * 16;
+    return barriers + number % kStagesMax * kStageBytes;
   }
   __device__ __forceinline__ uint32_t empty(uint32_t number) const { return full(number) + 8; }
-  __device__ __forceinline__ uint32_t place(uint32_t number) const {
-    return barriers + kStagesMax * 16 + number % kStagesMax * 4;
+  /// Where warp `in_stage` finds its ChunkPlace.
+  __device__ __forceinline__ uint32_t place(uint32_t number, uint32_t in_stage) const {
+    return full(number) + 16 + 4 * in_stage;
   }
   /// Of the phase that ends when stage `number` is full, or empty.
   static __device__ __forceinline__ uint32_t parity(uint32_t number) {
@@ -80,17 +84,16 @@ struct StepRing {
   }
 };
 
-/// Where a stage lies, in units of 16 bytes, and how far apart its warps' chunks are.
-struct StagePlace {
-  uint32_t offset, distance;
-  bool is_last;  ///< of its phase, for these warps
+/// Where a warp's chunk of a stage lies.
+struct ChunkPlace {
+  uint32_t word = 0;
 
-  __device__ __forceinline__ uint32_t word() const {
-    return offset | distance << 16 | static_cast<uint32_t>(is_last) << 31;
-  }
-  static __device__ __forceinline__ StagePlace of(uint32_t word) {
-    return {word & 0xffff, word >> 16 & 0x7fff, (word >> 31) != 0};
-  }
+  static constexpr uint32_t kIsLast = 0x80000000u;
+  /// `offset`: in the block's dynamic shared memory. `is_last`: the phase's last stage of the ring.
+  __device__ __forceinline__ ChunkPlace(uint32_t offset, bool is_last)
+      : word(is_last ? offset | kIsLast : offset) {}
+  __device__ __forceinline__ uint32_t offset() const { return word & ~kIsLast; }
+  __device__ __forceinline__ bool is_last() const { return (word & kIsLast) != 0; }
 };
 
 /// The most bytes of a ring that are on their way where more than one stage is: 40 KB of a
@@ -162,25 +165,22 @@ struct ChunkRange {
 /// Items of a warp that have their length and their distances in common: from the last chunk of one
 /// to the first one of the item after the next it is `stride` bytes.
 struct ItemRun {
-  const std::byte* at = nullptr;     ///< the first item; null: there are no more
-  const std::byte* other = nullptr;  ///< the second one
+  const std::byte* at = nullptr;     ///< the current chunk
+  const std::byte* other = nullptr;  ///< the first one of the next item
   int stride = 0;
   int chunk_bytes = 0;
-  int chunks = 0;  ///< of an item
-  int items = 0;
+  int item_chunks = 0;
+  int left = 0;         ///< chunks of the current item
+  uint32_t chunks = 0;  ///< of all items; 0: there are no more
 
-  /// To the next chunk, from one with which `left` of its item are left. Returns how many are left
-  /// with that; 0: there is none.
-  __device__ __forceinline__ int advance(int left) {
-    if (left > 1) {
-      at += chunk_bytes;
-      return left - 1;
-    }
-    if (--items == 0) return 0;
-    const std::byte* const behind = at + stride;
-    at = other;
-    other = behind;
-    return chunks;
+  /// To the next chunk, of which the caller knows that there is one. No branches: the lanes of a
+  /// warp have items of different lengths.
+  __device__ __forceinline__ void advance() {
+    const bool is_inside = left > 1;
+    const std::byte* const behind = at + (is_inside ? chunk_bytes : stride);
+    at = is_inside ? behind : other;
+    other = is_inside ? other : behind;
+    left = is_inside ? left - 1 : item_chunks;
   }
 };
 
@@ -198,15 +198,17 @@ class RunSource {
   /// The next run of items that have chunks; one without chunks at the end.
   __device__ __forceinline__ ItemRun next() {
     while (index_ < items_) {
-      const ItemRun run = run_at();
-      index_ += kStepWarps * run.items;
+      int items = 1;
+      const ItemRun run = run_at(items);
+      index_ += kStepWarps * items;
       if (run.chunks > 0) return run;
     }
     return {};
   }
 
  private:
-  __device__ __forceinline__ ItemRun run_at() const {
+  /// `items`: 1, and then how many it has.
+  __device__ __forceinline__ ItemRun run_at(int& items) const {
     const int unit = index_ >> units_.log_groups;
     const PhaseUnits::Place place = units_.place(product_, unit);
     const StepTask& task = product_.tasks[place.task];
@@ -215,23 +217,24 @@ class RunSource {
                            units_.log_groups);
     ItemRun run;
     run.chunk_bytes = 16 * task.chunk_units;
-    run.chunks = range.end - range.first;
+    run.left = run.item_chunks = range.end - range.first;
+    run.chunks = static_cast<uint32_t>(run.left);
     const int first = range.first * run.chunk_bytes;
     const int panel_bytes = task.chunks * run.chunk_bytes;
     const auto address = [&](const StepTask& of, int panel) {
       return of.weight + static_cast<int64_t>(panel) * panel_bytes + first;
     };
     run.at = address(task, place.panel);
-    run.items = 1;
     if (is_rotated || (product_.gated && product_.is_mixed)) return run;
-    run.items += (units_.task_end(unit) - 1 - unit) >> (4 - units_.log_groups);
-    if (run.items == 1) return run;
+    items += (units_.task_end(unit) - 1 - unit) >> (4 - units_.log_groups);
+    if (items == 1) return run;
+    run.chunks *= static_cast<uint32_t>(items);
     const int units = kStepWarps >> units_.log_groups;  // from an item to the next
     const PhaseUnits::Place second = units_.place(product_, unit + units);
     run.other = address(product_.tasks[second.task], second.panel);
     const int panels = product_.gated ? units : 2 * units;
     run.stride =
-        panels * static_cast<int>(gridDim.x) * panel_bytes - (run.chunks - 1) * run.chunk_bytes;
+        panels * static_cast<int>(gridDim.x) * panel_bytes - (run.left - 1) * run.chunk_bytes;
     return run;
   }
 
@@ -247,6 +250,7 @@ class StageFeed {
  public:
   __device__ __forceinline__ StageFeed(const StepRing& ring, int part)
       : ring_(ring),
+        shared_start_(hopper::shared_address(shared_bytes())),
         lane_(static_cast<uint32_t>(thread_index() % kLanes)),
         warp_(lane_ < kStageWarps ? part * kStageWarps + static_cast<int>(lane_) : kStepWarps) {}
 
@@ -254,20 +258,24 @@ class StageFeed {
   __device__ __forceinline__ void feed(const StepProduct& product, const PhaseUnits& units) {
     RunSource source(product, units, warp_);
     ItemRun run = source.next();
-    int left = run.chunks;  // of its item
     StageShape shape(run, lane_);
+    uint32_t stages = shape.stages;  // of the shape
     for (bool is_last = false; !is_last;) {
       const Chunk chunk{run.at, static_cast<uint32_t>(run.chunk_bytes)};
       const StageShape of_chunk = shape;
-      left = left > 0 ? run.advance(left) : 0;
-      if (__any_sync(kAll, left == 0 && run.chunk_bytes > 0)) {
-        if (left == 0) {
+      if (--stages > 0) {
+        run.advance();
+      } else {
+        if (run.chunks > of_chunk.stages) {
+          run.chunks -= of_chunk.stages;
+          run.advance();
+        } else {
           run = source.next();
-          left = run.chunks;
         }
         shape = StageShape(run, lane_);
+        stages = shape.stages;
+        is_last = shape.bytes == 0;
       }
-      is_last = shape.bytes == 0;
       put(chunk, of_chunk, is_last);
     }
   }
@@ -281,8 +289,10 @@ class StageFeed {
     uint32_t bytes;
   };
 
-  /// What the chunks of a stage have in common, as long as no lane's run ends.
+  /// What stages have in common until the first lane's run ends; at least one, of no bytes if no
+  /// lane has a run.
   struct StageShape {
+    uint32_t stages;
     uint32_t distance;  ///< the longest
     uint32_t bytes;     ///< of all
     bool is_one;        ///< they lie one behind the other
@@ -291,11 +301,12 @@ class StageFeed {
       const auto of_lane = static_cast<uint32_t>(run.chunk_bytes);
       distance = __reduce_max_sync(kAll, of_lane);
       bytes = __reduce_add_sync(kAll, of_lane);
+      stages = bytes > 0 ? __reduce_min_sync(kAll, run.chunks > 0 ? run.chunks : ~0u) : 1;
       // All lanes take part in each exchange.
       const bool follow = follows(run.at, lane), others_follow = follows(run.other, lane);
-      const int stride = __shfl_sync(kAll, run.stride, 0), items = __shfl_sync(kAll, run.items, 0);
-      const bool fits = run.chunks == 1 && of_lane == distance && follow && run.items == items &&
-                        (items == 1 || (others_follow && run.stride == stride));
+      const int stride = __shfl_sync(kAll, run.stride, 0);
+      const bool fits = run.item_chunks == 1 && of_lane == distance && follow &&
+                        (stages == 1 || (others_follow && run.stride == stride));
       is_one = __all_sync(kAll, fits || lane >= kStageWarps);
     }
 
@@ -306,23 +317,24 @@ class StageFeed {
     }
   };
 
+  /// What can be done before the wait is: the rate of copies hangs on how soon one follows another.
   __device__ __forceinline__ void put(Chunk chunk, const StageShape& shape, bool is_last) {
     const uint32_t at = find_room(shape.distance * kStageWarps);
-    wait_for_earlier(shape.bytes);
-    const uint32_t full = ring_.full(number_);
-    const StagePlace place{at / 16, shape.distance / 16, is_last};
-    if (lane_ == 0) {
-      asm volatile("st.shared::cta.u32 [%0], %1;" ::"r"(ring_.place(number_)), "r"(place.word())
+    const uint32_t to = ring_.bytes + at + lane_ * shape.distance, full = ring_.full(number_);
+    if (lane_ < kStageWarps) {
+      asm volatile("st.shared::cta.u32 [%0], %1;" ::"r"(ring_.place(number_, lane_)),
+                   "r"(ChunkPlace(to - shared_start_, is_last).word)
                    : "memory");
-      hopper::arrive_and_expect(full, shape.bytes);
     }
+    __syncwarp();
+    if (lane_ == 0) hopper::arrive_and_expect(full, shape.bytes);
+    wait_for_earlier(shape.bytes);
     __syncwarp();
     const uint64_t policy = hopper::evict_first_policy();
     if (shape.is_one) {
-      if (lane_ == 0) hopper::bulk_copy(ring_.bytes + at, chunk.from, shape.bytes, full, policy);
+      if (lane_ == 0) hopper::bulk_copy(to, chunk.from, shape.bytes, full, policy);
     } else if (chunk.bytes > 0) {
-      hopper::bulk_copy(ring_.bytes + at + lane_ * shape.distance, chunk.from, chunk.bytes, full,
-                        policy);
+      hopper::bulk_copy(to, chunk.from, chunk.bytes, full, policy);
     }
     __syncwarp();
     if (lane_ == number_ % kStagesMax) of_lane_ = {at, shape.bytes};
@@ -349,21 +361,27 @@ class StageFeed {
   }
   /// Waits until few enough bytes are on their way.
   __device__ __forceinline__ void wait_for_earlier(uint32_t bytes) {
-    for (;;) {
-      if (come_ >= used_) {
-        if (on_their_way_ == 0 || on_their_way_ + bytes <= kBytesUnderWay) return;
-        if (on_their_way_ + bytes <= kBytesUnderWayStarved && __any_sync(kAll, all_is_used()))
-          return;
-        if (!__any_sync(kAll, hopper::is_over(ring_.full(come_), StepRing::parity(come_))))
-          continue;
-      }
+    while (on_their_way_ != 0 && on_their_way_ + bytes > kBytesUnderWay) {
+      const bool is_few = on_their_way_ + bytes <= kBytesUnderWayStarved;
+      if (come_ >= used_ && !wait_for_stage(is_few)) return;
       on_their_way_ -= __shfl_sync(kAll, of_lane_.bytes, static_cast<int>(come_ % kStagesMax));
       ++come_;
     }
   }
-  /// Nothing that has come is left.
-  __device__ __forceinline__ bool all_is_used() const {
-    return come_ == 0 || hopper::is_over(ring_.empty(come_ - 1), StepRing::parity(come_ - 1));
+  /// Until the next stage has come; false: those who read have nothing left. `is_few`: then more
+  /// may be on their way.
+  __device__ __forceinline__ bool wait_for_stage(bool is_few) const {
+    const uint32_t full = ring_.full(come_), parity = StepRing::parity(come_);
+    if (!is_few) {
+      hopper::wait(full, parity);
+      return true;
+    }
+    if (come_ == 0) return false;
+    const uint32_t last = ring_.empty(come_ - 1), last_parity = StepRing::parity(come_ - 1);
+    for (;;) {
+      if (__any_sync(kAll, hopper::is_over(last, last_parity))) return false;
+      if (__any_sync(kAll, hopper::is_over(full, parity))) return true;
+    }
   }
 
   /// Of the stage whose place among kStagesMax the lane's is.
@@ -372,6 +390,7 @@ class StageFeed {
   };
 
   const StepRing ring_;
+  const uint32_t shared_start_;  ///< of the dynamic shared memory
   const uint32_t lane_;
   const int warp_;
   OfStage of_lane_;
@@ -405,11 +424,8 @@ class RingReader {
 
   /// The next chunk, valid until release().
   __device__ __forceinline__ const std::byte* take() {
-    const StagePlace place = await();
-    const int warp = thread_ / kLanes;
-    const auto in_part = static_cast<uint32_t>(warp % kStageWarps);
-    const uint32_t first = static_cast<uint32_t>(warp / kStageWarps) * ring_.byte_count;
-    return shared_bytes() + kRingsOffset + first + (place.offset + in_part * place.distance) * 16;
+    await();
+    return shared_bytes() + place_.offset();
   }
   /// Done with it.
   __device__ __forceinline__ void release() {
@@ -419,31 +435,28 @@ class RingReader {
   }
   /// Passes what is left of the phase, where other warps have more chunks.
   __device__ __forceinline__ void end_phase() {
-    while (!is_last_) {
+    while (!place_.is_last()) {
       await();
       release();
     }
-    is_last_ = false;
+    place_ = {0, false};
   }
   __device__ __forceinline__ uint32_t number() const { return number_; }
 
  private:
-  __device__ __forceinline__ StagePlace await() {
+  __device__ __forceinline__ void await() {
     hopper::wait(ring_.full(number_), StepRing::parity(number_));
-    uint32_t word;
+    const auto in_stage = static_cast<uint32_t>(thread_ / kLanes % kStageWarps);
     asm volatile("ld.shared::cta.u32 %0, [%1];"
-                 : "=r"(word)
-                 : "r"(ring_.place(number_))
+                 : "=r"(place_.word)
+                 : "r"(ring_.place(number_, in_stage))
                  : "memory");
-    const StagePlace place = StagePlace::of(word);
-    is_last_ = place.is_last;
-    return place;
   }
 
   const int thread_;
   const StepRing ring_;
-  uint32_t number_;  ///< of the warp's next stage
-  bool is_last_ = false;
+  uint32_t number_;             ///< of the warp's next stage
+  ChunkPlace place_{0, false};  ///< the last one awaited
 };
 
 /// By the first threads of the block; a barrier follows.
