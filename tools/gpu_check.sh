@@ -78,6 +78,8 @@ if [ -n "${SANITIZE:-}" ] && command -v compute-sanitizer >/dev/null; then
   some='*TopLogits*cuda*:*EmbedsExactly*cuda*:*Norms*cuda*:*RopeTables*cuda*:*LogitsAgree*cuda*'
   check "memcheck" sanitized memcheck "$some:*Attention*cuda*:*Projection*cuda*:*FeedForwards*cuda*"
   check "racecheck" sanitized racecheck "$some:*Attention*AgreesWithTheReference*cuda*"
+  check "memcheck of passes" sanitized memcheck '*EveryPass*AsChosen*cuda*:*EveryPass*Stands*cuda*'
+  check "racecheck of passes" sanitized racecheck '*EveryPass*AsChosen*cuda*'
 fi
 if [ -n "${GOLDEN:-}" ]; then
   "$neuros" eval golden "$GOLDEN/stories260K.gguf" --golden "$GOLDEN/stories260K.json" \
