@@ -2,11 +2,12 @@
 /// and waits in each for the elements it needs, wherever they come from.
 ///
 /// Bound. Weights: bytes over an H200's 4.2 TB/s. While a phase's elements come through L2 and are
-/// prepared, rings fill, 110 to 160 KB on each of 132 multiprocessors: 4 to 5 us. As measured
-/// (bench/RESULTS.md), 2 to 4 us lie between the products of two phases, 9 where attention does: an
-/// element's way through a busy L2 is 0.1 to 1.4 us of it, the rest are chains of instructions that
-/// are fetched anew each time. So they count one by one, and lanes that part in such a chain
-/// execute the rest of it apart.
+/// prepared, rings fill, 180 KB on each of 132 multiprocessors: 5 us. As measured
+/// (bench/RESULTS.md), 1 to 3 us lie between a phase's last element and the next one's products, 6
+/// to 7 where attention does: an element's way through a busy L2 is 0.1 to 1.4 us of it, the rest
+/// are chains of instructions that are fetched anew each time. So they count one by one, and lanes
+/// that part in such a chain execute the rest of it apart. Types of few bits are bound by
+/// instructions: those of a chunk, and those that feed it.
 
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/launch.cuh"
