@@ -365,6 +365,20 @@ TEST_P(EveryPass, HasTheBitsOfItsOpsWithManySteps) {
   }
 }
 
+/// A kernel of a whole pass has a limit of ops, wherever in a layer that is reached.
+TEST_P(EveryPass, HasTheBitsOfItsOpsHoweverDeep) {
+  SCOPED_TRACE(random_.trace());
+  for (const int32_t layers : {37, 80}) {
+    Shape shape = random_shape(random_, random_.coin() ? DType::kQ4_K : DType::kBF16, 20);
+    shape.other = shape.dtype;  // one launch of 16-bit or of quantised weights
+    shape.hidden = shape.ffn = 256;
+    shape.heads = shape.kv.kv_heads = 1;
+    shape.kv.layers = layers;
+    check(table(), random_, shape);
+    if (HasFailure()) return;
+  }
+}
+
 /// By launches, and as one kernel matrices that would go by launches otherwise.
 TEST_P(EveryPass, HasTheBitsOfItsOpsAsChosen) {
   SCOPED_TRACE(random_.trace());

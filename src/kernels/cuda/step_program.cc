@@ -190,6 +190,7 @@ bool StepProgram::add_gated(const ActivationSource& source, const PackedMatrix& 
 }
 
 bool StepProgram::add(const QkvRopeArgs& args) {
+  if (launch_.phase_count + 2 > kStepPhasesMax) flush();  // their attention is in the same launch
   const std::span<std::byte> scratch = op_scratch(context_);
   const int64_t bytes = floats_bytes(args.wk.rows);
   CHECK(2 * bytes <= std::ssize(scratch), "scratch: less than scratch_bytes() asked for");
