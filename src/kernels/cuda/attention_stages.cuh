@@ -54,20 +54,17 @@ class StagePlace {
   static constexpr uint32_t kFills = 33;
   __device__ __forceinline__ void fill() const {
 #if __CUDA_ARCH__ >= 800
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) arrive_at_copy_barrier(full());
+    publish();
     arrive_after_copies(full());
 #else
     pass<kFull>();
 #endif
   }
-  /// The same without copies: what the warp wrote is there.
+  /// The same without copies, which would arrive at once.
   __device__ __forceinline__ void fill_without_copies() const {
 #if __CUDA_ARCH__ >= 800
-    __syncwarp();
+    publish();
     arrive_at_copy_barrier(full());
-    static_assert(kFills == 32 + 1);
-    if (threadIdx.x % 32 == 0) arrive_at_copy_barrier(full());
 #else
     pass<kFull>();
 #endif
@@ -102,6 +99,13 @@ class StagePlace {
 #endif
 
  private:
+#if __CUDA_ARCH__ >= 800
+  /// What all lanes wrote: one of the arrivals of a stage.
+  __device__ __forceinline__ void publish() const {
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) arrive_at_copy_barrier(full());
+  }
+#endif
   // Named barriers; of the last two one for each of two stages.
   static constexpr int kMultiplying = 1, kFull = 2, kEmpty = 4;
 
