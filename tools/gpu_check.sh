@@ -82,8 +82,9 @@ if [ -n "${SANITIZE:-}" ] && command -v compute-sanitizer >/dev/null; then
   check "racecheck of passes" sanitized racecheck '*EveryPass*AsChosen*cuda*'
 fi
 if [ -n "${GOLDEN:-}" ]; then
-  "$neuros" eval golden "$GOLDEN/stories260K.gguf" --golden "$GOLDEN/stories260K.json" \
-    --device cuda | tail -1
+  check "golden answers" "$neuros" eval golden "$GOLDEN/stories260K.gguf" \
+    --golden "$GOLDEN/stories260K.json" --device cuda
+  tail -2 "$log"
 fi
 for spec in ${SPECS:-llama-8b:bf16 llama-8b:q8_0 llama-8b:q4_k_m qwen3-8b:tq2_0 qwen3-0.6b:q8_0}; do
   echo "== $spec"

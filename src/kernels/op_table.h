@@ -90,4 +90,7 @@ const OpTable& cpu_ops(const base::CpuFeatures& features);
 /// table can be read, so that a plan can be made, but its ops not run.
 const OpTable* cuda_ops();
 
+/// llama_cpp_ops() on those GPUs; null likewise.
+const OpTable* cuda_llama_cpp_ops();
+
 }  // namespace neuros::kernels

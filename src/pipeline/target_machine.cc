@@ -19,6 +19,7 @@ base::Result<const kernels::OpTable*> gpu_ops(const ModelOptions& options) {
   const std::string& name = options.op_table;
   const kernels::OpTable* cuda = kernels::cuda_ops();
   if (cuda != nullptr && (name.empty() || name == cuda->name)) return cuda;
+  if (cuda != nullptr && name == kLlamaCppOps) return kernels::cuda_llama_cpp_ops();
   return base::fail("kernels " + name + " on " + options.device + ": expected " +
                         (cuda == nullptr ? "a program built with CUDA" : cuda->name),
                     base::ErrorKind::kUnsupported);
@@ -30,7 +31,7 @@ base::Result<const kernels::OpTable*> cpu_ops(const ModelOptions& options,
   if (name == kernels::ref_ops().name) return &kernels::ref_ops();
   const kernels::OpTable& best = kernels::cpu_ops(features);
   if (name.empty() || name == best.name) return &best;
-  if (name == kernels::llama_cpp_ops().name) return &kernels::llama_cpp_ops();
+  if (name == kLlamaCppOps) return &kernels::llama_cpp_ops();
   return base::fail("kernels " + name + ": expected ref or " + best.name,
                     base::ErrorKind::kUnsupported);
 }

@@ -34,6 +34,9 @@ const kernels::OpTable* find_op_table(std::string_view name) {
   for (const kernels::OpTable* table : op_tables()) {
     if (table->name == name) return table;
   }
+  const kernels::OpTable* const compared = kernels::cuda_llama_cpp_ops();
+  const bool has_gpu = !device::cuda_devices().empty();
+  if (has_gpu && compared != nullptr && compared->name == name) return compared;
   return nullptr;
 }
 

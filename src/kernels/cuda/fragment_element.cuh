@@ -6,6 +6,7 @@
 
 #include "base/dtype.h"
 #include "base/float16.h"
+#include "base/host_device.h"
 #include "kernels/blocks.h"
 #include "kernels/cuda/fragment_layout.h"
 
@@ -15,9 +16,6 @@
 
 #ifdef __CUDACC__
 #include <cuda_fp16.h>
-#define NEUROS_HOST_DEVICE __host__ __device__
-#else
-#define NEUROS_HOST_DEVICE
 #endif
 
 namespace neuros::kernels::cuda {

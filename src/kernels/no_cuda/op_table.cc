@@ -6,4 +6,8 @@ const OpTable* cuda_ops() {
   return nullptr;
 }
 
+const OpTable* cuda_llama_cpp_ops() {
+  return nullptr;
+}
+
 }  // namespace neuros::kernels

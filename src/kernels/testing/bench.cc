@@ -89,7 +89,7 @@ class Workers final : public device::Stream {
 };
 
 std::unique_ptr<device::Stream> stream_for(const OpTable& table, const OpLimits& limits) {
-  if (&table != synchronous_cuda_ops()) return std::make_unique<Workers>(limits.workers);
+  if (table.stage_batch == nullptr) return std::make_unique<Workers>(limits.workers);
   auto stream = test_gpu()->create_stream();
   CHECK(stream.has_value(), stream.error().message.c_str());
   return std::move(*stream);
