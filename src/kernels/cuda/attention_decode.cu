@@ -21,6 +21,7 @@
 #include "kernels/cuda/device_traits.h"
 #include "kernels/cuda/fragment_layout.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/meeting.cuh"
 #include "kernels/cuda/residency.h"
 
 #include <algorithm>
@@ -167,10 +168,8 @@ class RowMeeting {
     if (threadIdx.x != 0) return;
     uint32_t before = 0;
     if (run < splits) {
-      __threadfence();  // of all threads, after the barrier
-      before = atomicAdd(meeting, static_cast<uint32_t>(run));
+      before = come_to_meeting(meeting, static_cast<uint32_t>(run));
       if (before + run == splits) *meeting = 0;
-      __threadfence();
     }
     flag() = before + run == splits;
   }

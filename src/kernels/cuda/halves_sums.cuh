@@ -6,6 +6,7 @@
 #include "kernels/cuda/four_rows.cuh"
 #include "kernels/cuda/halves_plan.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/meeting.cuh"
 #include "kernels/cuda/store_pieces.cuh"
 
 namespace neuros::kernels::cuda {
@@ -172,11 +173,7 @@ class HalvesSums {
   __device__ __forceinline__ uint32_t come(uint32_t* count) const {
     auto* const before = reinterpret_cast<volatile uint32_t*>(shared_ + HalvesShared::kWord);
     threads_.sync();
-    if (threadIdx.x == 0) {
-      __threadfence();  // of all threads, after the barrier
-      *before = atomicAdd(count, 1u);
-      __threadfence();
-    }
+    if (threadIdx.x == 0) *before = come_to_meeting(count, 1);
     threads_.sync();
     return *before;
   }
