@@ -216,9 +216,11 @@ __global__ void __launch_bounds__(kStepThreads, 1)
                       static_cast<uint32_t>(launch.ring_bytes)};
   init_rings(ring);
   __syncthreads();
-  if (thread_index() >= kBlockThreads) {
+  // Of the warp, and the compiler knows it: what hangs on it is computed once for all lanes.
+  const int warp = __shfl_sync(0xffffffffu, thread_index() / kLanes, 0);
+  if (warp >= kStepWarps) {
     hopper::give_registers_back<kFeedRegisters>();
-    const int part = (thread_index() - kBlockThreads) / kLanes;
+    const int part = warp - kStepWarps;
     return feed_stages(launch, ring.of_part(part), part);
   }
   hopper::take_registers<kMultiplyRegisters>();
