@@ -165,7 +165,6 @@ template <typename Weights, int kTokens>
 __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
   using Shared = WgmmaShared<kTokens, Weights::kChunkBytes>;
   constexpr int kChunkBlocks = Weights::kColumns / kBlockColumns;
-  constexpr int kAhead = kAheadColumns / Weights::kColumns;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int chunks = (args.cols - 1) / Weights::kColumns + 1;
   const int64_t stride = args.padded_tokens * static_cast<int64_t>(kBlockRowBytes);
@@ -176,17 +175,12 @@ __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
     const Tile tile = tiles.current();
     const PanelFeed<Weights::kChunkBytes> panel{tile_panel(args, tile, lane % kTilePanels),
                                                 args.panel_bytes};
-    if (lane < kTilePanels) {
-#pragma unroll 1  // few registers
-      for (int chunk = 0; chunk < kAhead; ++chunk) panel.prefetch(chunk);
-    }
     const int width = tiles.narrow() ? kTokens / 2 : kTokens;
     const std::byte* from = args.activations + tile.token * static_cast<int64_t>(kBlockRowBytes);
 #pragma unroll 1
     for (int block = 0; block < chunks * kChunkBlocks; ++block, from += stride) {
       if (block % kChunkBlocks == 0) {
         const int chunk = block / kChunkBlocks;
-        if (lane < kTilePanels) panel.prefetch(chunk + kAhead);
         weights.wait_empty();
         fill_weights<Shared>(weights, panel, chunk);
         weights.advance();

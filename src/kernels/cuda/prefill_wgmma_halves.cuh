@@ -25,9 +25,6 @@
 
 namespace neuros::kernels::cuda::prefill {
 
-/// How far weights are asked to L2 in front of the ring.
-inline constexpr int kAheadBlocks = 8;
-
 /// Threads of a block. With a feeding warp registers are dealt again, those of 384 threads x 168:
 /// 256 x 224 + 128 x 56. Sums alone are 128 a thread.
 template <int kStrips>
@@ -39,7 +36,9 @@ struct HalvesThreads {
   static constexpr int kFeedRegisters = 56;
 };
 
-/// Shared memory: the ring, the slices of write_strip(), two barriers for each place.
+/// Shared memory: the ring, the slices of write_strip(), two barriers for each place. The slices of
+/// three strips lie in the place that a tile used last, which is held until its sums are written:
+/// that makes room for one place more, and so for copies that take longer.
 template <int kStrips, int kTokens, int kClusterBlocks>
 struct HalvesShared {
   static constexpr int kAlignment = 1024;  // of the tokens' swizzle
@@ -49,13 +48,15 @@ struct HalvesShared {
   static constexpr int kTokensAt = kStrips * kStripBytes;  ///< in a place, after the weights
   static constexpr int kTokenBytes = kTokens * kBlockRowBytes;
   static constexpr int kPlaceBytes = kTokensAt + kTokenBytes;
-  static constexpr int kSliceBytes = kStrips * kStripStageFloats * 4;
+  static constexpr bool kSlicesInPlace = kStrips == kTallStrips;
+  static constexpr int kSliceBytes = kSlicesInPlace ? 0 : kStrips * kStripStageFloats * 4;
   static constexpr int kStages = std::min(8, (kMost - kSliceBytes - 8 * 16) / kPlaceBytes);
   static constexpr int kSlices = kStages * kPlaceBytes;
   static constexpr int kBarriers = kSlices + kSliceBytes;
   static constexpr int kBytes = kBarriers + 16 * kStages;
   static_assert(kStages >= 3 && kBytes <= kMost && kBarriers % 16 == 0);
   static_assert(kTokensAt % kAlignment == 0 && kPlaceBytes % kAlignment == 0);
+  static_assert(!kSlicesInPlace || kStrips * kStripStageFloats * 4 <= kPlaceBytes);
 };
 static_assert(kHalfChunkColumns == kBlockColumns);
 
@@ -138,9 +139,6 @@ class TileFeed {
     if (lane() >= lanes_) return;
     const std::byte* from = panel_ + block * static_cast<int64_t>(kHalfChunkBytes);
     hopper::bulk_copy(place.address() + offset_, from, kHalfChunkBytes, place.full());
-    if (block + kAheadBlocks < blocks_) {
-      hopper::prefetch_to_l2(from + kAheadBlocks * kHalfChunkBytes, kHalfChunkBytes);
-    }
   }
 
   /// The tokens: all of them, or this block's share to all blocks of the cluster.
@@ -237,15 +235,22 @@ class RingFeed {
   int block_ = 0;
 };
 
+/// A place that is not to be filled again yet: 32-bit addresses of its bytes and its barrier.
+struct HeldPlace {
+  uint32_t address = 0, empty = 0;
+};
+
 /// The sums of a strip, 64 columns at a time. The products of one block of columns run while the
 /// next one's are issued; once they are done its place is free, and `refill` is called; `meanwhile`
-/// while the last ones run.
+/// while the last ones run, whose place is returned. `is_free`: the place of the last ones before
+/// has been given free and not been filled.
 template <int kTokens, bool kIsBf16, typename Shared, typename Refill, typename Meanwhile>
-__device__ __forceinline__ void multiply_strip(int blocks, int strip, HalvesPlace<Shared>& place,
-                                               Refill refill, Meanwhile meanwhile,
-                                               float (&sums)[kTokens / 2]) {
+__device__ __forceinline__ HeldPlace multiply_strip(int blocks, int strip, bool is_free,
+                                                    HalvesPlace<Shared>& place, Refill refill,
+                                                    Meanwhile meanwhile,
+                                                    float (&sums)[kTokens / 2]) {
   constexpr int kNextOperand = 2 * kHalfPieceBytes >> 4, kNextTokens = 32 >> 4;
-  uint32_t previous = 0;  // barrier of the place before this one
+  HeldPlace held;  // by the products before these
 #pragma unroll
   for (int i = 0; i < kTokens / 2; ++i) sums[i] = 0.0f;
 #pragma unroll 1
@@ -262,44 +267,50 @@ __device__ __forceinline__ void multiply_strip(int blocks, int strip, HalvesPlac
     }
     hopper::commit_products();
     hopper::wait_for_products<1>();
-    if (previous != 0) {
-      release_place<Shared::kCluster>(previous);
-      refill();
-    }
-    previous = place.empty();
+    if (block > 0) release_place<Shared::kCluster>(held.empty);
+    if (block > 0 || is_free) refill();
+    held = {place.address(), place.empty()};
     place.advance();
   }
   meanwhile();
   hopper::wait_for_products<0>();
-  release_place<Shared::kCluster>(previous);
-  refill();
+  return held;
+}
+
+/// Waits until all strips of a block are done with the products of a tile.
+template <int kStrips>
+__device__ __forceinline__ void meet_strips() {
+  hopper::sync_threads<HalvesThreads<kStrips>::kMultiply>(1 + kStrips);
 }
 
 /// Goes along with the ring where a tile has no strip for this warpgroup.
-template <typename Shared>
+template <int kStrips, typename Shared>
 __device__ __forceinline__ void pass_by(int blocks, HalvesPlace<Shared>& place) {
 #pragma unroll 1
   for (int block = 0; block < blocks; ++block, place.advance()) {
     place.wait_full();
+    if (Shared::kSlicesInPlace && block + 1 == blocks) meet_strips<kStrips>();
     release_place<Shared::kCluster>(place.empty());
   }
 }
 
 template <int kStrips, int kTokens, int kCluster, bool kIsBf16, typename Refill>
-__device__ __forceinline__ void multiply_tiles(const ProductArgs& args, uint32_t shared,
-                                               float* slices, Refill refill) {
+__device__ __forceinline__ void multiply_tiles(const ProductArgs& args, std::byte* memory,
+                                               Refill refill) {
   using Shared = HalvesShared<kStrips, kTokens, kCluster>;
   // Where there are registers for it, enough for what is added to come from L2 in time.
   constexpr int kAhead = HalvesThreads<kStrips>::kHasFeeder && kTokens == kWgmmaTokensMax ? 2 : 1;
   const int blocks = (args.cols - 1) / kBlockColumns + 1;
   // The same for all lanes, as the compiler can then see.
   const int strip = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kStripThreads, 0);
+  const uint32_t shared = hopper::shared_address(memory);
   HalvesPlace<Shared> place(shared);
+  bool is_free = false;
   wait_for_previous();
 #pragma unroll 1
   for (StripTiles<kStrips, kTokens, kCluster> tiles(args); !tiles.done(); tiles.advance()) {
     if (strip >= tiles.current().strips) {
-      pass_by<Shared>(blocks, place);
+      pass_by<kStrips, Shared>(blocks, place);
       continue;
     }
     float sums[kTokens / 2];
@@ -308,9 +319,17 @@ __device__ __forceinline__ void multiply_tiles(const ProductArgs& args, uint32_t
       if (kAhead == 1 || args.swiglu) return;
       ahead.load_first(args, tiles.current().strip(args, strip));
     };
-    multiply_strip<kTokens, kIsBf16, Shared>(blocks, strip, place, refill, load_ahead, sums);
+    const HeldPlace held = multiply_strip<kTokens, kIsBf16, Shared>(blocks, strip, is_free, place,
+                                                                    refill, load_ahead, sums);
+    if constexpr (Shared::kSlicesInPlace) {
+      meet_strips<kStrips>();
+    } else {
+      release_place<kCluster>(held.empty);
+      refill();
+    }
+    const uint32_t slices = Shared::kSlicesInPlace ? held.address - shared : Shared::kSlices;
     const Tile own = tiles.current().strip(args, strip);
-    float* const stage = slices + strip * kStripStageFloats;
+    float* const stage = reinterpret_cast<float*>(memory + slices) + strip * kStripStageFloats;
     const auto sync = [strip] { hopper::sync_threads<kStripThreads>(1 + strip); };
     if (args.tasks[own.task].role != HeadRole::kNone) {
       write_heads<kTokens, kIsBf16>(args, own, sums, stage, sync);
@@ -321,23 +340,30 @@ __device__ __forceinline__ void multiply_tiles(const ProductArgs& args, uint32_t
         write_rows_ahead<kTokens>(args, own, sums, stage, sync, ahead);
       });
     }
+    if constexpr (Shared::kSlicesInPlace) {
+      hopper::publish_shared();  // bulk copies will write where slices were
+      __syncwarp();
+      release_place<kCluster>(held.empty);
+      is_free = true;
+    }
   }
 }
 
 /// A block with a warp that feeds.
 template <int kStrips, int kTokens, int kCluster, bool kIsBf16>
-__device__ __forceinline__ void run_fed(const ProductArgs& args, uint32_t shared, float* slices) {
+__device__ __forceinline__ void run_fed(const ProductArgs& args, std::byte* memory) {
   using Threads = HalvesThreads<kStrips>;
   if (threadIdx.x >= Threads::kMultiply) {
     hopper::give_registers_back<Threads::kFeedRegisters>();
     if (threadIdx.x < Threads::kMultiply + 32) {
       RingFeed<kStrips, kTokens, kCluster> feed(
-          args, shared, {.first_strip = 0, .strips = kStrips, .leads = true});
+          args, hopper::shared_address(memory),
+          {.first_strip = 0, .strips = kStrips, .leads = true});
       for (feed.start(); !feed.done();) feed.fill_next();
     }
   } else {
     hopper::take_registers<Threads::kMultiplyRegisters>();
-    multiply_tiles<kStrips, kTokens, kCluster, kIsBf16>(args, shared, slices, [] {});
+    multiply_tiles<kStrips, kTokens, kCluster, kIsBf16>(args, memory, [] {});
   }
 }
 
@@ -345,14 +371,14 @@ __device__ __forceinline__ void run_fed(const ProductArgs& args, uint32_t shared
 /// the cluster are done with a place, while they, as it does, multiply what the next one holds. A
 /// strip without a part in low tiles, which come last, has no tall ones to feed either.
 template <int kStrips, int kTokens, int kCluster, bool kIsBf16>
-__device__ __forceinline__ void run_feeding(const ProductArgs& args, uint32_t shared,
-                                            float* slices) {
+__device__ __forceinline__ void run_feeding(const ProductArgs& args, std::byte* memory) {
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
   const bool feeds = warp % kStripPanels == 0;
   RingFeed<kStrips, kTokens, kCluster> feed(
-      args, shared, {.first_strip = warp / kStripPanels, .strips = 1, .leads = warp == 0});
+      args, hopper::shared_address(memory),
+      {.first_strip = warp / kStripPanels, .strips = 1, .leads = warp == 0});
   if (feeds) feed.start();
-  multiply_tiles<kStrips, kTokens, kCluster, kIsBf16>(args, shared, slices, [&] {
+  multiply_tiles<kStrips, kTokens, kCluster, kIsBf16>(args, memory, [&] {
     if (feeds && !feed.done()) feed.fill_next();
     __syncwarp();
   });
@@ -365,7 +391,7 @@ __global__ void __launch_bounds__(HalvesThreads<kStrips>::kAll, 1)
     wgmma_halves_product(const __grid_constant__ ProductArgs args) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using Shared = HalvesShared<kStrips, kTokens, kCluster>;
-  extern __shared__ __align__(Shared::kAlignment) uint8_t aligned_memory[];
+  extern __shared__ __align__(Shared::kAlignment) std::byte aligned_memory[];
   const uint32_t shared = hopper::shared_address(aligned_memory);
   if (threadIdx.x == 0) {
     if (shared % Shared::kAlignment != 0) __trap();
@@ -373,12 +399,11 @@ __global__ void __launch_bounds__(HalvesThreads<kStrips>::kAll, 1)
     hopper::publish_barriers();
   }
   sync_blocks<Shared::kCluster>();
-  auto* const slices = reinterpret_cast<float*>(aligned_memory + Shared::kSlices);
   constexpr bool kIsBf16 = kType == base::DType::kBF16;
   if constexpr (HalvesThreads<kStrips>::kHasFeeder) {
-    run_fed<kStrips, kTokens, kCluster, kIsBf16>(args, shared, slices);
+    run_fed<kStrips, kTokens, kCluster, kIsBf16>(args, aligned_memory);
   } else {
-    run_feeding<kStrips, kTokens, kCluster, kIsBf16>(args, shared, slices);
+    run_feeding<kStrips, kTokens, kCluster, kIsBf16>(args, aligned_memory);
   }
   // No block ends while another of its cluster may still arrive at its barriers.
   if constexpr (Shared::kCluster > 1) hopper::sync_cluster();
