@@ -12,6 +12,15 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
+/// Fours that a thread holds where it needs no others.
+constexpr int kFewHeld = 4;
+/// Blocks of such threads that a multiprocessor is to have room for, if only with 32 registers a
+/// thread: an H200 then has the rows of 1056 tokens on their way at once.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+constexpr int kFewResident = 8;
+#else
+constexpr int kFewResident = 1;
+#endif
 
 /// One token's row. A thread has every kThreads-th four columns; the first kHeld of those fours are
 /// in registers, further ones are read again each time. Or, where the grid has several blocks a
@@ -43,9 +52,10 @@ class Row {
     for (int i = 0; i < kHeld; ++i) {
       if (column(i) < end) use(column(i), held_[i]);
     }
-    if (gridDim.y > 1) return;
-    for (int col = column(kHeld); col < end; col += 4 * kThreads) {
-      use(col, normal(load(col), col));
+    if constexpr (kHeld != kFewHeld) {
+      for (int col = column(kHeld); col < end; col += 4 * kThreads) {
+        use(col, normal(load(col), col));
+      }
     }
   }
   __device__ __forceinline__ int cols() const {
@@ -151,7 +161,8 @@ __device__ __forceinline__ Row<kHeld> row_of(const ActivationSource& source, int
 }
 
 template <Prepared kKind, int kHeld>
-__global__ void __launch_bounds__(kThreads) prepare(const __grid_constant__ PrepareArgs args) {
+__global__ void __launch_bounds__(kThreads, kHeld == kFewHeld ? kFewResident : 1)
+    prepare(const __grid_constant__ PrepareArgs args) {
   let_next_start();  // its blocks fetch weights while these end
   wait_for_previous();
   const int token = blockIdx.x;
@@ -170,7 +181,7 @@ __global__ void __launch_bounds__(kThreads) prepare(const __grid_constant__ Prep
   }
 }
 
-constexpr int64_t kFewColumns = 4 * 4 * kThreads;
+constexpr int64_t kFewColumns = 4 * kFewHeld * kThreads;
 
 /// Columns that can be prepared without knowledge of the others.
 template <Prepared kKind>
@@ -189,7 +200,7 @@ void launch_prepare(const OpContext& context, const PrepareArgs& args) {
     shape.grid.y = static_cast<unsigned>((cols - 1) / kFewColumns + 1);
   }
   const bool few = shape.grid.y > 1 || cols <= kFewColumns;
-  const auto kernel = few                       ? prepare<kKind, 4>
+  const auto kernel = few                       ? prepare<kKind, kFewHeld>
                       : cols <= 2 * kFewColumns ? prepare<kKind, 8>
                                                 : prepare<kKind, 16>;
   launch(context, shape, kernel, args);
