@@ -15,7 +15,7 @@ constexpr int kGroupLanes = 8;
 constexpr int kSteps = 16;
 constexpr int kGroupSize = kGroupLanes * kSteps;
 constexpr int kGroupsOfWarp = 32 / kGroupLanes;
-constexpr int kFoldThreads = 256;
+constexpr int kFoldThreads = 64;  // so that many multiprocessors bring the row
 constexpr int kSelectThreads = 1024;
 
 /// A multiple of kGroupsOfWarp, so that warps are whole.
@@ -49,12 +49,16 @@ __global__ void __launch_bounds__(kFoldThreads) fold_groups_kernel(TopLogitsView
   if (group >= view.groups) return;  // a whole warp
   const float* row = view.row();
   float values[kSteps];
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) {  // all on their way before the first is looked at
+    values[step] = row[min(view.member(group, lane, step), view.vocabulary - 1)];
+  }
   uint64_t greatest = 0;
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
     const int32_t id = view.member(group, lane, step);
-    values[step] = id < view.vocabulary ? row[id] : -INFINITY;
-    if (id < view.vocabulary) greatest = max(greatest, key_of(values[step], id));
+    if (id >= view.vocabulary) values[step] = -INFINITY;
+    greatest = max(greatest, id < view.vocabulary ? key_of(values[step], id) : 0);
   }
   for (int distance = kGroupLanes / 2; distance > 0; distance /= 2) {
     greatest = max(greatest, __shfl_xor_sync(0xffffffffu, greatest, distance));
@@ -71,38 +75,108 @@ __global__ void __launch_bounds__(kFoldThreads) fold_groups_kernel(TopLogitsView
   view.sums[view.first_group() + group] = sum;
 }
 
-/// Member `index` of the groups in `list`, as a key; 0 past the end of the row.
-__device__ uint64_t member_key(const TopLogitsView& view, const int32_t* list, int32_t index) {
+/// Member `index` of the groups in `list`.
+__device__ int32_t member_id(const TopLogitsView& view, const int32_t* list, int32_t index) {
   const int in_group = index % kGroupSize;
-  const int32_t id =
-      view.member(list[index / kGroupSize], in_group % kGroupLanes, in_group / kGroupLanes);
-  return id < view.vocabulary ? key_of(view.row()[id], id) : 0;
+  return view.member(list[index / kGroupSize], in_group % kGroupLanes, in_group / kGroupLanes);
 }
 
+/// The upper halves of the block's keys lie between these. By all threads of kWarpsMax warps; 0:
+/// the thread has none.
+struct KeyRange {
+  uint32_t least, most;
+
+  __device__ explicit KeyRange(uint64_t own)
+      : least(own == 0 ? ~0u : static_cast<uint32_t>(own >> 32)),
+        most(static_cast<uint32_t>(own >> 32)) {
+    __shared__ uint32_t of_warp[2][kWarpsMax];
+    const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    widen_to_warp();
+    if (lane == 0) of_warp[0][warp] = least, of_warp[1][warp] = most;
+    __syncthreads();
+    least = of_warp[0][lane], most = of_warp[1][lane];
+    widen_to_warp();
+  }
+
+ private:
+  __device__ void widen_to_warp() {
+    for (int distance = 16; distance > 0; distance /= 2) {
+      least = min(least, __shfl_xor_sync(0xffffffffu, least, distance));
+      most = max(most, __shfl_xor_sync(0xffffffffu, most, distance));
+    }
+  }
+};
+
+/// A bound that about `wanted` of the threads' keys reach; 1 where there are not so many.
+__device__ uint64_t bound_of(uint64_t own, int32_t wanted) {
+  static_assert(kSelectThreads == 32 * kWarpsMax);
+  const KeyRange range(own);
+  if (__syncthreads_count(own != 0) < wanted) return 1;
+  const uint64_t from = uint64_t{range.least} << 32, to = uint64_t{range.most} << 32 | ~0u;
+  return find_bound(from, to, {wanted, wanted + wanted / 8},
+                    [&](uint64_t key) { return __syncthreads_count(own >= key); });
+}
+
+/// A thread's groups of the row: every kSelectThreads-th, the first of them in registers.
+class OwnGroups {
+ public:
+  __device__ explicit OwnGroups(const TopLogitsView& view) : view_(view) {
+#pragma unroll
+    for (int i = 0; i < kHeld; ++i) held_[i] = load(group(i));
+  }
+
+  /// Calls use(group, its greatest, its sum).
+  template <typename Use>
+  __device__ void each(Use use) const {
+#pragma unroll
+    for (int i = 0; i < kHeld; ++i) {
+      if (group(i) < view_.groups) use(group(i), held_[i].greatest, held_[i].sum);
+    }
+    for (int32_t g = group(kHeld); g < view_.groups; g += kSelectThreads) {
+      const Group more = load(g);
+      use(g, more.greatest, more.sum);
+    }
+  }
+
+ private:
+  static constexpr int kHeld = 2;  // all, of up to 262144 logits
+  struct Group {
+    uint64_t greatest;
+    float sum;
+  };
+  __device__ static int32_t group(int i) {
+    return static_cast<int32_t>(threadIdx.x) + i * kSelectThreads;
+  }
+  __device__ Group load(int32_t group) const {
+    if (group >= view_.groups) return {0, 0.0f};
+    const int64_t at = view_.first_group() + group;
+    return {view_.greatest[at], view_.sums[at]};
+  }
+
+  const TopLogitsView& view_;
+  Group held_[kHeld];
+};
+
 /// Writes the numbers of the groups whose greatest is at least `threshold` to `list`; their count.
-__device__ int32_t list_groups(const TopLogitsView& view, uint64_t threshold, int32_t* list) {
+__device__ int32_t list_groups(const OwnGroups& groups, uint64_t threshold, int32_t* list) {
   __shared__ int32_t count;
   if (threadIdx.x == 0) count = 0;
   __syncthreads();
-  const uint64_t* greatest = view.greatest + view.first_group();
-  for (int32_t group = static_cast<int32_t>(threadIdx.x); group < view.groups;
-       group += kSelectThreads) {
-    if (greatest[group] >= threshold) list[atomicAdd(&count, 1)] = group;
-  }
+  groups.each([&](int32_t group, uint64_t greatest, float) {
+    if (greatest >= threshold) list[atomicAdd(&count, 1)] = group;
+  });
   __syncthreads();
   return count;
 }
 
 /// Of the row: sum of exp(logit - top), in one order whatever runs beside it.
-__device__ float sum_groups(const TopLogitsView& view, float top) {
+__device__ float sum_groups(const OwnGroups& groups, float top) {
   __shared__ float partial[kWarpsMax];
-  const int64_t first = view.first_group();
-  float sum = 0.0f;
-  for (int32_t group = static_cast<int32_t>(threadIdx.x); group < view.groups;
-       group += kSelectThreads) {
-    sum += view.sums[first + group] * expf(greatest_of(view.greatest[first + group]) - top);
-  }
-  return block_sum(sum, partial);
+  float all = 0.0f;
+  groups.each([&](int32_t, uint64_t greatest, float sum) {
+    all += sum * expf(greatest_of(greatest) - top);
+  });
+  return block_sum(all, partial);
 }
 
 /// Block (0, row): at least kTopLogits logits are as great as the least of the kTopLogits greatest
@@ -116,17 +190,17 @@ __global__ void __launch_bounds__(kSelectThreads) select_kernel(TopLogitsView vi
   wait_for_previous();
   const auto thread = static_cast<int32_t>(threadIdx.x);
   const int32_t wanted = min(view.vocabulary, kTopLogits);
+  const OwnGroups groups(view);
   uint64_t mine = 0;
-  for (int32_t group = thread; group < view.groups; group += kSelectThreads) {
-    mine = max(mine, view.greatest[view.first_group() + group]);
-  }
-  const uint64_t bound = find_bound(1, {wanted, wanted + wanted / 8},
-                                    [&](uint64_t key) { return __syncthreads_count(mine >= key); });
-  const int32_t listed = list_groups(view, bound, list);
-  const auto key_at = [&](int32_t index) { return member_key(view, list, index); };
-  collect(key_at, listed * kGroupSize, bound, wanted, candidates);
+  groups.each([&](int32_t, uint64_t greatest, float) { mine = max(mine, greatest); });
+  const uint64_t bound = bound_of(mine, wanted);
+  const int32_t listed = list_groups(groups, bound, list);
+  const SomeLogits some{view.row(), view.vocabulary,
+                        [&](int32_t index) { return member_id(view, list, index); },
+                        listed * kGroupSize};
+  collect(some, bound, wanted, candidates);
   put_in_order(candidates, wanted, best);
-  const float sum = sum_groups(view, best[0].logit);
+  const float sum = sum_groups(groups, best[0].logit);
   TopLogits& out = view.out[blockIdx.y];
   if (thread < wanted) out.best[static_cast<size_t>(thread)] = best[thread];
   if (thread == 0) {
