@@ -4,9 +4,9 @@
 /// values in their pages. For heads without norms, whose rotation turns neighbours: what an element
 /// needs is then within four rows of it. The rest is finish_heads_prompt.cu's.
 ///
-/// Queries are written along rows as in write_rows(). A lane has keys and values of one token, of
-/// 16 neighbouring rows: keys lie transposed in their pages, neighbouring tokens beside each other,
-/// and 16 elements of a value are a sector.
+/// They are finished along rows as in write_rows(), and queries and values written so. Keys lie
+/// transposed in their pages, neighbouring tokens beside each other: a lane writes those of one
+/// token, of 16 neighbouring rows.
 
 #include "kernels/cuda/prefill_product.h"
 #include "kernels/cuda/prefill_tile.cuh"
@@ -15,56 +15,53 @@
 namespace neuros::kernels::cuda::prefill {
 
 /// Which sums of a slice a thread finishes: four times four neighbouring rows of a token.
-template <HeadRole kRole>
-class HeadRows {
- public:
+struct HeadRows {
   static constexpr int kFours = 4;
-  static constexpr bool kIsQuery = kRole == HeadRole::kQuery;
   static_assert(kFours * 4 * kStripThreads == kSliceTokens * kStripRows);
 
-  __device__ __forceinline__ HeadRows(const ProductArgs& args, const Tile& strip, int thread)
-      : task(args.tasks[strip.task]),
-        in_strip_(kIsQuery ? thread % 16 * 4 : thread / 32 % kStripPanels * kPanelRows),
-        token_(kIsQuery ? thread / 16 % 8 : thread % kSliceTokens),
-        row_(strip.row + in_strip_),
-        dim_(row_ % args.heads.head_dim) {}
-
-  __device__ __forceinline__ bool exist() const { return row_ < task.rows; }
-  __device__ __forceinline__ int row() const { return row_; }  ///< the first, in the matrix
-  /// Of the i-th four.
-  __device__ __forceinline__ int in_strip(int i) const {
-    return in_strip_ + (kIsQuery ? 0 : 4 * i);
-  }
-  __device__ __forceinline__ int dim(int i) const { return dim_ + (kIsQuery ? 0 : 4 * i); }
-  /// In the slice.
-  __device__ __forceinline__ int token(int i) const { return token_ + (kIsQuery ? 8 * i : 0); }
-
   const ProductTask& task;
+  int in_strip;  ///< the first
+  int token;     ///< in the slice
+  int row;       ///< the first, in the matrix
 
- private:
-  int in_strip_, token_, row_, dim_;
+  __device__ __forceinline__ bool exist() const { return row < task.rows; }
 };
 
-/// What the sums of a slice are finished with, loaded a slice ahead.
+/// Of tokens 8 apart: a warp has whole rows of the strip, of two tokens at a time.
+struct RowsAlong : HeadRows {
+  __device__ __forceinline__ RowsAlong(const ProductArgs& args, const Tile& strip, int thread)
+      : HeadRows{args.tasks[strip.task], thread % 16 * 4, thread / 16 % 8,
+                 strip.row + thread % 16 * 4} {}
+
+  static constexpr int kTokenStep = kSliceTokens / kFours;
+};
+
+/// Of one token: neighbouring lanes have neighbouring tokens, of 16 rows that follow one another.
+struct RowsAcross : HeadRows {
+  __device__ __forceinline__ RowsAcross(const ProductArgs& args, const Tile& strip, int thread)
+      : HeadRows{args.tasks[strip.task], thread / 32 % kStripPanels * kPanelRows,
+                 thread % kSliceTokens, strip.row + thread / 32 % kStripPanels * kPanelRows} {}
+};
+
+/// What the sums of a slice are finished with.
 template <HeadRole kRole, bool kIsBf16>
 struct HeadExtras {
-  using Rows = HeadRows<kRole>;
-  TokenFactor<kIsBf16> factor[Rows::kIsQuery ? Rows::kFours : 1];
-  float4 rotation[kRole == HeadRole::kValue ? 1 : Rows::kFours];
+  static constexpr bool kIsTurned = kRole != HeadRole::kValue;
+  TokenFactor<kIsBf16> factor[HeadRows::kFours];
+  float4 rotation[kIsTurned ? HeadRows::kFours : 1];
 
   /// `first`: token of the slice. Past the last token the last one's.
-  __device__ __forceinline__ void load(const ProductArgs& args, const Rows& rows, int first) {
-    const int last = args.tokens - 1;
+  __device__ __forceinline__ void load(const ProductArgs& args, const RowsAlong& rows, int first) {
+    const int dim = rows.row % args.heads.head_dim;
 #pragma unroll
-    for (int i = 0; i < Rows::kFours; ++i) {
-      const int token = min(first + rows.token(i), last);
-      if (Rows::kIsQuery || i == 0) factor[i].load(args, token);
-      if constexpr (kRole != HeadRole::kValue) {
-        rotation[i] = {1.0f, 0.0f, 1.0f, 0.0f};
-        if (rows.dim(i) < args.heads.rope_dims) {
-          const int64_t turn = static_cast<int64_t>(token) * args.heads.rope_dims + rows.dim(i);
-          rotation[i] = load_four(args.heads.rope + turn);
-        }
+    for (int i = 0; i < HeadRows::kFours; ++i) {
+      const int token = min(first + rows.token + i * RowsAlong::kTokenStep, args.tokens - 1);
+      factor[i].load(args, token);
+      if constexpr (!kIsTurned) continue;
+      rotation[i] = {1.0f, 0.0f, 1.0f, 0.0f};
+      if (dim < args.heads.rope_dims) {
+        const int64_t turn = static_cast<int64_t>(token) * args.heads.rope_dims + dim;
+        rotation[i] = load_four(args.heads.rope + turn);
       }
     }
   }
@@ -99,79 +96,126 @@ __device__ __forceinline__ void store_key_fours(const HeadsView& view, uint16_t*
   to[3 * view.page_tokens] = static_cast<uint16_t>(high >> 16);
 }
 
-/// A thread's part of a slice; `slot`: of its token, of keys and values.
-template <HeadRole kRole, bool kIsBf16>
-__device__ __forceinline__ void write_head_slice(const ProductArgs& args,
-                                                 const HeadRows<kRole>& rows,
-                                                 const HeadExtras<kRole, kIsBf16>& extras,
-                                                 const float* slice, int first, int slot) {
-  using Rows = HeadRows<kRole>;
-  const HeadsView& view = args.heads;
-  uint32_t pairs[2 * Rows::kFours];
+/// Adds the bias of four neighbouring rows, if there is one.
+__device__ __forceinline__ float4 biased(float4 x, const ProductTask& task, int row) {
+  return task.bias == nullptr ? x : add(x, load_four(task.bias + row));
+}
+
+/// Finishes a thread's part of a slice, and calls use(i, where it lies in the slice, the i-th
+/// four).
+template <HeadRole kRole, bool kIsBf16, typename Use>
+__device__ __forceinline__ void finish_slice(const RowsAlong& rows,
+                                             const HeadExtras<kRole, kIsBf16>& extras, float* slice,
+                                             Use use) {
 #pragma unroll
-  for (int i = 0; i < Rows::kFours; ++i) {
-    float4 x = extras.factor[Rows::kIsQuery ? i : 0].times_four(
-        slice + rows.token(i) * kSliceStride + rows.in_strip(i));
-    if (rows.task.bias != nullptr) {
-      x = add(x, load_four(rows.task.bias + rows.row() + (Rows::kIsQuery ? 0 : 4 * i)));
-    }
-    if constexpr (kRole != HeadRole::kValue) x = rotated(x, extras.rotation[i]);
-    const int token = first + rows.token(i);
-    if constexpr (Rows::kIsQuery) {
-      const int64_t at = static_cast<int64_t>(token) * rows.task.rows + rows.row();
-      if (token < args.tokens) *reinterpret_cast<float4*>(rows.task.y + at) = x;
+  for (int i = 0; i < HeadRows::kFours; ++i) {
+    float* const at =
+        slice + (rows.token + i * RowsAlong::kTokenStep) * kSliceStride + rows.in_strip;
+    const float4 x = biased(extras.factor[i].times_four(at), rows.task, rows.row);
+    if constexpr (kRole == HeadRole::kValue) {
+      use(i, at, x);
     } else {
-      pairs[2 * i] = page_pair(args.bf16_pages, x.x, x.y);
-      pairs[2 * i + 1] = page_pair(args.bf16_pages, x.z, x.w);
-    }
-  }
-  if (Rows::kIsQuery || first + rows.token(0) >= args.tokens) return;
-  constexpr bool kIsValue = kRole == HeadRole::kValue;
-  const int head = rows.row() / view.head_dim + (kIsValue ? view.kv_heads : 0);
-  const int place = slot % 64;
-  std::byte* of_head = view.layer + slot / 64 * view.page_bytes + head * view.head_bytes;
-  auto* to = reinterpret_cast<uint16_t*>(of_head);
-  if constexpr (kIsValue) {
-    auto* value = reinterpret_cast<uint4*>(to + place * view.head_dim + rows.dim(0));
-    value[0] = {pairs[0], pairs[1], pairs[2], pairs[3]};
-    value[1] = {pairs[4], pairs[5], pairs[6], pairs[7]};
-  } else if constexpr (kRole == HeadRole::kKey) {
-#pragma unroll
-    for (int i = 0; i < Rows::kFours; ++i) {
-      store_key_fours(view, to + place, rows.dim(i), pairs[2 * i], pairs[2 * i + 1]);
+      use(i, at, rotated(x, extras.rotation[i]));
     }
   }
 }
 
+/// The keys or values of a head in a token's page.
+__device__ __forceinline__ uint16_t* head_in_page(const HeadsView& view, int row, int slot,
+                                                  bool is_value) {
+  const int head = row / view.head_dim + (is_value ? view.kv_heads : 0);
+  return reinterpret_cast<uint16_t*>(view.layer + slot / 64 * view.page_bytes +
+                                     head * view.head_bytes);
+}
+
+/// Writes a thread's part of a slice of finished keys to its token's page.
+__device__ __forceinline__ void write_key(const ProductArgs& args, const RowsAcross& rows,
+                                          const float* slice, int slot) {
+  const HeadsView& view = args.heads;
+  const float* from = slice + rows.token * kSliceStride + rows.in_strip;
+  uint16_t* const to = head_in_page(view, rows.row, slot, false) + slot % 64;
+  const int dim = rows.row % view.head_dim;
+#pragma unroll
+  for (int i = 0; i < HeadRows::kFours; ++i) {
+    const float4 x = load_four(from + 4 * i);
+    store_key_fours(view, to, dim + 4 * i, page_pair(args.bf16_pages, x.x, x.y),
+                    page_pair(args.bf16_pages, x.z, x.w));
+  }
+}
+
+/// Four neighbouring rows of a value to a token's page.
+__device__ __forceinline__ void write_value(const ProductArgs& args, int row, float4 x, int slot) {
+  const HeadsView& view = args.heads;
+  uint16_t* const to = head_in_page(view, row, slot, true) + slot % 64 * view.head_dim;
+  *reinterpret_cast<uint2*>(to + row % view.head_dim) = {page_pair(args.bf16_pages, x.x, x.y),
+                                                         page_pair(args.bf16_pages, x.z, x.w)};
+}
+
+/// Where the tokens of a lane, one of each slice, lie in their pages (page_slot()): found together,
+/// as each takes three loads one after another. Not in registers.
+template <int kTokens>
+struct LaneSlots {
+  int of[kTokens / kSliceTokens];
+
+  __device__ __forceinline__ LaneSlots(const ProductArgs& args, int token) {
+#pragma unroll
+    for (int i = 0; i < kTokens / kSliceTokens; ++i) {
+      of[i] = page_slot(args.heads, min(token + i * kSliceTokens, args.tokens - 1));
+    }
+  }
+};
+template <>
+struct LaneSlots<0> {
+  __device__ __forceinline__ LaneSlots(const ProductArgs& /*args*/, int /*token*/) {}
+};
+
+/// Queries to their rows, values to their pages; keys back to the slice, and from there to theirs.
+/// In a loop: without one, what comes once a tile is fetched anew for each slice. And nothing is
+/// loaded a slice ahead: beside the sums there are no registers for it, and what is spilled comes
+/// from L2 as well.
 template <HeadRole kRole, int kTokens, bool kIsBf16, typename Sync>
 __device__ __forceinline__ void write_head_rows(const ProductArgs& args, const Tile& strip,
                                                 const float (&sums)[kTokens / 2], float* stage,
                                                 Sync sync) {
   constexpr int kSlices = kTokens / kSliceTokens;
+  constexpr bool kHasPages = kRole != HeadRole::kQuery;
   const int thread = thread_index();
-  const HeadRows<kRole> rows(args, strip, thread);
-  int slots[kSlices] = {};
-  if constexpr (kRole != HeadRole::kQuery) {
-#pragma unroll
-    for (int slice = 0; slice < kSlices; ++slice) {
-      const int token = strip.token + slice * kSliceTokens + rows.token(0);
-      slots[slice] = page_slot(args.heads, min(token, args.tokens - 1));
-    }
-  }
-  HeadExtras<kRole, kIsBf16> extras;
-  extras.load(args, rows, strip.token);
-#pragma unroll
-  for (int slice = 0; slice < kSlices; ++slice) {
-    const int first = strip.token + slice * kSliceTokens;
+  const RowsAlong rows(args, strip, thread);
+  const LaneSlots<kHasPages ? kTokens : 0> slots(args, strip.token + thread % kSliceTokens);
+#pragma unroll 1
+  for (int index = 0; index < kSlices; ++index) {
+    const int first = strip.token + index * kSliceTokens;
     if (first >= args.tokens) return;
-    float* const buffer = stage + slice % 2 * kSliceFloats;
-    stage_slice<kTokens>(sums, slice, buffer, thread);
+    HeadExtras<kRole, kIsBf16> extras;
+    extras.load(args, rows, first);
+    float* const slice = stage + index % 2 * kSliceFloats;
+    stage_slice<kTokens>(sums, index, slice, thread);
     sync();
-    HeadExtras<kRole, kIsBf16> next;
-    if (slice + 1 < kSlices) next.load(args, rows, first + kSliceTokens);
-    if (rows.exist())
-      write_head_slice<kRole, kIsBf16>(args, rows, extras, buffer, first, slots[slice]);
-    extras = next;
+    int slot = 0;
+    if constexpr (kHasPages) slot = slots.of[index];
+    finish_slice(rows, extras, slice, [&](int i, float* at, float4 x) {
+      const int in_slice = rows.token + i * RowsAlong::kTokenStep;
+      int own_slot = 0;
+      if constexpr (kRole == HeadRole::kValue) own_slot = __shfl_sync(~0u, slot, in_slice);
+      if (!rows.exist()) return;
+      if constexpr (kRole == HeadRole::kKey) {
+        *reinterpret_cast<float4*>(at) = x;
+      } else if (first + in_slice < args.tokens) {
+        if constexpr (kRole == HeadRole::kValue) {
+          write_value(args, rows.row, x, own_slot);
+        } else {
+          const int64_t place = static_cast<int64_t>(first + in_slice) * rows.task.rows + rows.row;
+          *reinterpret_cast<float4*>(rows.task.y + place) = x;
+        }
+      }
+    });
+    if constexpr (kRole == HeadRole::kKey) {
+      sync();
+      const RowsAcross across(args, strip, thread);
+      if (across.exist() && first + across.token < args.tokens) {
+        write_key(args, across, slice, slot);
+      }
+    }
   }
 }
 

@@ -250,18 +250,23 @@ __device__ __forceinline__ void write_slice(const ProductArgs& args, const OwnRo
   }
 }
 
-/// A lane's sums of a slice to their places in a buffer of the strip.
+/// A lane's sums of a slice to their places in a buffer of the strip. Sums are in registers, which
+/// takes code for each slice: where `slice` is a variable, only one of those runs.
 template <int kTokens>
 __device__ __forceinline__ void stage_slice(const float (&sums)[kTokens / 2], int slice,
                                             float* buffer, int thread) {
   const int lane = thread % 32, panel = thread / 32 % kStripPanels;
   float* const own = buffer + 2 * (lane % 4) * kSliceStride + panel * kPanelRows + lane / 4;
 #pragma unroll
-  for (int j = 0; j < kSliceTokens / 8; ++j) {
+  for (int known = 0; known < kTokens / kSliceTokens; ++known) {
+    if (known != slice) continue;
 #pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      const int place = (8 * j + c % 2) * kSliceStride + c / 2 * 8;
-      own[place] = sums[(slice * (kSliceTokens / 8) + j) * 4 + c];
+    for (int j = 0; j < kSliceTokens / 8; ++j) {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const int place = (8 * j + c % 2) * kSliceStride + c / 2 * 8;
+        own[place] = sums[(known * (kSliceTokens / 8) + j) * 4 + c];
+      }
     }
   }
 }
