@@ -5,9 +5,9 @@
 /// x kTokens tokens by wgmma, weights from registers, tokens from shared memory. Two rings in
 /// shared memory are filled by bulk copies: column blocks of the tokens, and chunks of the weights
 /// as they are packed, which warps expand for the next step of 32 columns while the tensor cores
-/// work on this one. The weights further on are on their way to L2. (Loads of weights to registers,
-/// well ahead of their use, were moved next to it by the compiler, and waited for.) Blocks stay and
-/// take tiles in turn.
+/// work on this one. (Weights further on asked to L2 made the copies slower than they are without;
+/// loads of weights to registers, well ahead of their use, were moved next to it by the compiler,
+/// and waited for.) Blocks stay and take tiles in turn.
 ///
 /// Tiles of 256 tokens are computed by pairs of blocks, a cluster, one above the other: each copies
 /// half of the tokens to both, so that L2 gives them once. So that a last round of tiles that would
@@ -37,8 +37,6 @@ inline constexpr int kWgmmaThreads = kTileThreads + 128;
 /// The registers of 384 threads x 168, dealt again: 256 x 232 + 128 x 40.
 inline constexpr int kMultiplyRegisters = 232;
 inline constexpr int kFeedRegisters = 40;
-/// How far the weights are asked to L2 in front of the ring, in columns.
-inline constexpr int kAheadColumns = 512;
 
 /// Shared memory: the ring of the tokens, the slices of write_tile(), the ring of the weights, two
 /// barriers for each place in the rings.
@@ -136,12 +134,6 @@ struct PanelFeed {
     const int64_t left = bytes - chunk * static_cast<int64_t>(kChunkBytes);
     return min(left, static_cast<int64_t>(kChunkBytes));
   }
-  __device__ __forceinline__ void prefetch(int chunk) const {
-    const int64_t size = chunk_bytes(chunk);
-    if (size <= 0) return;
-    hopper::prefetch_to_l2(panel + chunk * static_cast<int64_t>(kChunkBytes),
-                           static_cast<uint32_t>(size));
-  }
 };
 
 /// Starts the copies of a chunk of a tile's panels, each by one of the first lanes.
@@ -159,8 +151,8 @@ __device__ __forceinline__ void fill_weights(const WeightPlace<Shared>& place,
 }
 
 /// The feeding warp: for each column block of each tile, the tokens to their ring and, at the start
-/// of a chunk, the weights to theirs and those of a later one to L2; then, while its last products
-/// are made, what is added to their sums. All lanes wait; one copies tokens, eight a panel.
+/// of a chunk, the weights to theirs; then, while its last products are made, what is added to
+/// their sums. All lanes wait; one copies tokens, eight a panel.
 template <typename Weights, int kTokens>
 __device__ __forceinline__ void feed(const ProductArgs& args, uint32_t shared) {
   using Shared = WgmmaShared<kTokens, Weights::kChunkBytes>;
