@@ -75,11 +75,37 @@ __global__ void __launch_bounds__(kFoldThreads) fold_groups_kernel(TopLogitsView
   view.sums[view.first_group() + group] = sum;
 }
 
-/// Member `index` of the groups in `list`.
-__device__ int32_t member_id(const TopLogitsView& view, const int32_t* list, int32_t index) {
-  const int in_group = index % kGroupSize;
-  return view.member(list[index / kGroupSize], in_group % kGroupLanes, in_group / kGroupLanes);
-}
+/// The logits of the groups in a list: a thread has one member of every kGroupsAtOnce-th group.
+class ListedLogits {
+  static constexpr int kGroupsAtOnce = kSelectThreads / kGroupSize;
+
+ public:
+  const int32_t rounds;
+
+  __device__ ListedLogits(const TopLogitsView& view, const int32_t* list, int32_t count)
+      : rounds((count + kGroupsAtOnce - 1) / kGroupsAtOnce),
+        row_(view.row()),
+        list_(list),
+        last_(count - 1),
+        first_(static_cast<int32_t>(threadIdx.x) / kGroupSize),
+        vocabulary_(view.vocabulary) {
+    const int in_group = static_cast<int>(threadIdx.x) % kGroupSize;
+    of_group_0_ = view.member(0, in_group % kGroupLanes, in_group / kGroupLanes);
+  }
+
+  /// Without a branch.
+  __device__ __forceinline__ OwnLogit at(int32_t round) const {
+    const int32_t index = first_ + round * kGroupsAtOnce;
+    const int32_t id = of_group_0_ + kGroupLanes * list_[min(index, last_)];
+    const float logit = row_[min(id, vocabulary_ - 1)];
+    return {logit, index <= last_ && id < vocabulary_ ? id : -1};
+  }
+
+ private:
+  const float* row_;
+  const int32_t* list_;
+  int32_t last_, first_, vocabulary_, of_group_0_;
+};
 
 /// The upper halves of the block's keys lie between these. By all threads of kWarpsMax warps; 0:
 /// the thread has none.
@@ -195,10 +221,7 @@ __global__ void __launch_bounds__(kSelectThreads) select_kernel(TopLogitsView vi
   groups.each([&](int32_t, uint64_t greatest, float) { mine = max(mine, greatest); });
   const uint64_t bound = bound_of(mine, wanted);
   const int32_t listed = list_groups(groups, bound, list);
-  const SomeLogits some{view.row(), view.vocabulary,
-                        [&](int32_t index) { return member_id(view, list, index); },
-                        listed * kGroupSize};
-  collect(some, bound, wanted, candidates);
+  collect(ListedLogits(view, list, listed), bound, wanted, candidates);
   put_in_order(candidates, wanted, best);
   const float sum = sum_groups(groups, best[0].logit);
   TopLogits& out = view.out[blockIdx.y];

@@ -55,53 +55,39 @@ __device__ uint64_t find_bound(uint64_t from, uint64_t to, Wanted wanted, Count 
 /// Keys in no order, in shared memory.
 struct Candidates {
   static constexpr int32_t kMost = 1024;
-  uint64_t keys[kMost];
+  alignas(16) uint64_t keys[kMost];
   int32_t count;  ///< of the keys found; more than kMost are not all stored
 };
 
-/// Some of a row's logits: `id_at(i)`, 0 <= i < size, is which; past the row's end: none.
-template <typename IdAt>
-struct SomeLogits {
-  const float* row;
-  int32_t vocabulary;
-  IdAt id_at;
-  int32_t size;
+/// A logit of the row, or none: of a negative id.
+struct OwnLogit {
+  float logit;
+  int32_t id;
 
-  /// Of the thread's logits first, first + blockDim.x, ...; 0 for those that there are not. All are
-  /// on their way before the first is looked at: no branch hangs on any.
-  template <int kCount>
-  __device__ void keys(int32_t first, uint64_t (&keys)[kCount]) const {
-    int32_t ids[kCount];
-    float logits[kCount];
-#pragma unroll
-    for (int n = 0; n < kCount; ++n) {
-      const int32_t i = first + n * static_cast<int32_t>(blockDim.x);
-      const int32_t id = id_at(min(i, size - 1));
-      ids[n] = i < size ? id : vocabulary;
-      logits[n] = row[min(id, vocabulary - 1)];
-    }
-#pragma unroll
-    for (int n = 0; n < kCount; ++n) {
-      keys[n] = ids[n] < vocabulary ? key_of(logits[n], ids[n]) : 0;
-    }
-  }
+  __device__ __forceinline__ uint64_t key() const { return id < 0 ? 0 : key_of(logit, id); }
 };
 
-/// Stores the keys that reach `bound`.
-template <typename IdAt>
-__device__ void gather(const SomeLogits<IdAt>& some, uint64_t bound, Candidates& candidates) {
+/// Stores the keys that reach `bound`. `logits.at(round)`, for round < logits.rounds and a bit
+/// beyond, is one that is the thread's own: it comes from afar, so that several are on their way
+/// before the first is looked at. A block is few threads for so many: what is below the bound, as
+/// almost all of them are, costs one comparison.
+template <typename Logits>
+__device__ void gather(const Logits& logits, uint64_t bound, Candidates& candidates) {
   constexpr int kAtOnce = 10;
   if (threadIdx.x == 0) candidates.count = 0;
   __syncthreads();
-  const auto step = kAtOnce * static_cast<int32_t>(blockDim.x);
-  for (auto first = static_cast<int32_t>(threadIdx.x); first < some.size; first += step) {
-    uint64_t keys[kAtOnce];
-    some.keys(first, keys);
+  const float least = logit_of(bound);  // NaN where all are wanted
+  for (int32_t round = 0; round < logits.rounds; round += kAtOnce) {
+    OwnLogit own[kAtOnce];
+#pragma unroll
+    for (int n = 0; n < kAtOnce; ++n) own[n] = logits.at(round + n);
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
-      if (keys[n] < bound) continue;
+      if (own[n].logit < least) continue;
+      const uint64_t key = own[n].key();
+      if (key < bound) continue;
       const int32_t place = atomicAdd(&candidates.count, 1);
-      if (place < Candidates::kMost) candidates.keys[place] = keys[n];
+      if (place < Candidates::kMost) candidates.keys[place] = key;
     }
   }
   __syncthreads();
@@ -109,36 +95,36 @@ __device__ void gather(const SomeLogits<IdAt>& some, uint64_t bound, Candidates&
 
 /// Stores the keys that reach `bound`, which at least `wanted` do; where those are too many, the
 /// greatest, `wanted` or more.
-template <typename IdAt>
-__device__ void collect(const SomeLogits<IdAt>& some, uint64_t bound, int32_t wanted,
+template <typename Logits>
+__device__ void collect(const Logits& logits, uint64_t bound, int32_t wanted,
                         Candidates& candidates) {
-  gather(some, bound, candidates);
+  gather(logits, bound, candidates);
   if (candidates.count <= Candidates::kMost) return;
   const auto count = [&](uint64_t least) {
     int32_t reached = 0;
-    for (int32_t first = 0; first < some.size; first += static_cast<int32_t>(blockDim.x)) {
-      uint64_t key[1];
-      some.keys(first + static_cast<int32_t>(threadIdx.x), key);
-      reached += __syncthreads_count(key[0] >= least);
+    for (int32_t round = 0; round < logits.rounds; ++round) {
+      reached += __syncthreads_count(logits.at(round).key() >= least);
     }
     return reached;
   };
-  gather(some, find_bound(bound, ~uint64_t{0}, {wanted, Candidates::kMost}, count), candidates);
+  gather(logits, find_bound(bound, ~uint64_t{0}, {wanted, Candidates::kMost}, count), candidates);
 }
 
 /// Writes the `wanted` greatest candidates to `best`, in order. Four threads a candidate: its place
 /// is how many are greater, of which each counts a quarter.
 __device__ inline void put_in_order(const Candidates& candidates, int32_t wanted, TopLogit* best) {
-  constexpr int kShare = 4;
+  constexpr int kShare = 4, kAtOnce = 2;
   const auto thread = static_cast<int32_t>(threadIdx.x);
   const int32_t count = candidates.count, at_once = static_cast<int32_t>(blockDim.x) / kShare;
+  const auto* const pairs = reinterpret_cast<const ulonglong2*>(candidates.keys);
   for (int32_t first = 0; first < count; first += at_once) {
     const int32_t index = first + thread / kShare;
     const uint64_t own = index < count ? candidates.keys[index] : 0;
     int32_t place = 0;
 #pragma unroll 4
-    for (int32_t i = thread % kShare; i < count; i += kShare) {
-      place += candidates.keys[i] > own ? 1 : 0;
+    for (int32_t i = thread % kShare * kAtOnce; i < count; i += kShare * kAtOnce) {
+      const ulonglong2 two = pairs[i / kAtOnce];
+      place += (two.x > own ? 1 : 0) + (two.y > own && i + 1 < count ? 1 : 0);
     }
     place += __shfl_xor_sync(0xffffffffu, place, 1);
     place += __shfl_xor_sync(0xffffffffu, place, 2);
