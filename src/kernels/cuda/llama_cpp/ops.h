@@ -3,6 +3,9 @@
 /// The arithmetic of kernels/llama_cpp/ on a GPU: the same order of sums, the same roundings. exp,
 /// sin, cos and tanh are double's, rounded, which the C library's agree with but for a few in a
 /// thousand of their last bits. For comparing answers, not for serving: a sum has one warp.
+///
+/// None of the kernels lets the next one start before it has ended: so what these read through the
+/// first-level cache is never older than that.
 
 #include "kernels/attention.h"
 #include "kernels/gate_up.h"
